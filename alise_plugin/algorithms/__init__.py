@@ -1,0 +1,1 @@
+"""QGIS Processing algorithms, one per file."""

@@ -1,0 +1,25 @@
+"""What a user can get wrong, said in one sentence; every room raises these and no others."""
+
+
+class AliseError(Exception):
+    """A mistake or a limit that one sentence explains: what is wrong, where, and what to do."""
+
+
+class SeriesError(AliseError):
+    """The rasters given do not make an image series (date, band, grid, scale or CRS)."""
+
+
+class ModelPackageError(AliseError):
+    """A model package is incomplete, altered, or newer than this plugin."""
+
+
+class RuntimeMissingError(AliseError):
+    """onnxruntime, or the device asked for, is not there."""
+
+
+class OutputError(AliseError):
+    """An output cannot be written (folder, permission, full disk)."""
+
+
+class Cancelled(AliseError):
+    """The user stopped the run; nothing is left under the output's name."""

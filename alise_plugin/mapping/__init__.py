@@ -1,0 +1,1 @@
+"""From an image series to rasters: the tile loop, and one module per map."""

@@ -1,0 +1,1 @@
+"""Model packages and onnxruntime: load, check, choose the device, encode."""

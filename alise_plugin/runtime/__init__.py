@@ -1,0 +1,1 @@
+"""Find or install onnxruntime and scikit-learn for QGIS's own Python."""

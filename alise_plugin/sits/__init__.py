@@ -1,0 +1,1 @@
+"""Satellite image time series: grids, acquisitions, and reading a window as an array."""
