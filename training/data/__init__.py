@@ -1,0 +1,1 @@
+"""Readers of real series for pre-training, and the mixing of sources."""

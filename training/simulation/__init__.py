@@ -1,0 +1,1 @@
+"""Simulated Sentinel-2 series with known truth: spectra, phenology, space, observation."""
