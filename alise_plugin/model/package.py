@@ -1,0 +1,197 @@
+"""Model packages: a folder of ONNX graphs, `model.json` and MODEL_CARD.md, checked at load."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ModelPackageError
+
+if TYPE_CHECKING:
+    from .encoder import Encoder
+
+SCHEMA = 1
+MANIFEST = "model.json"
+GRAPHS = ("spatial.onnx", "temporal.onnx", "decoder.onnx")
+_REMEDY = "get the model package again"
+_FIELDS: dict[str, type | tuple[type, ...]] = {
+    "name": str,
+    "version": str,
+    "bands": list,
+    "normalisation": dict,
+    "reference_date": str,
+    "n_queries": int,
+    "d_model": int,
+    "halo": int,
+    "stride": int,
+    "minimum_size": int,
+    "missing_value": (int, float),
+    "opset": int,
+    "licence": str,
+    "files": dict,
+}
+
+
+@dataclass(frozen=True)
+class ModelPackage:
+    """A checked model package.
+
+    Attributes:
+        folder: where it lies.
+        name, version: what its makers call it.
+        sha256: hash of the graphs' hashes, one for the whole model.
+        bands: names of the bands in the order that the graphs take them.
+        median, q05, q95: `(10,)` float32 robust statistics per band, in reflectance.
+        reference_date: the day that `days` count from.
+        n_queries, d_model: size of an embedding.
+        halo: pixels round a tile that its inside depends on.
+        stride: tiles start on multiples of this.
+        minimum_size: least height and width that the spatial graph takes.
+        missing_value: normalised value that stands for a missing band or pixel.
+    """
+
+    folder: str
+    name: str
+    version: str
+    sha256: str
+    bands: tuple[str, ...]
+    median: NDArray[np.float32]
+    q05: NDArray[np.float32]
+    q95: NDArray[np.float32]
+    reference_date: date
+    n_queries: int
+    d_model: int
+    halo: int
+    stride: int
+    minimum_size: int
+    missing_value: float
+
+    @property
+    def model_id(self) -> str:
+        """Name, version and the first eight digits of the hash."""
+        return f"{self.name} {self.version} {self.sha256[:8]}"
+
+    @property
+    def n_features(self) -> int:
+        """Length of a pixel's whole vector."""
+        return self.n_queries * self.d_model
+
+    def graph(self, name: str) -> str:
+        """Path of one of the ONNX graphs."""
+        return os.path.join(self.folder, name)
+
+    def encoder(self, device: str = "auto", threads: int | None = None) -> Encoder:
+        """An encoder on a device.
+
+        Args:
+            device: "auto", "cpu" or "cuda".
+            threads: CPU threads; None leaves the choice to onnxruntime.
+
+        Raises:
+            RuntimeMissingError: onnxruntime or the device is not there.
+        """
+        from .encoder import Encoder
+
+        return Encoder(self, device, threads)
+
+
+def load_package(path: str | os.PathLike[str]) -> ModelPackage:
+    """Read and check a model package.
+
+    Raises:
+        ModelPackageError: something is missing, altered, or of a newer schema.
+    """
+    folder = os.fspath(path)
+    content = _manifest(folder)
+    sha256 = hashlib.sha256()
+    for graph in GRAPHS:
+        sha256.update(_checked_hash(folder, graph, content["files"].get(graph)).encode())
+    statistics = [_statistics(folder, content, band) for band in content["bands"]]
+    median, q05, q95 = np.array(statistics, np.float32).T
+    try:
+        reference = date.fromisoformat(content["reference_date"])
+    except ValueError:
+        raise _broken(folder, f"the reference date {content['reference_date']!r} is none") from None
+    return ModelPackage(
+        folder=folder,
+        name=content["name"],
+        version=content["version"],
+        sha256=sha256.hexdigest(),
+        bands=tuple(content["bands"]),
+        median=median,
+        q05=q05,
+        q95=q95,
+        reference_date=reference,
+        n_queries=content["n_queries"],
+        d_model=content["d_model"],
+        halo=content["halo"],
+        stride=content["stride"],
+        minimum_size=content["minimum_size"],
+        missing_value=float(content["missing_value"]),
+    )
+
+
+def _manifest(folder: str) -> dict[str, Any]:
+    path = os.path.join(folder, MANIFEST)
+    if not os.path.isdir(folder):
+        raise ModelPackageError(f"There is no model folder {folder}; choose one with {MANIFEST}.")
+    try:
+        with open(path, encoding="utf-8") as file:
+            content = json.load(file)
+    except FileNotFoundError:
+        raise ModelPackageError(
+            f"{folder} holds no {MANIFEST}, so it is no model package; choose another folder."
+        ) from None
+    except (ValueError, OSError) as error:
+        raise _broken(folder, f"it cannot be read ({error})") from None
+    if not isinstance(content, dict) or not isinstance(content.get("schema"), int):
+        raise _broken(folder, "it states no schema number")
+    if content["schema"] > SCHEMA:
+        raise ModelPackageError(
+            f"The model in {folder} has schema {content['schema']}, newer than the {SCHEMA} that "
+            "this plugin reads; update the plugin."
+        )
+    for name, kind in _FIELDS.items():
+        if not isinstance(content.get(name), kind):
+            raise _broken(folder, f"{name!r} is missing or of the wrong kind")
+    return content
+
+
+def _statistics(folder: str, content: dict[str, Any], band: str) -> tuple[float, float, float]:
+    try:
+        entry = content["normalisation"][band]
+        values = float(entry["median"]), float(entry["q05"]), float(entry["q95"])
+    except (KeyError, TypeError, ValueError):
+        raise _broken(folder, f"the normalisation of {band} is missing") from None
+    if not values[1] < values[2]:
+        raise _broken(folder, f"the normalisation of {band} has q05 above q95")
+    return values
+
+
+def _checked_hash(folder: str, name: str, entry: Any) -> str:
+    path = os.path.join(folder, name)
+    if not isinstance(entry, dict) or not isinstance(entry.get("sha256"), str):
+        raise _broken(folder, f"it states no SHA-256 for {name}")
+    try:
+        with open(path, "rb") as file:
+            found = hashlib.sha256(file.read()).hexdigest()
+    except OSError:
+        raise ModelPackageError(
+            f"The model package {folder} lacks {name}, or it cannot be read; {_REMEDY}."
+        ) from None
+    if found != entry["sha256"]:
+        raise ModelPackageError(
+            f"{path} is not the file that {MANIFEST} describes (its SHA-256 differs); {_REMEDY}."
+        )
+    return found
+
+
+def _broken(folder: str, what: str) -> ModelPackageError:
+    return ModelPackageError(f"{os.path.join(folder, MANIFEST)} is broken: {what}; {_REMEDY}.")

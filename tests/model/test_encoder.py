@@ -1,0 +1,177 @@
+"""What must hold for an embedding, whatever the series looks like."""
+
+import numpy as np
+import pytest
+
+from alise_plugin.errors import Cancelled, RuntimeMissingError
+from alise_plugin.model.package import load_package
+
+
+@pytest.fixture(scope="module")
+def encoder(tiny_package):
+    return load_package(tiny_package).encoder(device="cpu", threads=2)
+
+
+def series(dates, height, width, seed=0):
+    rng = np.random.default_rng(seed)
+    days = np.sort(rng.choice(np.arange(500, 3000), dates, replace=False)).astype(np.float32)
+    return rng.uniform(0, 0.6, (dates, 10, height, width)).astype(np.float32), days
+
+
+@pytest.mark.parametrize("height", [1, 7, 16, 33])
+@pytest.mark.parametrize("width", [1, 20])
+@pytest.mark.parametrize("dates", [1, 2, 7])
+def test_any_size_gives_a_finite_embedding_of_that_size(encoder, height, width, dates):
+    out = encoder.encode(*series(dates, height, width))
+    assert out.shape == (10, 64, height, width)
+    assert out.dtype == np.float32
+    assert np.isfinite(out).all()
+
+
+@pytest.mark.parametrize("dates", [1, 30, 61])
+def test_encoder_equals_pytorch(encoder, dates):
+    torch = pytest.importorskip("torch")
+    from training.export.command import untrained
+
+    model = untrained("bundled")
+    reflectance, days = series(dates, 16, 24)
+    reflectance[:, :, 3:5, 7:20] = np.nan
+    reflectance[::2, :, :, :4] = np.nan
+    package = encoder.package
+    low, high = package.q05[:, None, None], package.q95[:, None, None]
+    image = (np.clip(reflectance, low, high) - package.median[:, None, None]) / (high - low)
+    seen = np.isfinite(reflectance).any(1)
+    with torch.no_grad():
+        expected = model(
+            torch.tensor(np.nan_to_num(image))[None],
+            torch.tensor(days)[None],
+            torch.tensor(seen)[None],
+        )[0].numpy()
+    found = encoder.encode(reflectance, days)
+    somewhere = seen.any(0)
+    np.testing.assert_allclose(found[..., somewhere], expected[..., somewhere], atol=1e-4)
+    assert np.isnan(found[..., ~somewhere]).all()
+
+
+def test_an_empty_date_changes_nothing(encoder):
+    reflectance, days = series(5, 17, 9)
+    with_empty = np.concatenate([reflectance, np.full_like(reflectance[:1], np.nan)])
+    np.testing.assert_allclose(
+        encoder.encode(with_empty, np.append(days, 2000.0)),
+        encoder.encode(reflectance, days),
+        atol=1e-5,
+    )
+
+
+def test_the_order_of_dates_changes_nothing(encoder):
+    reflectance, days = series(6, 16, 16)
+    order = np.array([3, 0, 5, 1, 4, 2])
+    np.testing.assert_allclose(
+        encoder.encode(reflectance[order], days[order]),
+        encoder.encode(reflectance, days),
+        atol=1e-5,
+    )
+
+
+def test_a_value_outside_a_swath_never_reaches_the_other_dates(encoder):
+    reflectance, days = series(4, 16, 16)
+    reflectance[2, :, :, 8:] = np.nan
+    whole = encoder.encode(reflectance, days)
+    without = encoder.encode(np.delete(reflectance, 2, 0), np.delete(days, 2))
+    np.testing.assert_allclose(whole[..., 8:], without[..., 8:], atol=1e-5)
+    assert np.abs(whole[..., :8] - without[..., :8]).max() > 1e-3
+
+
+def test_a_missing_band_is_fed_as_the_package_declares(encoder):
+    reflectance, days = series(3, 16, 16)
+    missing, median = reflectance.copy(), reflectance.copy()
+    missing[:, 4] = np.nan
+    median[:, 4] = encoder.package.median[4]
+    np.testing.assert_allclose(
+        encoder.encode(missing, days), encoder.encode(median, days), atol=1e-5
+    )
+
+
+def test_crop_equals_cropping(encoder):
+    reflectance, days = series(4, 40, 33)
+    crop = (slice(8, 31), slice(3, 20))
+    np.testing.assert_allclose(
+        encoder.encode(reflectance, days, crop=crop),
+        encoder.encode(reflectance, days)[(..., *crop)],
+        atol=1e-5,
+    )
+
+
+def test_dates_can_stream(encoder):
+    reflectance, days = series(5, 20, 20)
+    np.testing.assert_array_equal(
+        encoder.encode(iter(reflectance), days), encoder.encode(reflectance, days)
+    )
+
+
+def test_a_series_without_any_value_is_all_nan(encoder):
+    reflectance, days = series(3, 16, 16)
+    out = encoder.encode(np.full_like(reflectance, np.nan), days)
+    assert out.shape == (10, 64, 16, 16)
+    assert np.isnan(out).all()
+
+
+def test_decode_equals_pytorch(encoder):
+    torch = pytest.importorskip("torch")
+    from training.export.command import untrained
+
+    embedding = np.random.default_rng(0).normal(size=(10, 64, 5, 3)).astype(np.float32)
+    embedding[..., 0, 0] = np.nan
+    days = np.array([900, 1500, 1501], np.float32)
+    vectors = torch.tensor(embedding).permute(2, 3, 0, 1).flatten(0, 1)
+    with torch.no_grad():
+        normalised = untrained("bundled").decoder(vectors, torch.tensor(days)).numpy()
+    package = encoder.package
+    expected = normalised * (package.q95 - package.q05) + package.median
+    found = encoder.decode(embedding, days)
+    assert found.shape == (3, 10, 5, 3)
+    assert np.isnan(found[..., 0, 0]).all()
+    np.testing.assert_allclose(
+        found.reshape(3, 10, -1)[:, :, 1:], expected.transpose(1, 2, 0)[:, :, 1:], atol=1e-4
+    )
+
+
+def test_cancel_stops_between_dates(encoder):
+    reflectance, days = series(9, 16, 16)
+    asked = []
+
+    def stop():
+        asked.append(1)
+        return len(asked) > 1
+
+    with pytest.raises(Cancelled):
+        encoder.encode(reflectance, days, cancelled=stop)
+
+
+def test_shapes_that_do_not_fit_are_refused(encoder):
+    reflectance, days = series(3, 16, 16)
+    with pytest.raises(ValueError, match="3 dates but 2 days"):
+        encoder.encode(reflectance, days[:2])
+    with pytest.raises(ValueError, match="expected"):
+        encoder.encode(reflectance[:, :9], days)
+
+
+def test_the_device_really_used_is_reported(tiny_package):
+    assert load_package(tiny_package).encoder("cpu").device_used == "cpu"
+    with pytest.raises(RuntimeMissingError, match="unknown"):
+        load_package(tiny_package).encoder("tpu")
+
+
+def test_cuda_is_never_replaced_in_silence(tiny_package):
+    import onnxruntime
+
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this onnxruntime has CUDA")
+    with pytest.raises(RuntimeMissingError, match="cuda"):
+        load_package(tiny_package).encoder("cuda")
+
+
+def test_memory_estimate_grows_with_what_is_held(encoder):
+    need = encoder.memory_needed
+    assert need(10, 10_000, 10_000) < need(20, 10_000, 10_000) < need(20, 40_000, 40_000)
+    assert need(60, 400**2, 256**2) >= 60 * 256**2 * 64 * 4

@@ -1,0 +1,92 @@
+"""A model package is checked before it runs, and says in one sentence what is wrong with it."""
+
+import json
+import shutil
+
+import pytest
+
+from alise_plugin.errors import ModelPackageError
+from alise_plugin.model.package import load_package
+
+
+@pytest.fixture
+def package(tiny_package, tmp_path):
+    return shutil.copytree(tiny_package, tmp_path / "modèle avec espaces")
+
+
+def edit(package, **changes):
+    path = package / "model.json"
+    content = json.loads(path.read_text())
+    content.update(changes)
+    path.write_text(json.dumps(content))
+
+
+def refusal(package):
+    with pytest.raises(ModelPackageError) as caught:
+        load_package(package)
+    message = str(caught.value)
+    assert message.endswith(".")
+    assert "\n" not in message
+    return message
+
+
+def test_a_package_states_what_it_is(package):
+    loaded = load_package(package)
+    assert loaded.model_id.startswith("tiny 0.0.1 ")
+    assert (loaded.n_queries, loaded.d_model, loaded.n_features) == (10, 64, 640)
+    assert loaded.bands[0] == "B02"
+    assert loaded.halo % loaded.stride == 0
+    assert loaded.reference_date.isoformat() == "2014-03-03"
+
+
+def test_the_model_id_changes_with_the_weights(package, tmp_path):
+    training = pytest.importorskip("training.export.command")
+    import numpy as np
+
+    from training.export.package import write_package
+
+    other = tmp_path / "other"
+    write_package(
+        training.untrained("bundled", seed=1),
+        other,
+        name="tiny",
+        version="0.0.1",
+        statistics=np.array([[0.1] * 10, [0.01] * 10, [0.5] * 10]),
+        card="",
+    )
+    assert load_package(other).model_id != load_package(package).model_id
+
+
+def test_an_altered_graph_is_refused(package):
+    with open(package / "temporal.onnx", "ab") as file:
+        file.write(b"x")
+    assert "temporal.onnx" in refusal(package)
+
+
+def test_a_missing_graph_is_refused(package):
+    (package / "spatial.onnx").unlink()
+    assert "spatial.onnx" in refusal(package)
+
+
+def test_a_newer_schema_asks_for_a_newer_plugin(package):
+    edit(package, schema=99)
+    assert "update the plugin" in refusal(package)
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    assert "nowhere" in refusal(tmp_path / "nowhere")
+
+
+def test_a_folder_without_manifest(tmp_path):
+    assert "model.json" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"schema": "one"}', '{"schema": 1}'])
+def test_a_broken_manifest(package, content):
+    (package / "model.json").write_text(content)
+    assert "model.json" in refusal(package)
+
+
+def test_a_band_without_statistics(package):
+    edit(package, normalisation={})
+    assert "B02" in refusal(package)

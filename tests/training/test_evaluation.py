@@ -1,0 +1,103 @@
+"""The measuring stick measures what it says: known answers on small made-up data."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn")
+
+from training.evaluation import features, probe, reconstruction, report, robustness
+from training.evaluation.arkansas import CropPixels
+
+
+def two_classes(count, rng):
+    labels = np.array(["a", "b"])[np.arange(count) % 2]
+    x = rng.normal(size=(count, 4)) + 3.0 * (labels == "a")[:, None]
+    return x, labels
+
+
+def test_separable_classes_score_high_and_shuffled_labels_do_not():
+    rng = np.random.default_rng(0)
+    x, y = two_classes(400, rng)
+    assert probe.macro_f1(x[:200], y[:200], x[200:], y[200:]) > 0.97
+    assert probe.few_label_macro_f1(x[:200], y[:200], x[200:], y[200:]) > 0.9
+    shuffled = rng.permutation(y[:200])
+    assert probe.macro_f1(x[:200], shuffled, x[200:], y[200:]) < 0.75
+
+
+def test_ridge_recovers_a_linear_quantity():
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(500, 5))
+    y = x @ np.arange(5.0)
+    assert probe.ridge_r2(x[:250], y[:250], x[250:], y[250:]) > 0.99
+
+
+def test_gap_filling_is_exact_on_a_straight_line():
+    days = np.array([0.0, 10.0, 20.0, 40.0])
+    pixel = np.repeat((days / 100.0)[:, None], 10, 1).astype(np.float32)
+    pixel[2] = np.nan
+    filled = features.gap_filled(pixel[None], days, step=5).reshape(9, 10)
+    np.testing.assert_allclose(filled[:, 3], np.arange(0, 41, 5) / 100.0, atol=1e-6)
+
+
+def line_series():
+    days = np.arange(0.0, 400.0, 10.0)
+    values = 0.1 + 0.0005 * days
+    reflectance = np.broadcast_to(values[:, None, None, None], (40, 10, 2, 3)).astype(np.float32)
+    return reflectance.copy(), np.ones((40, 2, 3), bool), days
+
+
+def test_linear_prediction_sees_clear_dates_only():
+    reflectance, clear, days = line_series()
+    reflectance[10], clear[10] = 0.9, False
+    kept = days != 110.0
+    out = reconstruction.linear(reflectance[kept], clear[kept], days[kept], 110.0)
+    np.testing.assert_allclose(out, 0.1 + 0.0005 * 110, atol=1e-6)
+
+
+def test_linear_prediction_repeats_the_nearest_date_outside():
+    reflectance, clear, days = line_series()
+    out = reconstruction.linear(reflectance[5:], clear[5:], days[5:], 0.0)
+    np.testing.assert_allclose(out, reflectance[5], atol=1e-6)
+
+
+def test_harmonic_fit_recovers_a_yearly_cycle():
+    days = np.arange(0.0, 730.0, 7.0)
+    wave = 0.3 + 0.1 * np.sin(2 * np.pi * days / 365.25)
+    reflectance = np.broadcast_to(wave[:, None, None, None], (len(days), 10, 1, 1))
+    clear = np.ones((len(days), 1, 1), bool)
+    out = reconstruction.harmonic(reflectance, clear, days, 100.0)
+    assert out == pytest.approx(0.3 + 0.1 * np.sin(2 * np.pi * 100 / 365.25), abs=2e-3)
+
+
+def test_errors_are_pooled_over_clear_pixels():
+    sums = reconstruction.SquaredErrors()
+    truth = np.zeros((10, 1, 2))
+    guess = np.stack([np.full((1, 2), 0.1)] * 10)
+    guess[:, 0, 1] = 9.0
+    sums.add(guess, truth, np.array([[True, False]]))
+    np.testing.assert_allclose(sums.rmse[:10], 0.1)
+
+
+def test_reductions_hide_what_they_say():
+    days = np.arange(0.0, 365.0, 10.0)
+    data = CropPixels(
+        np.ones((3, len(days), 10), np.float32), days, np.array(list("abc")), np.zeros((3, 2))
+    )
+    four = robustness.REDUCTIONS["four bands (10 m)"](data)
+    assert np.isfinite(four.reflectance).any((0, 1)).sum() == 4
+    half = robustness.REDUCTIONS["half the dates"](data)
+    assert half.reflectance.shape[1] == len(half.days) == 19
+    season = robustness.REDUCTIONS["one season (May to August)"](data)
+    assert 11 <= len(season.days) <= 13
+
+
+def test_tables_replace_what_stood_between_the_marks(tmp_path):
+    page = tmp_path / "README.md"
+    page.write_text("# Title\n\ntext\n")
+    report.write_between_marks(page, "first")
+    report.write_between_marks(page, report.table(["a", "b"], [["x", 0.5], ["y", None]]))
+    content = page.read_text()
+    assert "first" not in content
+    assert "| x | 0.500 |" in content
+    assert "| y | - |" in content
+    assert content.startswith("# Title\n\ntext\n")

@@ -1,0 +1,65 @@
+"""Crop pixels of Arkansas: linear probe with many and with few labels (evaluation only).
+
+The file's repository states no licence: it is read from outside the project, never copied into it
+and never trained on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+
+from alise_plugin.sits.acquisitions import days_since_reference
+
+from .features import Features
+from .probe import few_label_macro_f1, macro_f1
+
+
+@dataclass(frozen=True)
+class CropPixels:
+    """Labelled pixels of one year.
+
+    Attributes:
+        reflectance: `(N, T, 10)`, NaN where no composite exists.
+        days: `(T,)` since 2014-03-03.
+        labels: `(N,)` class names.
+        lonlat: `(N, 2)` degrees.
+    """
+
+    reflectance: np.ndarray
+    days: np.ndarray
+    labels: np.ndarray
+    lonlat: np.ndarray
+
+    @property
+    def north(self) -> np.ndarray:
+        """`(N,)` bool: the northern quarter, held out from training."""
+        latitude = self.lonlat[:, 1]
+        return np.asarray(latitude >= np.quantile(latitude, 0.75))
+
+    def subset(self, keep: np.ndarray) -> CropPixels:
+        """The pixels that an index array or a mask names."""
+        return CropPixels(self.reflectance[keep], self.days, self.labels[keep], self.lonlat[keep])
+
+
+def load(path: Path, pixels: int | None = None, seed: int = 0) -> CropPixels:
+    """Read the file; with `pixels`, a random subset of that many."""
+    with np.load(path) as file:
+        reflectance = file["reflectance"].astype(np.float32) / 10000.0
+        reflectance[~file["valid"]] = np.nan
+        days = days_since_reference([date.fromisoformat(str(d)) for d in file["dates"]])
+        data = CropPixels(reflectance, days, file["labels"], file["lonlat"])
+    if pixels is None or pixels >= len(data.labels):
+        return data
+    return data.subset(np.random.default_rng(seed).permutation(len(data.labels))[:pixels])
+
+
+def score(data: CropPixels, features: Features) -> tuple[float, float]:
+    """Macro-F1 on the northern quarter with all labels of the rest, and with ten a class."""
+    x = features(data.reflectance, data.days)
+    north = data.north
+    split = (x[~north], data.labels[~north], x[north], data.labels[north])
+    return macro_f1(*split), few_label_macro_f1(*split)

@@ -1,0 +1,123 @@
+"""`python -m training evaluate`: one command, one set of tables."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+
+from alise_plugin.model.encoder import Encoder
+from alise_plugin.model.package import ModelPackage, load_package
+from alise_plugin.sits.bands import BANDS
+
+from . import arkansas, features, reconstruction, report, robustness, simulated
+from .held_out import held_out_series
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of the command."""
+    parser.add_argument("--model", type=Path, default=PROJECT / "models" / "alise-s2")
+    parser.add_argument("--data", type=Path, default=PROJECT.parent / "shared" / "data")
+    parser.add_argument("--pixels", type=int, default=None, help="of Arkansas; all by default")
+    parser.add_argument("--untrained", type=Path, help="package with random weights, to compare")
+    parser.add_argument("--malice", type=Path, help="malice_s2.onnx of the peer's repository")
+    parser.add_argument("--presto", type=Path, help="checkout of the peer's repository")
+    parser.add_argument("--measures", default="1234", help="which of the four to run")
+    parser.add_argument("--threads", type=int, default=None)
+    parser.add_argument("--json", type=Path, help="also write the figures here")
+    parser.add_argument(
+        "--write", action="store_true", help="put the tables into MODEL_CARD.md and README.md"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the measures asked for and print their tables."""
+    package = load_package(str(args.model))
+    encoder = package.encoder(device="cpu", threads=args.threads)
+    sections: list[str] = [f"Model: {package.model_id}."]
+    figures: dict[str, object] = {"model": package.model_id}
+    if "1" in args.measures:
+        sections.append(reconstruction_table(encoder, args.data, figures))
+    if "2" in args.measures:
+        sections.append(arkansas_table(package, encoder, args, figures))
+    if "3" in args.measures:
+        sections.append(simulated.table(encoder, figures))
+    if "4" in args.measures:
+        sections.append(robustness_table(encoder, args, figures))
+    text = "\n\n".join(sections)
+    print(text)
+    if args.json:
+        args.json.write_text(json.dumps(figures, indent=1))
+    if args.write:
+        for path in (args.model / "MODEL_CARD.md", PROJECT / "README.md"):
+            report.write_between_marks(path, text)
+    return 0
+
+
+def reconstruction_table(encoder: Encoder, data: Path, figures: dict[str, object]) -> str:
+    """Measure 1: RMSE of hidden clear dates on real sites never trained on."""
+    predictors = {
+        "ALISE": reconstruction.decoded(encoder),
+        "linear": reconstruction.linear,
+        "harmonic": reconstruction.harmonic,
+    }
+    errors: dict[tuple[str, int], reconstruction.SquaredErrors] = {}
+    sites = held_out_series(data)
+    for site in sites:
+        reconstruction.evaluate_site(site.reflectance, site.clear, site.days, predictors, errors)
+    rows = []
+    for gap in reconstruction.GAPS_DAYS:
+        base = errors["linear", gap].rmse
+        for name in predictors:
+            rmse = errors[name, gap].rmse
+            mean = float(np.sqrt(np.nanmean(rmse[:-1] ** 2)))
+            ratio = mean / float(np.sqrt(np.nanmean(base[:-1] ** 2)))
+            rows.append([f"{gap} d", name, mean, ratio, float(rmse[-1])])
+            rows[-1] += [float(value) for value in rmse[:-1]]
+    figures["reconstruction"] = rows
+    names = ", ".join(site.name for site in sites)
+    header = ["hidden", "method", "RMSE", "ratio to linear", "NDVI", *BANDS]
+    return (
+        f"**1. Hidden clear dates of real sites never trained on** ({names}): RMSE of reflectance, "
+        "bands pooled, and of NDVI.\n\n" + report.table(header, rows)
+    )
+
+
+def arkansas_table(
+    package: ModelPackage, encoder: Encoder, args: argparse.Namespace, figures: dict[str, object]
+) -> str:
+    """Measure 2: crop pixels of Arkansas."""
+    data = arkansas.load(args.data / "evaluation" / "crop_pixels_arkansas.npz", args.pixels)
+    methods: dict[str, features.Features] = {"gap-filled raw series": features.gap_filled}
+    if args.presto:
+        methods["Presto"] = features.presto(args.presto, data.lonlat[:, ::-1])
+    if args.malice:
+        methods["MALICE-S2"] = features.malice(args.malice, *package.normalisation)
+    if args.untrained:
+        untrained = load_package(str(args.untrained)).encoder(device="cpu", threads=args.threads)
+        methods["ALISE, untrained"] = features.alise(untrained)
+    methods["ALISE, bundled"] = features.alise(encoder)
+    rows = [[name, *arkansas.score(data, method)] for name, method in methods.items()]
+    figures["arkansas"] = rows
+    return (
+        f"**2. Crop pixels of Arkansas, 2021** ({len(data.labels)} pixels, 5 classes, northern "
+        "quarter held out): macro-F1 of logistic regression.\n\n"
+        + report.table(["features", "all labels", "10 a class"], rows)
+    )
+
+
+def robustness_table(encoder: Encoder, args: argparse.Namespace, figures: dict[str, object]) -> str:
+    """Measure 4: measure 2 with fewer bands and dates."""
+    whole = arkansas.load(args.data / "evaluation" / "crop_pixels_arkansas.npz", args.pixels)
+    ours = features.alise(encoder)
+    rows = []
+    for name, reduce in robustness.REDUCTIONS.items():
+        data = reduce(whole)
+        rows.append([name, *arkansas.score(data, features.gap_filled), *arkansas.score(data, ours)])
+    figures["robustness"] = rows
+    header = ["series", "raw, all labels", "raw, 10 a class", "ALISE, all", "ALISE, 10 a class"]
+    return "**4. The same pixels, seen worse.**\n\n" + report.table(header, rows)
