@@ -1,0 +1,194 @@
+"""What all algorithms share: their look in the Toolbox, progress, errors, and input layers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from qgis.core import (
+    QgsApplication,
+    QgsProcessingAlgorithm,
+    QgsProcessingContext,
+    QgsProcessingException,
+    QgsProcessingFeedback,
+    QgsProcessingParameterDefinition,
+    QgsRasterLayer,
+)
+from qgis.PyQt.QtCore import QCoreApplication
+from qgis.PyQt.QtGui import QIcon
+
+from ..errors import AliseError, SeriesError
+from ..runtime import location
+from ..sits.acquisitions import parse_date
+from .compat import FLAG_ADVANCED
+
+PLUGIN_ROOT = Path(__file__).resolve().parents[2]
+BUNDLED_MODEL = PLUGIN_ROOT / "models" / "alise-s2"
+ICON = PLUGIN_ROOT / "alise_plugin" / "resources" / "icon.svg"
+# How GDAL names one variable of a NetCDF file; the file may be quoted.
+NETCDF_VARIABLE = re.compile(r'^NETCDF:"?(?P<file>.+?)"?:[^:/\\]+$', re.IGNORECASE)
+
+
+def profile_folder() -> Path:
+    """Return the folder of the QGIS user profile in use."""
+    return Path(QgsApplication.qgisSettingsDirPath())
+
+
+class QgisFeedback:
+    """Passes progress, messages and the Cancel button between QGIS and the other rooms.
+
+    Args:
+        feedback: the feedback object that QGIS handed to the algorithm.
+        start: fraction of the whole run, in [0, 1], that is done before this step.
+        end: fraction of the whole run that is done after it.
+    """
+
+    def __init__(
+        self, feedback: QgsProcessingFeedback, start: float = 0.0, end: float = 1.0
+    ) -> None:
+        self._feedback = feedback
+        self._start = start
+        self._end = end
+
+    def progress(self, fraction: float) -> None:
+        """Report the fraction of this step that is done, in [0, 1]."""
+        done = self._start + (self._end - self._start) * fraction
+        self._feedback.setProgress(100.0 * done)
+
+    def cancelled(self) -> bool:
+        """Return whether the user pressed Cancel."""
+        return bool(self._feedback.isCanceled())
+
+    def info(self, text: str) -> None:
+        """Write one line to the log of the run."""
+        self._feedback.pushInfo(text)
+
+
+class AliseAlgorithm(QgsProcessingAlgorithm):
+    """An algorithm of this plugin; the files beside this one say what each does.
+
+    A subclass sets the texts below, declares its parameters in `initAlgorithm` and does its work
+    in `run`, where it may raise any `AliseError`.
+    """
+
+    NAME = ""
+    TITLE = ""
+    GROUP = ("", "")  # id, title
+    TAGS: tuple[str, ...] = ()
+    SUMMARY = ""
+    HELP = ""
+    NEEDS_RUNTIME = False
+
+    def name(self) -> str:
+        return self.NAME
+
+    def displayName(self) -> str:
+        return self.tr(self.TITLE)
+
+    def group(self) -> str:
+        return self.tr(self.GROUP[1])
+
+    def groupId(self) -> str:
+        return self.GROUP[0]
+
+    def tags(self) -> list[str]:
+        return [*self.TAGS, "alise", "sentinel-2", "time series"]
+
+    def shortDescription(self) -> str:
+        return self.tr(self.SUMMARY)
+
+    def shortHelpString(self) -> str:
+        return self.tr(self.HELP)
+
+    def icon(self) -> QIcon:
+        return QIcon(str(ICON))
+
+    def svgIconPath(self) -> str:
+        return str(ICON)
+
+    def tr(self, text: str) -> str:
+        """Return `text` in the user's language."""
+        return QCoreApplication.translate("Alise", text)
+
+    def createInstance(self) -> AliseAlgorithm:
+        return type(self)()
+
+    def canExecute(self) -> tuple[bool, str]:
+        if self.NEEDS_RUNTIME and not location.is_installed("onnxruntime"):
+            return False, self.tr(location.missing_sentence(profile_folder()))
+        return True, ""
+
+    def add_advanced(self, parameter: QgsProcessingParameterDefinition) -> None:
+        """Declare a parameter that the dialog shows under "Advanced parameters"."""
+        parameter.setFlags(parameter.flags() | FLAG_ADVANCED)
+        self.addParameter(parameter)
+
+    def processAlgorithm(
+        self,
+        parameters: dict[str, Any],
+        context: QgsProcessingContext,
+        feedback: QgsProcessingFeedback,
+    ) -> dict[str, Any]:
+        try:
+            return self.run(parameters, context, feedback)
+        except AliseError as error:
+            raise QgsProcessingException(str(error)) from error
+
+    def run(
+        self,
+        parameters: dict[str, Any],
+        context: QgsProcessingContext,
+        feedback: QgsProcessingFeedback,
+    ) -> dict[str, Any]:
+        """Do the work and return a value for every declared output."""
+        raise NotImplementedError
+
+    def name_layer(self, context: QgsProcessingContext, path: str, name: str) -> None:
+        """Give the layer that QGIS will load from `path` a name that tells what it is."""
+        if context.willLoadLayerOnCompletion(path):
+            context.layerToLoadOnCompletionDetails(path).name = name
+
+
+def layer_sources(layers: Sequence[QgsRasterLayer]) -> list[str]:
+    """Return the file behind each layer; all variables of a NetCDF cube are one file.
+
+    Raises:
+        SeriesError: a layer is not read through GDAL (a web service, a memory raster).
+    """
+    sources = []
+    for layer in layers:
+        if layer.dataProvider() is None or layer.dataProvider().name() != "gdal":
+            raise SeriesError(
+                f'The layer "{layer.name()}" is not a raster file: export it to a GeoTIFF first.'
+            )
+        source = layer.source().split("|option:")[0]
+        cube = NETCDF_VARIABLE.match(source)
+        sources.append(cube["file"] if cube else source)
+    return list(dict.fromkeys(sources))
+
+
+def dates_from_text(text: str) -> list[date] | None:
+    """Return the dates in a text such as "2019-05-14, 2019-05-29"; None when it is empty.
+
+    Raises:
+        SeriesError: a word of it is not a date.
+    """
+    dates = []
+    for word in re.split(r"[\s,;]+", text.strip()):
+        if not word:
+            continue
+        day = parse_date(word)
+        if day is None:
+            raise SeriesError(
+                f'DATES: "{word}" is not a date: write the dates as 2019-05-14, with commas.'
+            )
+        dates.append(day)
+    return dates or None
+
+
+def dates_as_text(dates: Sequence[date]) -> str:
+    """Return dates the way that `dates_from_text` reads them."""
+    return ", ".join(day.isoformat() for day in dates)
