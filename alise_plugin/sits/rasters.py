@@ -1,0 +1,112 @@
+"""Opening and reading through GDAL, whose failures become one sentence.
+
+GDAL may be in either error mode here (QGIS leaves that to its plugins), so both are caught and
+neither is changed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+from numpy.typing import NDArray
+from osgeo import gdal
+
+from ..errors import SeriesError
+
+
+@contextmanager
+def quiet_gdal() -> Iterator[list[str]]:
+    """Collects GDAL's failures of this thread in a list, instead of printing them.
+
+    Exceptions that GDAL raises in its exception mode join the list too and go no further.
+    """
+    failures: list[str] = []
+
+    def collect(kind: int, _number: int, message: str) -> None:
+        if kind >= gdal.CE_Failure:
+            failures.append(message)
+
+    gdal.PushErrorHandler(collect)
+    try:
+        yield failures
+    except RuntimeError as error:
+        if type(error) is not RuntimeError:  # ours, or a subclass that GDAL does not raise
+            raise
+        failures.append(str(error))
+    finally:
+        gdal.PopErrorHandler()
+
+
+def open_raster(name: str, open_options: Sequence[str] = ()) -> gdal.Dataset:
+    """Opens a raster for reading.
+
+    Args:
+        name: a path, or a GDAL dataset name such as `NETCDF:"cube.nc":B4`.
+        open_options: `KEY=VALUE` for the driver.
+
+    Raises:
+        SeriesError: GDAL cannot read it.
+    """
+    dataset = None
+    with quiet_gdal() as failures:
+        dataset = gdal.OpenEx(name, gdal.OF_RASTER, open_options=list(open_options))
+    if dataset is None:
+        if not name.startswith(("/vsi", "NETCDF:", "http")) and not os.path.exists(name):
+            raise SeriesError(f"{name} does not exist; check the path.")
+        reason = f" ({failures[0]})" if failures else ""
+        raise SeriesError(f"{name} cannot be opened as a raster{reason}; check the file.")
+    return dataset
+
+
+def read_bands(
+    dataset: gdal.Dataset, bands: Sequence[int], col: int, row: int, width: int, height: int
+) -> NDArray[np.float32]:
+    """Raw values of a window, all bands in one call.
+
+    ReadRaster, not ReadAsArray: it does not need GDAL's NumPy extension, which is what breaks
+    first when a user's NumPy changes.
+
+    Returns:
+        `(len(bands), height, width)` float32, writable, without scale, offset or nodata.
+
+    Raises:
+        SeriesError: a file behind the raster cannot be read.
+    """
+    values = np.empty((len(bands), height, width), dtype=np.float32)
+    done = None
+    with quiet_gdal() as failures:
+        done = dataset.ReadRaster(
+            col,
+            row,
+            width,
+            height,
+            buf_type=gdal.GDT_Float32,
+            band_list=list(bands),
+            buf_obj=values,
+        )
+    if done is None or failures:
+        reason = f" ({failures[0]})" if failures else ""
+        raise SeriesError(
+            f"{os.path.basename(dataset.GetDescription())} cannot be read{reason}; check that "
+            "the files behind it are still there and complete."
+        )
+    return values
+
+
+def is_integer(dtype: int) -> bool:
+    """Whether a GDAL data type holds integers."""
+    return dtype not in (gdal.GDT_Float32, gdal.GDT_Float64)
+
+
+def stated_scale(band: gdal.Band) -> tuple[float | None, float | None]:
+    """Scale and offset of a band, both None where the file states none.
+
+    A scale of 1 with an offset of 0 states nothing: GDAL reports it for every band of a VRT.
+    """
+    scale, offset = band.GetScale(), band.GetOffset()
+    if scale in (None, 1.0) and offset in (None, 0.0):
+        return None, None
+    return (1.0 if scale is None else scale), (0.0 if offset is None else offset)
