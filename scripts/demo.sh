@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# From a fresh Debian to an embedding map of a real Sentinel-2 series, made by qgis_process.
+# Everything stays under build/demo; the QGIS profile of the user is not touched.
+#   scripts/demo.sh [folder of a model package]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+began=$(date +%s)
+bash scripts/setup.sh qgis
+
+demo=$PWD/build/demo
+mkdir -p "$demo/plugins" "$demo/profile" "$demo/data" "$demo/run"
+chmod 700 "$demo/run"
+ln -sfn "$PWD" "$demo/plugins/alise"
+export QT_QPA_PLATFORM=offscreen
+export QGIS_PLUGINPATH=$demo/plugins QGIS_CUSTOM_CONFIG_PATH=$demo/profile
+export XDG_RUNTIME_DIR=$demo/run
+
+# Debian 12 wraps qgis_process in a script that passes an option it does not know.
+qgis_process=/usr/bin/qgis_process.bin
+[ -x "$qgis_process" ] || qgis_process=qgis_process
+run() { # algorithm, parameters: the log of the run goes to build/demo/<algorithm>.log
+  local log=$demo/${1#alise:}.log
+  if ! "$qgis_process" run "$@" >"$log" 2>&1; then
+    cat "$log" >&2
+    exit 1
+  fi
+}
+result() { # algorithm, output: the value that qgis_process printed for a declared output
+  sed -n "s/^$2:[[:space:]]*//p" "$demo/${1#alise:}.log" | tail -n 1
+}
+
+"$qgis_process" plugins enable alise >"$demo/enable.log" 2>&1 || { cat "$demo/enable.log" >&2; exit 1; }
+run alise:installruntime --VARIANT=cpu
+
+# A real series, 10 m and 20 m, six of the ten bands, that comes in a small package on PyPI.
+wheel=nrt-0.2.1
+if [ ! -f "$demo/data/$wheel.done" ]; then
+  /usr/bin/python3 -m pip download -q --disable-pip-version-check --no-deps -d "$demo/data" nrt==0.2.1
+  unzip -qo -j "$demo/data/$wheel"-*.whl 'nrt/data/sentinel2_cube_subset_romania_*.nc' -d "$demo/data"
+  touch "$demo/data/$wheel.done"
+fi
+
+run alise:buildtimeseries --FOLDER="$demo/data" --START=2018-01-01 --END=2018-12-31 \
+  --OUTPUT="$demo/series_2018.vrt"
+
+embedding=$demo/embedding_2018.tif
+embed_began=$(date +%s)
+run alise:embed --INPUT="$demo/series_2018.vrt" ${1:+--MODEL="$1"} --OUTPUT="$embedding"
+embed_seconds=$(($(date +%s) - embed_began))
+/usr/bin/python3 -c '
+import sys
+
+from alise_plugin.mapping.picture import write_picture
+
+write_picture(sys.argv[1], sys.argv[2])
+' "$embedding" "$demo/embedding_2018.png"
+
+cat <<END
+Made from $(result alise:buildtimeseries COUNT) dates of 2018 in Romania \
+(bands without data: $(result alise:buildtimeseries BANDS_MISSING)):
+  image series      $demo/series_2018.vrt
+  embedding raster  $embedding
+  its picture       $demo/embedding_2018.png
+Model:  $(result alise:embed MODEL_ID)
+Device: $(result alise:embed DEVICE_USED)
+Time:   $embed_seconds s for the embedding, $(($(date +%s) - began)) s for everything
+END
