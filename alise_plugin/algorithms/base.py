@@ -15,6 +15,7 @@ from qgis.core import (
     QgsProcessingException,
     QgsProcessingFeedback,
     QgsProcessingParameterDefinition,
+    QgsProcessingUtils,
     QgsRasterLayer,
 )
 from qgis.PyQt.QtCore import QCoreApplication
@@ -125,6 +126,22 @@ class AliseAlgorithm(QgsProcessingAlgorithm):
         """Declare a parameter that the dialog shows under "Advanced parameters"."""
         parameter.setFlags(parameter.flags() | FLAG_ADVANCED)
         self.addParameter(parameter)
+
+    def checkParameterValues(
+        self, parameters: dict[str, Any], context: QgsProcessingContext
+    ) -> tuple[bool, str]:
+        fine, message = super().checkParameterValues(parameters, context)
+        if not fine:
+            given = parameters.get("INPUT")
+            for value in given if isinstance(given, (list, tuple)) else [given]:
+                if isinstance(value, str) and not QgsProcessingUtils.mapLayerFromString(
+                    value, context
+                ):
+                    return False, (
+                        f"{value} cannot be opened as a raster: check that the file exists and "
+                        "that QGIS can show it."
+                    )
+        return fine, message
 
     def processAlgorithm(
         self,

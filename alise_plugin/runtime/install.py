@@ -18,6 +18,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -38,24 +39,31 @@ def is_complete(variant: str) -> bool:
     return location.is_installed("onnxruntime") and location.is_installed("sklearn")
 
 
-def scikit_learn_requirements(folder: Path) -> list[str]:
+def missing_for_scikit_learn(folder: Path) -> tuple[list[str], list[str]]:
     """Return what pip must fetch for scikit-learn, in releases that work with QGIS's NumPy.
 
     Packages that QGIS's Python has outside `folder` (which the installation replaces) are left
     out.
+
+    Returns:
+        Compiled packages, which want a NumPy of their own and must be fetched without their
+        dependencies; and packages in pure Python, which need only others of that kind.
     """
     before_numpy_2 = int(np.__version__.split(".")[0]) < 2
-    requirements = {
+    compiled = {
         "sklearn": "scikit-learn<1.8" if before_numpy_2 else "scikit-learn",
-        "joblib": "joblib",
-        "threadpoolctl": "threadpoolctl",
         "scipy": "scipy<1.16" if before_numpy_2 else "scipy",
     }
+    pure = {"joblib": "joblib", "threadpoolctl": "threadpoolctl"}
     path = [entry for entry in sys.path if entry != str(folder)]
-    finder = importlib.machinery.PathFinder
-    if finder.find_spec("sklearn", path) is not None:
-        return []
-    return [req for name, req in requirements.items() if finder.find_spec(name, path) is None]
+
+    def absent(requirements: dict[str, str]) -> list[str]:
+        find = importlib.machinery.PathFinder.find_spec
+        return [req for name, req in requirements.items() if find(name, path) is None]
+
+    if not absent({"sklearn": "scikit-learn"}):
+        return [], []
+    return absent(compiled), absent(pure)
 
 
 def cuda_requirements(staging: Path) -> list[str]:
@@ -135,7 +143,10 @@ def _fill(
                 "network connection or the proxy settings, then try again."
             )
 
-    pip("--no-deps", DISTRIBUTION[variant], *scikit_learn_requirements(folder))
+    compiled, pure = missing_for_scikit_learn(folder)
+    pip("--no-deps", DISTRIBUTION[variant], *compiled)
+    if pure:
+        pip(*pure)
     if variant == "cuda":
         # These packages need each other and nothing else, so pip may follow their dependencies.
         pip(*cuda_requirements(staging))
@@ -165,7 +176,15 @@ def _run(
     cancelled: Callable[[], bool],
 ) -> list[str] | None:
     """Run a command, pass its lines on, stop it on request; its output if it failed."""
-    process = subprocess.Popen(
+    lines: queue.Queue[str | None] = queue.Queue()
+
+    def read(stream: IO[str]) -> None:
+        for line in stream:
+            lines.put(line.rstrip())
+        lines.put(None)
+
+    output: list[str] = []
+    with subprocess.Popen(
         command,
         env={**os.environ, **variables},
         stdin=subprocess.DEVNULL,
@@ -174,32 +193,25 @@ def _run(
         text=True,
         errors="replace",
         creationflags=no_window(),
-    )
-    lines: queue.Queue[str | None] = queue.Queue()
-
-    def read() -> None:
+    ) as process:
         assert process.stdout is not None
-        for line in process.stdout:
-            lines.put(line.rstrip())
-        lines.put(None)
-
-    threading.Thread(target=read, daemon=True).start()
-    output: list[str] = []
-    while True:
-        if cancelled():
-            process.kill()
-            process.wait()
-            raise Cancelled("The installation was stopped; what was there before is unchanged.")
-        try:
-            line = lines.get(timeout=0.2)
-        except queue.Empty:
-            continue
-        if line is None:
-            break
-        output.append(line)
-        if line.strip():
-            info(line)
-    return output if process.wait() != 0 else None
+        reader = threading.Thread(target=read, args=(process.stdout,), daemon=True)
+        reader.start()
+        while True:
+            if cancelled():
+                process.kill()
+                reader.join()
+                raise Cancelled("The installation was stopped; what was there before is unchanged.")
+            try:
+                line = lines.get(timeout=0.2)
+            except queue.Empty:
+                continue
+            if line is None:
+                break
+            output.append(line)
+            if line.strip():
+                info(line)
+    return output if process.returncode != 0 else None
 
 
 def _put_in_place(staging: Path, folder: Path) -> None:
