@@ -10,13 +10,13 @@ from typing import Any
 
 from qgis.core import (
     QgsApplication,
+    QgsMapLayer,
     QgsProcessingAlgorithm,
     QgsProcessingContext,
     QgsProcessingException,
     QgsProcessingFeedback,
     QgsProcessingParameterDefinition,
     QgsProcessingUtils,
-    QgsRasterLayer,
 )
 from qgis.PyQt.QtCore import QCoreApplication
 from qgis.PyQt.QtGui import QIcon
@@ -29,6 +29,8 @@ from .compat import FLAG_ADVANCED
 PLUGIN_ROOT = Path(__file__).resolve().parents[2]
 BUNDLED_MODEL = PLUGIN_ROOT / "models" / "alise-s2"
 ICON = PLUGIN_ROOT / "alise_plugin" / "resources" / "icon.svg"
+# GDAL's rasters, and NetCDF cubes, which QGIS takes for meshes when it gets the bare file.
+FILE_PROVIDERS = ("gdal", "mdal")
 # How GDAL names one variable of a NetCDF file; the file may be quoted.
 NETCDF_VARIABLE = re.compile(r'^NETCDF:"?(?P<file>.+?)"?:[^:/\\]+$', re.IGNORECASE)
 
@@ -169,15 +171,15 @@ class AliseAlgorithm(QgsProcessingAlgorithm):
             context.layerToLoadOnCompletionDetails(path).name = name
 
 
-def layer_sources(layers: Sequence[QgsRasterLayer]) -> list[str]:
+def layer_sources(layers: Sequence[QgsMapLayer]) -> list[str]:
     """Return the file behind each layer; all variables of a NetCDF cube are one file.
 
     Raises:
-        SeriesError: a layer is not read through GDAL (a web service, a memory raster).
+        SeriesError: a layer is not a raster file (a web service, a database).
     """
     sources = []
     for layer in layers:
-        if layer.dataProvider() is None or layer.dataProvider().name() != "gdal":
+        if layer.dataProvider() is None or layer.dataProvider().name() not in FILE_PROVIDERS:
             raise SeriesError(
                 f'The layer "{layer.name()}" is not a raster file: export it to a GeoTIFF first.'
             )

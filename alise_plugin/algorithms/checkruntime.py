@@ -29,7 +29,8 @@ class CheckRuntime(AliseAlgorithm):
     HELP = (
         "Reports which onnxruntime QGIS's Python has, on which devices it runs, and which model "
         "is used. STATUS is one sentence: that all is well, or what is missing and what to do.\n\n"
-        "A device is listed when the model really ran on it."
+        "A device is listed when the model really starts on it; without a model, "
+        "when onnxruntime was made for it."
     )
 
     def initAlgorithm(self, config: dict[str, Any] | None = None) -> None:
@@ -67,6 +68,7 @@ class CheckRuntime(AliseAlgorithm):
                 except AliseError as error:
                     feedback.pushInfo(str(error))
         except AliseError as error:
+            devices = list(report.devices)
             problem = problem or str(error)
         status = problem or f"All is well: the model runs on {' and '.join(devices)}."
         for name, version in report.versions.items():
