@@ -74,7 +74,7 @@ class AliseAlgorithm(QgsProcessingAlgorithm):
     """An algorithm of this plugin; the files beside this one say what each does.
 
     A subclass sets the texts below, declares its parameters in `initAlgorithm` and does its work
-    in `run`, where it may raise any `AliseError`.
+    in `work`, where it may raise any `AliseError`.
     """
 
     NAME = ""
@@ -151,12 +151,16 @@ class AliseAlgorithm(QgsProcessingAlgorithm):
         context: QgsProcessingContext,
         feedback: QgsProcessingFeedback,
     ) -> dict[str, Any]:
+        # The dialog asks canExecute; qgis_process and processing.run do not in every release.
+        can, sentence = self.canExecute()
+        if not can:
+            raise QgsProcessingException(sentence)
         try:
-            return self.run(parameters, context, feedback)
+            return self.work(parameters, context, feedback)
         except AliseError as error:
             raise QgsProcessingException(str(error)) from error
 
-    def run(
+    def work(
         self,
         parameters: dict[str, Any],
         context: QgsProcessingContext,

@@ -15,7 +15,6 @@ from qgis.core import (
     QgsProcessingParameterFile,
     QgsProcessingParameterMultipleLayers,
     QgsProcessingParameterRasterDestination,
-    QgsProcessingParameters,
     QgsProcessingParameterString,
 )
 
@@ -46,13 +45,6 @@ class VrtDestination(QgsProcessingParameterRasterDestination):
     def supportedOutputRasterLayerExtensions(self) -> list[str]:
         """Return the endings that batch mode and the modeler offer."""
         return ["vrt"]
-
-    def isSupportedOutputValue(self, value: Any, context: QgsProcessingContext) -> tuple[bool, str]:
-        """Return whether `value` names a VRT, and a sentence when it does not."""
-        path = QgsProcessingParameters.parameterAsOutputLayer(self, value, context)
-        if path and Path(path).suffix.lower() != ".vrt":
-            return False, f"{path}: an image series is a VRT, let its name end in .vrt."
-        return True, ""
 
 
 class BuildTimeSeries(AliseAlgorithm):
@@ -101,7 +93,7 @@ class BuildTimeSeries(AliseAlgorithm):
         self.addOutput(QgsProcessingOutputNumber("COUNT", self.tr("Number of dates")))
         self.addOutput(QgsProcessingOutputString("BANDS_MISSING", self.tr("Bands without data")))
 
-    def run(
+    def work(
         self,
         parameters: dict[str, Any],
         context: QgsProcessingContext,
@@ -114,8 +106,10 @@ class BuildTimeSeries(AliseAlgorithm):
         if not sources:
             raise SeriesError("No raster was given: choose layers in INPUT or a folder in FOLDER.")
         output = self.parameterAsOutputLayer(parameters, "OUTPUT", context)
-        if not output:
-            raise OutputError("No output was named: give OUTPUT a file that ends in .vrt.")
+        if Path(output).suffix.lower() != ".vrt":
+            raise OutputError(
+                f"{output or 'OUTPUT'}: an image series is a VRT, let its name end in .vrt."
+            )
         with build_series(
             sources,
             output,

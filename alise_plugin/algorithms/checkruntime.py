@@ -47,7 +47,7 @@ class CheckRuntime(AliseAlgorithm):
         ):
             self.addOutput(QgsProcessingOutputString(name, self.tr(text)))
 
-    def run(
+    def work(
         self,
         parameters: dict[str, Any],
         context: QgsProcessingContext,

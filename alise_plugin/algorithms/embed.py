@@ -113,7 +113,7 @@ class Embed(AliseAlgorithm):
         self.addOutput(QgsProcessingOutputString("DEVICE_USED", self.tr("Device used")))
         self.addOutput(QgsProcessingOutputString("MODEL_ID", self.tr("Model")))
 
-    def run(
+    def work(
         self,
         parameters: dict[str, Any],
         context: QgsProcessingContext,

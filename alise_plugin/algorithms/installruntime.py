@@ -50,7 +50,7 @@ class InstallRuntime(AliseAlgorithm):
         self.addOutput(QgsProcessingOutputFolder("FOLDER", self.tr("Folder of the packages")))
         self.addOutput(QgsProcessingOutputString("STATUS", self.tr("Status")))
 
-    def run(
+    def work(
         self,
         parameters: dict[str, Any],
         context: QgsProcessingContext,

@@ -1,0 +1,43 @@
+import pytest
+
+from alise_plugin.runtime import location
+
+
+def test_check_reports_versions_devices_and_model(run, tiny_package):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    results = run("alise:checkruntime", {"MODEL": tiny_package})
+    assert results["ONNXRUNTIME_VERSION"] == onnxruntime.__version__
+    assert "cpu" in results["DEVICES"]
+    assert results["MODEL_ID"].startswith("tiny 0.0.1")
+    assert results["STATUS"].startswith("All is well")
+
+
+def test_check_says_what_is_missing_and_is_no_error(run, tmp_path, monkeypatch):
+    pytest.importorskip("onnxruntime")
+    results = run("alise:checkruntime", {"MODEL": str(tmp_path)})
+    assert "model.json" in results["STATUS"]
+    monkeypatch.setattr(location, "is_installed", lambda name: False)
+    results = run("alise:checkruntime", {"MODEL": str(tmp_path)})
+    assert "alise:installruntime" in results["STATUS"]
+    assert results["DEVICES"] == ""
+
+
+def test_install_failures_are_one_sentence(run, refused, monkeypatch):
+    from alise_plugin.runtime import install
+
+    monkeypatch.setattr(install, "is_complete", lambda variant: False)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", "")
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    with pytest.raises(refused, match=r"pip could not install onnxruntime|has no pip") as caught:
+        run("alise:installruntime", {"VARIANT": "cpu"})
+    assert "\n" not in str(caught.value).strip()
+
+
+def test_install_when_all_is_there(run, monkeypatch):
+    pytest.importorskip("onnxruntime")
+    from alise_plugin.runtime import install
+
+    monkeypatch.setattr(install, "is_complete", lambda variant: True)
+    results = run("alise:installruntime", {"VARIANT": "cpu"})
+    assert results["STATUS"].endswith("works.")
