@@ -60,10 +60,10 @@ def days(count, first=date(2019, 1, 5), step=11):
     return [first + timedelta(days=step * index) for index in range(count)]
 
 
-def dated_rasters(folder, rng, count=3, **options):
+def dated_rasters(folder, rng, count=3, height=12, width=15, **options):
     """One raster per date with the date in its name; returns (paths, dates, DN (T, 10, H, W))."""
     dates = days(count)
-    values = np.stack([digital_numbers(rng) for _ in dates])
+    values = np.stack([digital_numbers(rng, 10, height, width) for _ in dates])
     paths = [
         write_raster(folder / f"S2_{day:%Y%m%d}.tif", image, **options)
         for day, image in zip(dates, values)

@@ -1,0 +1,117 @@
+import os
+import resource
+import signal
+
+import numpy as np
+import pytest
+from osgeo import gdal
+from rasters_for_tests import TRANSFORM, utm
+
+from alise_plugin.errors import Cancelled, OutputError
+from alise_plugin.mapping.output import RasterForm, RasterOutput
+from alise_plugin.sits.grid import Grid, Window
+
+GRID = Grid(utm().ExportToWkt(), TRANSFORM, 40, 30)
+FORM = RasterForm(["first", "second"], np.dtype(np.float32), np.nan, metadata={"KEY": "text"})
+
+
+@pytest.fixture(params=[False, True], ids=["gdal-codes", "gdal-exceptions"], autouse=True)
+def gdal_error_mode(request):
+    before = gdal.GetUseExceptions()
+    (gdal.UseExceptions if request.param else gdal.DontUseExceptions)()
+    yield
+    (gdal.UseExceptions if before else gdal.DontUseExceptions)()
+
+
+def one_sentence(error):
+    text = str(error.value)
+    assert "\n" not in text
+    assert text.endswith(".")
+    return text
+
+
+def test_what_is_written_is_read(tmp_path, rng):
+    values = rng.normal(size=(2, 30, 40)).astype(np.float32)
+    path = tmp_path / "map.tif"
+    with RasterOutput(path, GRID, FORM, 16) as raster:
+        for window in (Window(0, 0, 16, 30), Window(16, 0, 24, 30)):
+            raster.write(window, values[(slice(None), *window.slices_in(GRID.window))])
+        assert not path.exists()
+    dataset = gdal.Open(str(path))
+    np.testing.assert_array_equal(dataset.ReadAsArray(), values)
+    assert Grid.from_dataset(dataset, "map").same_grid(GRID)
+    assert dataset.GetMetadataItem("KEY") == "text"
+    band = dataset.GetRasterBand(2)
+    assert band.GetDescription() == "second"
+    assert np.isnan(band.GetNoDataValue())
+    assert band.GetBlockSize() == [16, 16]
+    assert dataset.GetMetadataItem("COMPRESSION", "IMAGE_STRUCTURE") == "DEFLATE"
+    assert os.listdir(tmp_path) == ["map.tif"]
+
+
+@pytest.mark.parametrize("mistake", [Cancelled("stopped"), KeyboardInterrupt(), ValueError()])
+def test_a_run_that_ends_early_leaves_the_folder_as_it_was(tmp_path, mistake):
+    path = tmp_path / "map.tif"
+    path.write_text("an older map")
+    with pytest.raises(type(mistake)), RasterOutput(path, GRID, FORM, 16) as raster:  # noqa: PT012
+        raster.write(Window(0, 0, 40, 16), np.zeros((2, 16, 40), np.float32))
+        raise mistake
+    assert os.listdir(tmp_path) == ["map.tif"]
+    assert path.read_text() == "an older map"
+
+
+def test_an_older_map_and_its_statistics_are_replaced(tmp_path):
+    path = tmp_path / "map.tif"
+    path.write_text("an older map")
+    (tmp_path / "map.tif.aux.xml").write_text("<PAMDataset/>")
+    with RasterOutput(path, GRID, FORM, 16):
+        pass
+    assert gdal.Open(str(path)) is not None
+    assert os.listdir(tmp_path) == ["map.tif"]
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    path = tmp_path / "nowhere" / "map.tif"
+    with pytest.raises(OutputError, match="is not a folder") as error:
+        RasterOutput(path, GRID, FORM, 16).__enter__()
+    assert str(path) in one_sentence(error)
+
+
+def test_a_folder_that_takes_no_files():
+    with pytest.raises(OutputError, match="cannot be written") as error:
+        RasterOutput("/proc/map.tif", GRID, FORM, 16).__enter__()
+    one_sentence(error)
+
+
+def test_a_name_that_is_taken_by_a_folder(tmp_path):
+    path = tmp_path / "map.tif"
+    path.mkdir()
+    with (
+        pytest.raises(OutputError, match="cannot be written") as error,
+        RasterOutput(path, GRID, FORM, 16),
+    ):
+        pass
+    one_sentence(error)
+    assert os.listdir(tmp_path) == ["map.tif"]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_disk_that_fills_up(tmp_path, rng):
+    """A limit on the size of files makes write() fail as a full disk does."""
+    grid = Grid(GRID.crs_wkt, TRANSFORM, 256, 256)
+    values = rng.normal(size=(2, 256, 256)).astype(np.float32)
+    path = tmp_path / "map.tif"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+        with (
+            pytest.raises(OutputError, match="disk has room") as error,
+            RasterOutput(path, grid, FORM, 256) as raster,
+        ):
+            raster.write(grid.window, values)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert str(path) in one_sentence(error)
+    assert os.listdir(tmp_path) == []
