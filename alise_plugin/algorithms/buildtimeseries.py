@@ -51,7 +51,7 @@ class BuildTimeSeries(AliseAlgorithm):
     """Declares the parameters of `sits.build.build_series`."""
 
     NAME = "buildtimeseries"
-    TITLE = "Build Image Series"
+    TITLE = "Build image series"
     GROUP = ("series", "Image series")
     TAGS = ("stack", "vrt", "dates", "netcdf", "cube")
     SUMMARY = "Puts Sentinel-2 rasters of several dates into one dated image series."

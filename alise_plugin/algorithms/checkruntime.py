@@ -22,7 +22,7 @@ class CheckRuntime(AliseAlgorithm):
     """Reports; a missing runtime is its answer and not an error."""
 
     NAME = "checkruntime"
-    TITLE = "Check Runtime"
+    TITLE = "Check runtime"
     GROUP = ("setup", "Set-up")
     TAGS = ("onnxruntime", "gpu", "cuda", "versions", "model")
     SUMMARY = "Reports the versions, the devices and the model, and what is missing."

@@ -40,7 +40,7 @@ class Embed(AliseAlgorithm):
     """Declares the parameters of `mapping.embed.embed`."""
 
     NAME = "embed"
-    TITLE = "Embed Image Series"
+    TITLE = "Embed image series"
     GROUP = ("maps", "Maps")
     TAGS = ("embedding", "features", "deep learning", "onnx")
     SUMMARY = "Turns a Sentinel-2 image series into one vector of features per pixel."
@@ -48,7 +48,7 @@ class Embed(AliseAlgorithm):
         "Encodes the whole irregular series of each pixel, clouds and gaps included, into one "
         "vector of fixed size: 10 learned dates x 64 features, as bands q00_d00 to q09_d63 at "
         "the resolution of the input.\n\n"
-        "INPUT is one image series (see Build Image Series) or one raster per date. DATES is "
+        "INPUT is one image series (see Build image series) or one raster per date. DATES is "
         "only needed when the rasters do not say their dates. MODEL is the folder of a model "
         "package; the bundled model is used when it is empty.\n\n"
         "float32 is exact; int8 writes one byte per band and pixel, with a scale and an offset "

@@ -22,7 +22,7 @@ class InstallRuntime(AliseAlgorithm):
     """Declares the parameters of `runtime.install.install_runtime`."""
 
     NAME = "installruntime"
-    TITLE = "Install Runtime"
+    TITLE = "Install runtime"
     GROUP = ("setup", "Set-up")
     TAGS = ("onnxruntime", "scikit-learn", "pip", "gpu", "cuda")
     SUMMARY = "Installs onnxruntime and scikit-learn for the Python of QGIS."

@@ -26,7 +26,7 @@ class RuntimeReport:
         versions: version of each package that is there, by name.
         devices: what this build of onnxruntime was made for ("cpu", "cuda"); whether the
             device works is only known when a session ran on it.
-        folder: where "Install Runtime" puts packages for this Python.
+        folder: where "Install runtime" puts packages for this Python.
         problem: one sentence, or None when onnxruntime works.
     """
 
@@ -59,7 +59,7 @@ def check_runtime(profile: Path) -> RuntimeReport:
     except Exception as error:  # whatever a broken binary package raises while it is imported
         problem = (
             f"onnxruntime is there but does not start ({error}): run the algorithm "
-            f'"Install Runtime", or delete the folder {folder} and restart QGIS first.'
+            f'"Install runtime", or delete the folder {folder} and restart QGIS first.'
         )
         return RuntimeReport(versions, (), folder, problem)
     devices = tuple(DEVICE_OF_PROVIDER[p] for p in providers if p in DEVICE_OF_PROVIDER)

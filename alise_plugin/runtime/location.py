@@ -63,5 +63,5 @@ def missing_sentence(profile: Path) -> str:
     since = f" (it is there for {', '.join(others)}, which QGIS no longer uses)" if others else ""
     return (
         f"The Python package onnxruntime is not installed for {python_tag()}{since}: run "
-        'the algorithm "Install Runtime" (alise:installruntime) once, then try again.'
+        'the algorithm "Install runtime" (alise:installruntime) once, then try again.'
     )

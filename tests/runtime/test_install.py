@@ -185,7 +185,7 @@ def test_after_a_python_upgrade_the_sentence_says_why(tmp_path):
     old.mkdir(parents=True)
     sentence = location.missing_sentence(tmp_path)
     assert "cp27" in sentence
-    assert "Install Runtime" in sentence
+    assert "Install runtime" in sentence
     assert one_sentence(sentence)
 
 
