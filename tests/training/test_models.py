@@ -9,7 +9,13 @@ from training.models.checkpoint import load_alise, save_alise  # noqa: E402
 from training.models.day_encoding import DayEncoding  # noqa: E402
 from training.models.temporal_projector import TemporalProjector  # noqa: E402
 from training.models.transformer import TransformerLayer, attendable  # noqa: E402
-from training.models.unet import Norms, UNet, convolve_constant, receptive_radius  # noqa: E402
+from training.models.unet import (  # noqa: E402
+    BatchNorm,
+    Norms,
+    UNet,
+    convolve_constant,
+    receptive_radius,
+)
 
 
 def small_alise(seed=0, **changes):
@@ -246,3 +252,14 @@ def test_another_file_is_not_taken_for_a_model(tmp_path):
     torch.save({"state_dict": {}}, tmp_path / "other.pt")
     with pytest.raises(ValueError, match=r"other\.pt"):
         load_alise(tmp_path / "other.pt")
+
+
+@pytest.mark.parametrize("count", [2, 300, 50000])
+def test_batch_statistics_of_pixels_are_near_those_of_all_of_them(count):
+    torch.manual_seed(0)
+    pixels = torch.randn(count, 4) * 3 + 1
+    ours, theirs = BatchNorm(4), torch.nn.BatchNorm1d(4)
+    near = 1e-5 if count < 4000 else 0.1
+    assert torch.allclose(ours(pixels), theirs(pixels), atol=near)
+    assert torch.allclose(ours.running_mean, theirs.running_mean, atol=near)
+    assert torch.allclose(ours.eval()(pixels), ours(pixels[:, :, None, None])[:, :, 0, 0])

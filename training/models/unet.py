@@ -33,12 +33,34 @@ class Norms:
     groups: int = 4
 
 
+# Rows that are enough for the statistics of a batch of pixels: those of all of them, tens of
+# thousands, would cost more than the layers between.
+STATISTICS_ROWS = 2048
+
+
 class BatchNorm(nn.BatchNorm2d):
     """Batch normalisation of (N, C, H, W) images and, with the same statistics, (N, C) pixels."""
 
     def _check_input_dim(self, input: Tensor) -> None:
         if input.dim() not in (2, 4):
             raise ValueError(f"expected (N, C, H, W) or (N, C), got {tuple(input.shape)}")
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise (N, C, H, W) or (N, C)."""
+        if input.dim() == 4:
+            return super().forward(input)
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.momentum is not None
+        mean, variance = self.running_mean, self.running_var
+        if self.training:
+            some = input[:: max(1, len(input) // STATISTICS_ROWS)].to(mean.dtype)
+            variance, mean = torch.var_mean(some, dim=0, unbiased=False)
+            with torch.no_grad():
+                self.running_mean.lerp_(mean, self.momentum)
+                self.running_var.lerp_(variance, self.momentum)
+        scale = self.weight * torch.rsqrt(variance + self.eps)
+        return torch.addcmul(self.bias - mean * scale, input, scale)
 
 
 def build_norm(name: NormName, channels: int, groups: int) -> nn.Module:

@@ -1,0 +1,40 @@
+"""`python -m training COMMAND`: pretrain, export, evaluate."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+
+from alise_plugin.errors import AliseError
+
+# Where each command lives, and what it says of itself.
+COMMANDS = {
+    "pretrain": ("training.pretrain.command", "train a model on series without labels"),
+    "export": ("training.export.command", "write a trained model as a package for the plugin"),
+    "evaluate": ("training.evaluation.command", "measure a model package, print its tables"),
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command that the first argument names; 2 where the user has something to change."""
+    parser = argparse.ArgumentParser(prog="python -m training")
+    commands = parser.add_subparsers(dest="command", required=True)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    for name, (module_name, text) in COMMANDS.items():
+        sub = commands.add_parser(name, help=text)
+        if arguments[:1] == [name]:
+            # Imported only when asked for: each brings libraries of its own.
+            module = importlib.import_module(module_name)
+            module.add_arguments(sub)
+            sub.set_defaults(run=module.run)
+    args = parser.parse_args(arguments)
+    try:
+        return int(args.run(args))
+    except AliseError as error:
+        print(f"python -m training {args.command}: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
