@@ -9,7 +9,11 @@ shift
 bash scripts/setup.sh python
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 chroot=$PWD/build/chroot-$suite
-inside() { as_root chroot "$chroot" "$@"; }
+# With /proc, in a mount namespace of its own, so that nothing is left mounted.
+inside() {
+  as_root unshare --mount sh -c 'mount -t proc proc "$0/proc" && exec chroot "$0" "$@"' \
+    "$chroot" "$@"
+}
 
 if ! command -v debootstrap >/dev/null && [ ! -x /usr/sbin/debootstrap ]; then
   as_root apt-get update -qq
