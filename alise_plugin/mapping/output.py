@@ -102,8 +102,7 @@ class RasterOutput:
 
     def _create(self) -> None:
         form = self._form
-        # Byte features look like noise: differences between neighbours only make them longer.
-        predictor = 3 if form.dtype == np.float32 else 1
+        predictor = 3 if form.dtype == np.float32 else 2
         options = [
             "TILED=YES",
             f"BLOCKXSIZE={self._block}",

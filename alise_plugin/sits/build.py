@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import date
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import SeriesError
 from .grid import Grid
@@ -20,6 +21,10 @@ from .vrt import Layer, layers_by_date, write_vrt
 DN_SCALE = 1e-4
 """Reflectance per digital number, where integers are DN = reflectance x 10^4."""
 _MAX_REFLECTANCE = 2.0  # bright cloud and glint pass 1.0; nothing natural passes this
+_OFFSET_SINCE = date(2022, 1, 25)
+"""First day of processing baseline 04.00, whose DN = 10000 x reflectance + 1000."""
+_OFFSET_DN = 1000
+_DARK_BANDS = ("B02", "B03", "B04")  # in which water, shadow or leaves are nearly black
 _LATTICE = 0.05  # pixels: how far a layer may lie beside the lattice of the series
 _SAMPLE = 64  # pixels: side of the windows that the scale is judged on
 _SAMPLED_BANDS = 20  # bands of a file that the scale is judged on
@@ -59,7 +64,8 @@ def build_series(
         The series, opened.
 
     Raises:
-        SeriesError: what was given does not make a series; says which file and why.
+        SeriesError: what was given does not make a series; says which file and why. Also where
+            DN may hold the offset of processing baseline 04.00 and nothing states it.
         OutputError: the VRT cannot be written.
     """
     output = os.fspath(output)
@@ -209,6 +215,8 @@ def _settle_values(
     """Scale, offset and nodata of every record: the caller's, else the file's, else by rule."""
     unstated = [r for r in records if r.scale is None] if scale is None else []
     judged = _judge_scale(unstated)
+    if offset is None and scale in (None, DN_SCALE):
+        _refuse_hidden_offset([r for r in records if r.scale is None and is_integer(r.dtype)])
     layers = []
     for record in records:
         # Sentinel-2 products keep DN 0 for "no value" and rarely declare it.
@@ -259,6 +267,26 @@ def _judge_scale(records: Sequence[SourceBand]) -> dict[bool, float]:
     return judged
 
 
+def _refuse_hidden_offset(records: Sequence[SourceBand]) -> None:
+    """Raises where DN from 2022-01-25 on look as if they held BOA_ADD_OFFSET, and none says so.
+
+    One dark pixel proves that they do not: with the offset, black is DN 1000.
+    """
+    recent = [r for r in records if r.day >= _OFFSET_SINCE and r.band in _DARK_BANDS]
+    lowest = np.inf
+    for record in recent:
+        values = _sampled_values(record)
+        lowest = min(lowest, float(values[values != 0].min(initial=np.inf)))
+        if lowest < _OFFSET_DN:
+            return
+    if np.isfinite(lowest):
+        raise SeriesError(
+            f"The DN of {recent[0].name} and of all that follow begin at {lowest:.0f}, as in "
+            "products since 2022-01-25 that hold an offset of 1000; give the offset (-0.1 if they "
+            "do, 0 if these images are only bright)."
+        )
+
+
 def _some_per_file(records: Sequence[SourceBand]) -> list[SourceBand]:
     """At most _SAMPLED_BANDS records of each file, spread over its bands."""
     by_file: dict[str, list[SourceBand]] = {}
@@ -272,14 +300,18 @@ def _some_per_file(records: Sequence[SourceBand]) -> list[SourceBand]:
 
 
 def _highest(record: SourceBand) -> float:
-    """The highest value in a few windows spread over a record; -inf where all are nodata."""
+    """The highest of the sampled values of a record; -inf where all are nodata."""
+    return float(_sampled_values(record).max(initial=-np.inf))
+
+
+def _sampled_values(record: SourceBand) -> NDArray[np.float32]:
+    """The values, 1-D and without nodata, of a few windows spread over a record."""
     dataset = open_raster(record.dataset_name, record.open_options)
     width, height = min(record.grid.width, _SAMPLE), min(record.grid.height, _SAMPLE)
-    highest = -np.inf
+    found = []
     for part in (0.5, 0.25, 0.75, 0.0, 1.0):
         col = int((record.grid.width - width) * part)
         row = int((record.grid.height - height) * part)
         values = read_bands(dataset, [record.index], col, row, width, height)
-        values = values[np.isfinite(values) & (values != record.nodata)]
-        highest = max(highest, float(values.max(initial=-np.inf)))
-    return highest
+        found.append(values[np.isfinite(values) & (values != record.nodata)])
+    return np.concatenate(found)

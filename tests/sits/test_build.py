@@ -253,6 +253,21 @@ def test_an_unclear_scale_is_refused(tmp_path, rng, kind):
     same(build_series([path], tmp_path / "series.vrt", scale=1e-4), values[None] * 1e-4)
 
 
+def test_an_offset_that_nothing_states_is_refused(tmp_path, rng):
+    values = digital_numbers(rng) + 1000
+    old = write_raster(tmp_path / "20220124.tif", values)
+    same(build_series([old], tmp_path / "old.vrt"), values[None] * 1e-4)
+    new = write_raster(tmp_path / "20220125.tif", values)
+    text = refuse([new], tmp_path / "series.vrt", "give the offset")
+    assert "20220125.tif" in text
+    given = build_series([new], tmp_path / "new.vrt", offset=-0.1)
+    same(given, values[None] * 1e-4 - 0.1)
+    mixed = build_series([tmp_path / "old.vrt", tmp_path / "new.vrt"], tmp_path / "both.vrt")
+    same(mixed, np.stack([values * 1e-4, values * 1e-4 - 0.1]))
+    dark = write_raster(tmp_path / "20220301.tif", np.maximum(values, 1200) - 1000)
+    build_series([dark], tmp_path / "dark.vrt")
+
+
 # ---- two pixel sizes ----
 
 
