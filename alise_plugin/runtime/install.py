@@ -39,31 +39,53 @@ def is_complete(variant: str) -> bool:
     return location.is_installed("onnxruntime") and location.is_installed("sklearn")
 
 
-def missing_for_scikit_learn(folder: Path) -> tuple[list[str], list[str]]:
-    """Return what pip must fetch for scikit-learn, in releases that work with QGIS's NumPy.
+def scikit_learn_requirements(folder: Path) -> list[str]:
+    """Return what pip must fetch for scikit-learn; nothing where QGIS's Python has it.
 
-    Packages that QGIS's Python has outside `folder` (which the installation replaces) are left
-    out.
-
-    Returns:
-        Compiled packages, which want a NumPy of their own and must be fetched without their
-        dependencies; and packages in pure Python, which need only others of that kind.
+    Args:
+        folder: the runtime's, which the installation replaces and which therefore does not count.
     """
-    before_numpy_2 = int(np.__version__.split(".")[0]) < 2
-    compiled = {
-        "sklearn": "scikit-learn<1.8" if before_numpy_2 else "scikit-learn",
-        "scipy": "scipy<1.16" if before_numpy_2 else "scipy",
-    }
-    pure = {"joblib": "joblib", "threadpoolctl": "threadpoolctl"}
-    path = [entry for entry in sys.path if entry != str(folder)]
+    elsewhere = [entry for entry in sys.path if entry != str(folder)]
+    if importlib.machinery.PathFinder.find_spec("sklearn", elsewhere) is not None:
+        return []
+    return [_for_this_numpy("scikit-learn")]
 
-    def absent(requirements: dict[str, str]) -> list[str]:
-        find = importlib.machinery.PathFinder.find_spec
-        return [req for name, req in requirements.items() if find(name, path) is None]
 
-    if not absent({"sklearn": "scikit-learn"}):
-        return [], []
-    return absent(compiled), absent(pure)
+def unmet_requirements(staging: Path, folder: Path) -> list[str]:
+    """Return what the packages in `staging` need, and neither they nor QGIS's Python have.
+
+    Never NumPy, which QGIS has, and nothing for onnxruntime, which runs with NumPy alone.
+
+    Args:
+        staging: where packages were just installed.
+        folder: the runtime's, which does not count, see `scikit_learn_requirements`.
+    """
+    path = [str(staging), *(entry for entry in sys.path if entry != str(folder))]
+    there = {_plain(d.metadata["Name"] or "") for d in importlib.metadata.distributions(path=path)}
+    there.add("numpy")
+    unmet = {}
+    for distribution in importlib.metadata.distributions(path=[str(staging)]):
+        if distribution.metadata["Name"] in DISTRIBUTION.values():
+            continue
+        for requirement in distribution.requires or []:
+            match = re.match(r"[A-Za-z0-9._-]+", requirement)
+            name = _plain(match.group() if match else "")
+            if name not in there and "extra ==" not in requirement:
+                unmet[name] = _for_this_numpy(requirement)
+    return list(unmet.values())
+
+
+def _plain(name: str) -> str:
+    """Return a distribution's name as the packaging rules compare it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _for_this_numpy(requirement: str) -> str:
+    """Limit a requirement to the last releases that work with the NumPy 1 of an older QGIS."""
+    if int(np.__version__.split(".")[0]) >= 2:
+        return requirement
+    last = {"scikit-learn": "scikit-learn<1.8", "scipy": "scipy<1.16"}
+    return next((text for name, text in last.items() if requirement.startswith(name)), requirement)
 
 
 def cuda_requirements(staging: Path) -> list[str]:
@@ -143,10 +165,13 @@ def _fill(
                 "network connection or the proxy settings, then try again."
             )
 
-    compiled, pure = missing_for_scikit_learn(folder)
-    pip("--no-deps", DISTRIBUTION[variant], *compiled)
-    if pure:
-        pip(*pure)
+    pip("--no-deps", DISTRIBUTION[variant], *scikit_learn_requirements(folder))
+    asked: set[str] = set()
+    # Not left to pip, which would follow the same requirements to a NumPy of its own. What pip
+    # skips, because it is for another Python, is asked for once.
+    while needed := [r for r in unmet_requirements(staging, folder) if r not in asked]:
+        pip("--no-deps", *needed)
+        asked.update(needed)
     if variant == "cuda":
         # These packages need each other and nothing else, so pip may follow their dependencies.
         pip(*cuda_requirements(staging))

@@ -26,6 +26,15 @@ def _write_wheel(folder, distribution, package, version="1.0", code="", requires
 PROVIDERS = "def get_available_providers():\n    return {}\n"
 
 
+SCIKIT_LEARN = [
+    "numpy>=1.2",
+    "scipy>=1.0",
+    "joblib>=1",
+    'ancient; python_version < "3"',
+    'docs; extra == "docs"',
+]
+
+
 @pytest.fixture
 def write_wheel():
     return _write_wheel
@@ -48,9 +57,10 @@ def wheels(tmp_path):
     _write_wheel(folder, "nvidia-cuda-runtime", "nvidia_runtime", requires=["nvidia-cublas"])
     _write_wheel(folder, "nvidia-cublas", "nvidia_cublas")
     _write_wheel(folder, "cudnn", "cudnn")
-    _write_wheel(folder, "scikit-learn", "sklearn", requires=["numpy", "scipy"])
-    for name in ("joblib", "threadpoolctl", "scipy"):
-        _write_wheel(folder, name, name)
+    _write_wheel(folder, "scikit-learn", "sklearn", code="import joblib", requires=SCIKIT_LEARN)
+    _write_wheel(folder, "joblib", "joblib", code="import cloud_pickle", requires=["Cloud.Pickle"])
+    _write_wheel(folder, "cloud-pickle", "cloud_pickle")
+    _write_wheel(folder, "scipy", "scipy")
     return folder
 
 
