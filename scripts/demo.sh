@@ -58,7 +58,9 @@ import sys
 from alise_plugin.mapping.picture import principal_components_png
 
 principal_components_png(sys.argv[1], sys.argv[2])
-' "$embedding" "$demo/embedding_2018.png"
+' "$embedding" "$demo/pixels.png"
+# One pixel of the map becomes 6 x 6 of the picture, so that it can be looked at.
+gdal_translate -q -of PNG -outsize 600% 600% "$demo/pixels.png" "$demo/embedding_2018.png"
 
 cat <<END
 Made from $(result alise:buildtimeseries COUNT) dates of 2018 in Romania \
