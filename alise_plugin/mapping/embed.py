@@ -6,20 +6,23 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..model.encoder import Encoder
 from ..sits.grid import Tile, Window, plan_tiles
+from ..sits.rasters import block_cache
 from ..sits.series import ImageSeries
 from .feedback import Feedback, SilentFeedback
-from .output import RasterForm, RasterOutput, block_side
+from .output import RasterForm, RasterOutput, block_side, require_folder
 from .quantise import NODATA, Quantiser
-from .tile_loop import encode_tile, encode_tiles, tile_halo, tiles_of
+from .tile_loop import cache_size, encode_tile, encode_tiles, tile_halo, tiles_of
 
 FORMATS = ("float32", "int8")
 _SAMPLE_SIDE = 16  # pixels: windows that the ranges of int8 are judged on
+_SAMPLE_PIXELS = 5000  # of a tile, at most about
 _SAMPLE_SHARE = 0.05  # of the pixels that the map reads
 _SAMPLE_WINDOWS = (4, 25)  # at least, at most
 
@@ -85,6 +88,7 @@ def embed(
     """
     if format not in FORMATS:
         raise ValueError(f"format is {format!r}; choose one of {', '.join(FORMATS)}")
+    require_folder(output)
     feedback = feedback or SilentFeedback()
     package = encoder.package
     inner = series.grid.window if extent is None else series.grid.window_of(extent)
@@ -101,14 +105,16 @@ def embed(
     form = RasterForm(names, np.dtype(np.float32), float("nan"), metadata=metadata)
     if format == "int8":
         if len(tiles) == 1:  # then the map is its own sample, and nothing is encoded twice
-            alone = list(encoded)
-            quantiser = Quantiser.from_sample(_valid_pixels(alone[0][1], len(names)))
-            encoded = iter(alone)
+            only = next(encoded)
+            quantiser = Quantiser.from_sample(_valid_pixels(only[1], len(names)))
+            encoded = chain([only], encoded)
         else:
             quantiser = _sampled_quantiser(series, encoder, inner, tiles, feedback)
         form = _int8_form(names, quantiser, metadata)
     clipped = 0
-    with RasterOutput(output, series.grid.subgrid(inner), form, block_side(side)) as raster:
+    grid = series.grid.subgrid(inner)
+    raster = RasterOutput(output, grid, form, block_side(side))
+    with block_cache(cache_size(memory_mb)), raster:
         for tile, features in encoded:
             values: NDArray = features
             if quantiser is not None:
@@ -155,10 +161,14 @@ def _int8_form(names: list[str], quantiser: Quantiser, metadata: dict[str, str])
 
 
 def _valid_pixels(features: NDArray[np.float32], count: int) -> NDArray[np.float32]:
-    """`(pixels, features)` of the pixels with a value; one pixel of zeros where none has."""
-    pixels = features.reshape(count, -1).T
-    pixels = pixels[np.isfinite(pixels[:, 0])]
-    return pixels if len(pixels) else np.zeros((1, count), dtype=np.float32)
+    """`(pixels, features)` of pixels that have values, a few thousand evenly among them.
+
+    One pixel of zeros where none has.
+    """
+    pixels = features.reshape(count, -1)
+    chosen = np.flatnonzero(np.isfinite(pixels[0]))
+    chosen = chosen[:: max(1, len(chosen) // _SAMPLE_PIXELS)]
+    return pixels[:, chosen].T if len(chosen) else np.zeros((1, count), dtype=np.float32)
 
 
 def _sampled_quantiser(

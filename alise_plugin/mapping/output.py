@@ -60,6 +60,21 @@ def block_side(tile_size: int) -> int:
     raise ValueError(f"{tile_size} is not a multiple of 16")
 
 
+def require_folder(path: str | os.PathLike[str]) -> None:
+    """Raises OutputError, before any work is done, where a file has no folder to be written to."""
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(folder):
+        raise OutputError(
+            f"{os.fspath(path)} cannot be written because {folder} is not a folder; create it or "
+            "choose another."
+        )
+    if not os.access(folder, os.W_OK):
+        raise OutputError(
+            f"{os.fspath(path)} cannot be written because {folder} does not allow it; choose "
+            "another folder."
+        )
+
+
 class RasterOutput:
     """A tiled DEFLATE GeoTIFF under a temporary name in the folder of its final one.
 
@@ -87,12 +102,7 @@ class RasterOutput:
         self._dataset: gdal.Dataset | None = None
 
     def __enter__(self) -> RasterOutput:
-        folder = os.path.dirname(self._temporary)
-        if not os.path.isdir(folder):
-            raise OutputError(
-                f"{self.path} cannot be written because {folder} is not a folder; "
-                "create it or choose another."
-            )
+        require_folder(self.path)
         try:
             self._create()
         except BaseException:
@@ -162,7 +172,7 @@ class RasterOutput:
                 window.row,
                 window.width,
                 window.height,
-                np.ascontiguousarray(values).tobytes(),
+                np.ascontiguousarray(values),
             )
             self._dataset.FlushCache()
         if done != gdal.CE_None or failures:

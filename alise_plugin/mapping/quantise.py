@@ -45,7 +45,10 @@ class Quantiser:
         """`(features, H, W)` values to bytes, and how many were clipped; NaN becomes 0."""
         column = (slice(None), None, None)
         scale, offset = self.scale.astype(np.float32), self.offset.astype(np.float32)
-        raw = np.rint((features - offset[column]) / scale[column])
+        raw = features - offset[column]
+        raw /= scale[column]
+        np.rint(raw, out=raw)
         clipped = int(np.count_nonzero((raw < 1) | (raw > 255)))
         np.clip(raw, 1, 255, out=raw)
-        return np.nan_to_num(raw, nan=NODATA).astype(np.uint8), clipped
+        raw[np.isnan(raw)] = NODATA
+        return raw.astype(np.uint8), clipped

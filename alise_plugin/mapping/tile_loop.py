@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 
 from ..errors import AliseError, Cancelled
 from ..model.encoder import Encoder
+from ..sits.bands import BANDS
 from ..sits.grid import Tile, Window, plan_tiles
 from ..sits.series import ImageSeries
 from .feedback import Feedback
 
 _BLOCK = 16  # pixels: a tile is a whole number of GeoTIFF blocks, whose side is a multiple of 16
 
+_CACHE_SHARE = 0.1  # of the memory: GDAL's cache of blocks
 _READ_SHARE = 0.7  # of a tile's time: its dates go through the spatial encoder as they are read
 
 
@@ -33,6 +35,11 @@ def tile_halo(encoder: Encoder) -> int:
     return max(encoder.package.halo, encoder.package.minimum_size)
 
 
+def cache_size(memory_mb: float) -> float:
+    """Bytes of a memory that are left to GDAL's cache of blocks (see `block_cache`)."""
+    return _CACHE_SHARE * memory_mb * 1e6
+
+
 def tile_memory(encoder: Encoder, dates: int, side: int, raster: Window) -> int:
     """Bytes that one tile takes at the peak: reading, encoding, and writing its features.
 
@@ -45,10 +52,10 @@ def tile_memory(encoder: Encoder, dates: int, side: int, raster: Window) -> int:
     around = side + 2 * (tile_halo(encoder) + encoder.package.stride)
     read = min(around, raster.width) * min(around, raster.height)
     inner = min(side, raster.width) * min(side, raster.height)
-    features = encoder.package.n_queries * encoder.package.d_model
-    # Written from a copy, through GDAL's cache of blocks.
-    written = 2 * 4 * features * inner
-    return int(encoder.memory_needed(dates, read, inner)) + written
+    # What one date and its mask take while they are read, and features beside their bytes.
+    reading = 2 * 4 * len(BANDS) * read
+    writing = 4 * encoder.package.n_queries * encoder.package.d_model * inner
+    return int(encoder.memory_needed(dates, read, inner)) + reading + writing
 
 
 def choose_tile_size(
@@ -70,12 +77,12 @@ def choose_tile_size(
         AliseError: not even the smallest tile fits.
     """
     step = tile_step(encoder)
-    budget = memory_mb * 1e6
+    budget = memory_mb * 1e6 - cache_size(memory_mb)
     least = tile_memory(encoder, dates, step, raster)
     if least > budget:
         raise AliseError(
             f"A memory of {memory_mb:g} MB is too little for {dates} dates; allow at least "
-            f"{math.ceil(least / 1e6)} MB or use fewer dates."
+            f"{math.ceil(least / (1 - _CACHE_SHARE) / 1e6)} MB or use fewer dates."
         )
     longest = max(inner.width, inner.height)
     steps = math.ceil(longest / step)

@@ -40,6 +40,21 @@ def quiet_gdal() -> Iterator[list[str]]:
         gdal.PopErrorHandler()
 
 
+@contextmanager
+def block_cache(size: float) -> Iterator[None]:
+    """Lets GDAL keep at most `size` bytes of blocks inside the `with` block.
+
+    Its default is a share of the machine's memory, whatever the user allowed. The limit is one for
+    the whole process, so it is only ever lowered, and put back at the end.
+    """
+    before = gdal.GetCacheMax()
+    gdal.SetCacheMax(int(min(before, size)))
+    try:
+        yield
+    finally:
+        gdal.SetCacheMax(before)
+
+
 def open_raster(name: str, open_options: Sequence[str] = ()) -> gdal.Dataset:
     """Opens a raster for reading.
 

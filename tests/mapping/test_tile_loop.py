@@ -20,7 +20,8 @@ def test_tiles_stay_within_the_memory(dates, width, height, memory_mb):
     raster = Window(0, 0, width, height)
     step = tile_step(encoder)
     least = tile_memory(encoder, dates, step, raster)
-    if least > memory_mb * 1e6:
+    budget = 0.9 * memory_mb * 1e6  # the rest is for GDAL's cache
+    if least > budget:
         with pytest.raises(AliseError, match="allow at least") as error:
             choose_tile_size(encoder, dates, raster, raster, memory_mb)
         assert "\n" not in str(error.value)
@@ -28,13 +29,13 @@ def test_tiles_stay_within_the_memory(dates, width, height, memory_mb):
     side = choose_tile_size(encoder, dates, raster, raster, memory_mb)
     assert side % encoder.package.stride == 0
     assert side % 16 == 0
-    assert tile_memory(encoder, dates, side, raster) <= memory_mb * 1e6
+    assert tile_memory(encoder, dates, side, raster) <= budget
     # and no more tiles than that takes
     longest = max(width, height)
     fewer = -(-longest // side) - 1
     if fewer:
         larger = -(-longest // fewer // step) * step
-        assert tile_memory(encoder, dates, larger, raster) > memory_mb * 1e6
+        assert tile_memory(encoder, dates, larger, raster) > budget
 
 
 @given(st.integers(1, 400))
