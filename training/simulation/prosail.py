@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.simulation.bands import NODES
+from training.simulation.bands import NODE_SPANS, NODES
 
 _LEAF_ANGLES = np.arange(2.5, 90.0, 5.0)
 _HOTSPOT_STEPS = 20
@@ -40,16 +40,24 @@ def _coefficient_file() -> Path:
 
 
 @lru_cache(maxsize=8)
-def leaf_coefficients(wavelengths: tuple[float, ...] = tuple(NODES)) -> dict[str, np.ndarray]:
+def leaf_coefficients(
+    wavelengths: tuple[float, ...] = tuple(NODES), spans: tuple[float, ...] = tuple(NODE_SPANS)
+) -> dict[str, np.ndarray]:
     """Refractive index `n` and absorption `cab car ant brown water dry` at `wavelengths` (nm).
+
+    Each is the mean of the 1 nm table over `spans` (nm, full width) around the wavelength: the
+    table is rough in the short-wave infrared, and single values would not stand for a band.
 
     Raises:
         CoefficientsMissingError: the package `prosail` is not installed.
     """
     table = np.loadtxt(_coefficient_file())
     names = ("n", "cab", "car", "ant", "brown", "water", "dry")
-    at = np.asarray(wavelengths)
-    return {k: np.interp(at, table[:, 0], table[:, i + 1]) for i, k in enumerate(names)}
+    offsets = np.linspace(-0.5, 0.5, 21)
+    at = np.asarray(wavelengths)[:, None] + np.asarray(spans)[:, None] * offsets
+    return {
+        k: np.interp(at, table[:, 0], table[:, i + 1]).mean(1) for i, k in enumerate(names)
+    }
 
 
 def interface_transmittance(n: np.ndarray, angle: float) -> np.ndarray:
@@ -131,6 +139,7 @@ class Prosail:
 
     Args:
         wavelengths: nm; by default the nodes of the Sentinel-2 bands.
+        spans: nm around each wavelength over which its coefficients are averaged.
         device: torch device.
         dtype: float32 is enough for 1e-4 in reflectance.
     """
@@ -138,10 +147,11 @@ class Prosail:
     def __init__(
         self,
         wavelengths: tuple[float, ...] = tuple(NODES),
+        spans: tuple[float, ...] = tuple(NODE_SPANS),
         device: str | torch.device = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        table = leaf_coefficients(tuple(float(w) for w in wavelengths))
+        table = leaf_coefficients(wavelengths, spans)
 
         def tensor(values: np.ndarray) -> Tensor:
             return torch.as_tensor(np.asarray(values), dtype=dtype, device=device)
