@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import Cancelled, RuntimeMissingError
-from .device import choose_device, open_session
+from .device import available_threads, choose_device, open_session
 from .package import ModelPackage
 
 Float = NDArray[np.float32]
 
 # Pixels that go through the spatial graph in one call: small images are grouped, date by date.
 SPATIAL_PIXELS = 1 << 16
-# Pixels that go through the temporal graph in one call: their series stay in cache.
-TEMPORAL_PIXELS = 64
+# Pixels that go through the temporal graph in one call. On a CPU their series stay in cache, and
+# one thread runs a whole call: its operators are too small to share out. A GPU wants more at once.
+TEMPORAL_PIXELS = {"cpu": 64, "cuda": 8192}
+# Values of reflectance that the decoder writes in one call.
+DECODED_VALUES = 1 << 16
 # Bytes that the spatial graph holds for each pixel of a call (measured peak, rounded up).
 SPATIAL_BYTES_PER_PIXEL = 3000
 
@@ -31,12 +35,14 @@ class Encoder:
 
     def __init__(self, package: ModelPackage, device: str = "auto", threads: int | None = None):
         chosen = choose_device(device)
+        threads = threads or available_threads()
         self.package = package
         self._spatial, self.device_used = open_session(
             package.graph("spatial.onnx"), chosen, threads
         )
-        self._temporal, _ = open_session(package.graph("temporal.onnx"), chosen, threads)
-        self._decoder, _ = open_session(package.graph("decoder.onnx"), chosen, threads)
+        self._temporal, _ = open_session(package.graph("temporal.onnx"), chosen, 1)
+        self._decoder, _ = open_session(package.graph("decoder.onnx"), chosen, 1)
+        self._workers = threads if self.device_used == "cpu" else 1
         if device == "cuda" and self.device_used != "cuda":
             raise RuntimeMissingError(
                 "CUDA was asked for but onnxruntime could not start it and would run on the CPU; "
@@ -71,11 +77,13 @@ class Encoder:
         days = np.asarray(days, np.float32)
         features: Float | None = None
         valid: NDArray[np.bool_] | None = None
-        shape = (0, 0)
+        shape: tuple[int, ...] = (0, 0)
         kept: list[int] = []
-        for dates, images, seen in self._batches(reflectance, len(days), crop):
+        rows, columns = crop or (slice(None), slice(None))
+        for dates, images, seen_whole in self._batches(reflectance, len(days), rows, columns):
             if stop():
                 raise Cancelled("The run was cancelled.")
+            seen = seen_whole[:, rows, columns]
             if features is None or valid is None:
                 shape = seen.shape[1:]
                 pixels = shape[0] * shape[1]
@@ -83,10 +91,9 @@ class Encoder:
                 valid = np.zeros((pixels, len(days)), bool)
             if not dates:
                 continue
+            height, width = seen_whole.shape[1:]
             encoded = self._spatial.run(None, {"image": images})[0]
-            if crop is not None:
-                encoded = encoded[:, crop[0], crop[1]]
-            encoded = encoded[:, : shape[0], : shape[1]]
+            encoded = encoded[:, :height, :width][:, rows, columns]
             for date, one, mask in zip(dates, encoded, seen):
                 features[:, len(kept)] = one.reshape(-1, one.shape[-1])
                 valid[:, len(kept)] = mask.ravel()
@@ -107,18 +114,21 @@ class Encoder:
             `(T', 10, H, W)` reflectance; NaN where the embedding is.
         """
         package = self.package
-        height, width = embedding.shape[2:]
+        shape = embedding.shape[2:]
         vectors = embedding.reshape(package.n_queries, package.d_model, -1).transpose(2, 0, 1)
         days = np.asarray(days, np.float32)
-        out = np.empty((height * width, len(days), len(package.bands)), np.float32)
-        step = max(1, SPATIAL_PIXELS // (16 * max(1, len(days))))
-        for start in range(0, len(out), step):
-            block = np.ascontiguousarray(vectors[start : start + step])
-            out[start : start + step] = self._decoder.run(None, {"embedding": block, "days": days})[
-                0
-            ]
-        out = out * (package.q95 - package.q05) + package.median
-        return np.ascontiguousarray(out.transpose(1, 2, 0)).reshape(len(days), -1, height, width)
+        out = np.empty((len(days), len(package.bands), len(vectors)), np.float32)
+
+        def decode_block(block: slice) -> None:
+            inputs = {"embedding": np.ascontiguousarray(vectors[block]), "days": days}
+            normalised = self._decoder.run(None, inputs)[0]
+            bands = normalised * (package.q95 - package.q05) + package.median
+            out[:, :, block] = bands.transpose(1, 2, 0)
+
+        if len(days):
+            step = max(1, DECODED_VALUES // (len(days) * len(package.bands)))
+            self._each_block(decode_block, len(vectors), step)
+        return out.reshape(len(days), len(package.bands), *shape)
 
     def memory_needed(self, dates: int, read_pixels: int, inner_pixels: int) -> int:
         """Bytes that `encode` holds at its peak, input and output included.
@@ -132,7 +142,7 @@ class Encoder:
         in_flight = max(read_pixels, min(SPATIAL_PIXELS, read_pixels * dates))
         spatial = in_flight * (SPATIAL_BYTES_PER_PIXEL + 4 * (package.d_model + 3 * 10))
         kept = inner_pixels * dates * (4 * package.d_model + 1)
-        return spatial + kept + inner_pixels * 4 * 2 * package.n_features
+        return spatial + kept + inner_pixels * 4 * package.n_features
 
     def _normalise(self, image: NDArray[np.floating]) -> tuple[Float, NDArray[np.bool_]]:
         """`(10, H, W)` reflectance -> normalised and filled, and where anything was `(H, W)`."""
@@ -153,17 +163,17 @@ class Encoder:
         self,
         reflectance: Iterable[NDArray[np.floating]],
         count: int,
-        crop: tuple[slice, slice] | None,
+        rows: slice,
+        columns: slice,
     ) -> Iterator[tuple[list[int], Float, NDArray[np.bool_]]]:
-        """Groups of dates for one call: their places, images and validity (cropped).
+        """Groups of dates for one call: their places, images (padded) and validity.
 
         A date without any value in the crop is left out; the last group may be empty.
         """
-        rows, columns = crop or (slice(None), slice(None))
         dates: list[int] = []
         images: list[Float] = []
         masks: list[NDArray[np.bool_]] = []
-        mask = np.zeros((0, 0), bool)
+        seen = np.zeros((0, 0), bool)
         date = -1
         for date, image in enumerate(reflectance):
             if image.ndim != 3 or image.shape[0] != len(self.package.bands):
@@ -172,18 +182,18 @@ class Encoder:
                     "expected"
                 )
             normalised, seen = self._normalise(image)
-            mask = seen[rows, columns]
-            if not mask.any():
+            if not seen[rows, columns].any():
                 continue
             dates.append(date)
             images.append(self._pad(normalised))
-            masks.append(mask)
+            masks.append(seen)
             if sum(one[0].size for one in images) + images[0][0].size > SPATIAL_PIXELS:
                 yield dates, np.stack(images), np.stack(masks)
                 dates, images, masks = [], [], []
         if date + 1 != count:
             raise ValueError(f"there are {date + 1} dates but {count} days")
-        yield dates, np.stack(images) if images else np.empty(0), np.stack(masks or [mask])
+        last = np.stack(images) if images else np.empty(0, np.float32)
+        yield dates, last, np.stack(masks or [seen])
 
     def _project(
         self,
@@ -195,21 +205,37 @@ class Encoder:
     ) -> Float:
         """Series of features `(P, T, d_model)` -> `(n_queries, d_model, *shape)`, in blocks."""
         package = self.package
-        out = np.full((len(features), package.n_features), np.nan, np.float32)
-        for start in range(0, len(features), TEMPORAL_PIXELS):
-            if stop():
-                raise Cancelled("The run was cancelled.")
-            block = slice(start, start + TEMPORAL_PIXELS)
+        out = np.full((package.n_features, len(features)), np.nan, np.float32)
+
+        def project_block(block: slice) -> None:
             seen = valid[block]
-            used = seen.any(0)
+            used = seen.any(0)  # Dates that nobody in the block has are not computed at all.
             if not used.any():
-                continue
+                return
             dates = slice(None) if used.all() else used
             inputs = {
                 "features": np.ascontiguousarray(features[block][:, dates]),
                 "days": np.ascontiguousarray(days[dates]),
                 "valid": np.ascontiguousarray(seen[:, dates]),
             }
-            aligned = self._temporal.run(None, inputs)[0]
-            out[block] = np.where(seen.any(1)[:, None], aligned.reshape(len(seen), -1), np.nan)
-        return np.ascontiguousarray(out.T).reshape(package.n_queries, package.d_model, *shape)
+            aligned = self._temporal.run(None, inputs)[0].reshape(len(seen), -1)
+            aligned[~seen.any(1)] = np.nan
+            out[:, block] = aligned.T
+
+        self._each_block(project_block, len(features), TEMPORAL_PIXELS[self.device_used], stop)
+        return out.reshape(package.n_queries, package.d_model, *shape)
+
+    def _each_block(
+        self,
+        work: Callable[[slice], None],
+        count: int,
+        step: int,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Run `work` on slices of `step` pixels, on all threads; ask `stop` between them."""
+        blocks = (slice(start, min(start + step, count)) for start in range(0, count, step))
+        with ThreadPoolExecutor(self._workers) as pool:
+            for _ in pool.map(work, blocks):
+                if stop():
+                    pool.shutdown(cancel_futures=True)
+                    raise Cancelled("The run was cancelled.")

@@ -35,6 +35,7 @@ _FIELDS: dict[str, type | tuple[type, ...]] = {
     "missing_value": (int, float),
     "opset": int,
     "licence": str,
+    "parameters": int,
     "files": dict,
 }
 
@@ -77,6 +78,11 @@ class ModelPackage:
     def model_id(self) -> str:
         """Name, version and the first eight digits of the hash."""
         return f"{self.name} {self.version} {self.sha256[:8]}"
+
+    @property
+    def normalisation(self) -> tuple[NDArray[np.float32], ...]:
+        """Median, q05 and q95, `(10,)` each, in reflectance."""
+        return self.median, self.q05, self.q95
 
     @property
     def n_features(self) -> int:
@@ -159,8 +165,16 @@ def _manifest(folder: str) -> dict[str, Any]:
             "this plugin reads; update the plugin."
         )
     for name, kind in _FIELDS.items():
-        if not isinstance(content.get(name), kind):
+        value = content.get(name)
+        if not isinstance(value, kind) or isinstance(value, bool):
             raise _broken(folder, f"{name!r} is missing or of the wrong kind")
+    for name in ("n_queries", "d_model", "stride", "minimum_size"):
+        if content[name] < 1:
+            raise _broken(folder, f"{name!r} is {content[name]}")
+    if content["halo"] < 0:
+        raise _broken(folder, f"'halo' is {content['halo']}")
+    if not content["bands"] or not all(isinstance(band, str) for band in content["bands"]):
+        raise _broken(folder, "'bands' is not a list of names")
     return content
 
 

@@ -28,7 +28,7 @@ def test_any_size_gives_a_finite_embedding_of_that_size(encoder, height, width, 
     assert np.isfinite(out).all()
 
 
-@pytest.mark.parametrize("dates", [1, 30, 61])
+@pytest.mark.parametrize("dates", [1, 2, 7, 30, 61])
 def test_encoder_equals_pytorch(encoder, dates):
     torch = pytest.importorskip("torch")
     from training.export.command import untrained
@@ -102,6 +102,28 @@ def test_crop_equals_cropping(encoder):
     )
 
 
+def test_crop_from_the_end_counts_from_the_image_not_from_its_padding(encoder):
+    reflectance, days = series(2, 21, 19)
+    crop = (slice(-9, None), slice(None, -3))
+    np.testing.assert_allclose(
+        encoder.encode(reflectance, days, crop=crop),
+        encoder.encode(reflectance, days)[(..., *crop)],
+        atol=1e-5,
+    )
+
+
+def test_neither_the_number_of_threads_nor_the_other_pixels_of_a_block_change_a_pixel(tiny_package):
+    reflectance, days = series(6, 24, 24)
+    missing = np.random.default_rng(1).random((6, 1, 24, 24)) < 0.5
+    reflectance[np.broadcast_to(missing, reflectance.shape)] = np.nan
+    package = load_package(tiny_package)
+    one, many = (package.encoder("cpu", threads).encode(reflectance, days) for threads in (1, 3))
+    np.testing.assert_allclose(one, many, atol=1e-5)
+    crop = (slice(5, 6), slice(17, 18))
+    alone = package.encoder("cpu", 1).encode(reflectance, days, crop=crop)
+    np.testing.assert_allclose(alone, one[(..., *crop)], atol=1e-5)
+
+
 def test_dates_can_stream(encoder):
     reflectance, days = series(5, 20, 20)
     np.testing.assert_array_equal(
@@ -146,6 +168,19 @@ def test_cancel_stops_between_dates(encoder):
 
     with pytest.raises(Cancelled):
         encoder.encode(reflectance, days, cancelled=stop)
+
+
+def test_cancel_stops_between_blocks_of_pixels(encoder):
+    reflectance, days = series(1, 64, 64)
+    asked = []
+
+    def stop():
+        asked.append(1)
+        return len(asked) > 3
+
+    with pytest.raises(Cancelled):
+        encoder.encode(reflectance, days, cancelled=stop)
+    assert len(asked) == 4
 
 
 def test_shapes_that_do_not_fit_are_refused(encoder):

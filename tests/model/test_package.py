@@ -1,11 +1,13 @@
 """A model package is checked before it runs, and says in one sentence what is wrong with it."""
 
+import hashlib
 import json
 import shutil
+import sys
 
 import pytest
 
-from alise_plugin.errors import ModelPackageError
+from alise_plugin.errors import ModelPackageError, RuntimeMissingError
 from alise_plugin.model.package import load_package
 
 
@@ -90,3 +92,46 @@ def test_a_broken_manifest(package, content):
 def test_a_band_without_statistics(package):
     edit(package, normalisation={})
     assert "B02" in refusal(package)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("stride", 0), ("d_model", True), ("bands", []), ("halo", -8)]
+)
+def test_a_value_that_makes_no_sense(package, key, value):
+    edit(package, **{key: value})
+    assert key in refusal(package)
+
+
+def test_a_graph_that_onnxruntime_refuses_says_what_to_do(package):
+    content = b"not a graph"
+    (package / "temporal.onnx").write_bytes(content)
+    files = json.loads((package / "model.json").read_text())["files"]
+    files["temporal.onnx"]["sha256"] = hashlib.sha256(content).hexdigest()
+    edit(package, files=files)
+    with pytest.raises(ModelPackageError, match=r"temporal\.onnx.*update onnxruntime"):
+        load_package(package).encoder("cpu")
+
+
+def test_without_onnxruntime_the_package_still_loads(package, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    loaded = load_package(package)
+    with pytest.raises(RuntimeMissingError, match="install"):
+        loaded.encoder("cpu")
+
+
+def test_a_gpu_that_does_not_start_is_not_replaced_in_silence(package, monkeypatch):
+    """An onnxruntime that offers CUDA and falls back, as it does where the driver is too old."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    real = onnxruntime.InferenceSession
+    offered = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: offered)
+    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: None, raising=False)
+    monkeypatch.setattr(
+        onnxruntime,
+        "InferenceSession",
+        lambda path, options, providers: real(path, options, providers=["CPUExecutionProvider"]),
+    )
+    loaded = load_package(package)
+    with pytest.raises(RuntimeMissingError, match="CUDA was asked for"):
+        loaded.encoder("cuda")
+    assert loaded.encoder("auto").device_used == "cpu"

@@ -1,14 +1,20 @@
 """PyTorch and onnxruntime agree to 1e-4, whatever the sizes and the masks."""
 
+import argparse
+
 import numpy as np
 import onnxruntime
 import pytest
 import torch
 
+from alise_plugin.errors import ModelPackageError
+from alise_plugin.model.package import load_package
+from training.export import command, package
 from training.export.command import untrained
-from training.export.package import write_package
 from training.export.spatial import spatial_graph
 from training.export.temporal import decoder_graph, temporal_graph
+from training.models.alise import receptive_halo
+from training.models.checkpoint import save_alise
 
 
 @pytest.fixture(scope="module")
@@ -24,11 +30,13 @@ def session(graph):
 
 @pytest.mark.parametrize("size", [(16, 16), (24, 64), (40, 16)])
 @pytest.mark.parametrize("dates", [1, 3])
-def test_spatial_graph_equals_pytorch(model, size, dates):
+@pytest.mark.parametrize("preset", ["bundled", "alise", "alise_minimal"])
+def test_spatial_graph_equals_pytorch(preset, size, dates):
+    unet = untrained(preset).spatial
     image = torch.randn(dates, 10, *size)
     with torch.no_grad():
-        expected = model.spatial(image).permute(0, 2, 3, 1)
-    found = session(spatial_graph(model.spatial)).run(None, {"image": image.numpy()})[0]
+        expected = unet(image).permute(0, 2, 3, 1)
+    found = session(spatial_graph(unet)).run(None, {"image": image.numpy()})[0]
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
@@ -74,14 +82,46 @@ def test_decoder_graph_equals_pytorch(model, dates):
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-def test_group_normalisation_is_refused_and_leaves_nothing(tmp_path):
-    with pytest.raises(ValueError, match="group normalisation"):
-        write_package(
-            untrained("alise"),
-            tmp_path / "package",
-            name="x",
-            version="1",
-            statistics=np.ones((3, 10)),
-            card="",
-        )
-    assert not list(tmp_path.iterdir())
+def export(*arguments):
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    return command.run(parser.parse_args([*map(str, arguments)]))
+
+
+def test_the_command_exports_a_checkpoint_with_its_card(tmp_path, model):
+    checkpoint, out, card = (tmp_path / name for name in ("model.pt", "package", "card.md"))
+    save_alise(checkpoint, model, steps=7)
+    card.write_text("# Mine\n")
+    arguments = "--checkpoint", checkpoint, "--out", out, "--name", "mine", "--version", "1.2.3"
+    assert export(*arguments) == 0
+    assert "steps: 7" in (out / "MODEL_CARD.md").read_text()
+    assert export(*arguments, "--card", card) == 0
+    assert (out / "MODEL_CARD.md").read_text() == "# Mine\n"
+    loaded = load_package(out)
+    assert loaded.model_id.startswith("mine 1.2.3 ")
+    assert loaded.halo == receptive_halo(model.config)
+
+
+def test_group_normalisation_exports_with_a_caution(tmp_path, capsys):
+    out = tmp_path / "package"
+    export("--untrained", "--preset", "alise", "--out", out, "--name", "group")
+    assert "seams" in capsys.readouterr().out
+    assert "seams" in (out / "MODEL_CARD.md").read_text()
+    assert load_package(out).halo > 0
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(tmp_path):
+    (tmp_path / "thesis.txt").write_text("four years")
+    with pytest.raises(ModelPackageError, match="something else"):
+        export("--untrained", "--out", tmp_path, "--name", "x")
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_failed_export_keeps_the_package_that_was_there(tmp_path, monkeypatch):
+    out = tmp_path / "package"
+    export("--untrained", "--out", out, "--name", "first")
+    monkeypatch.setattr(package.onnx, "save", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        export("--untrained", "--out", out, "--name", "second")
+    assert load_package(out).name == "first"
+    assert list(tmp_path.iterdir()) == [out]

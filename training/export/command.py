@@ -4,23 +4,40 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
+
+from training.models.alise import PRESETS, Alise, AliseConfig
+from training.models.checkpoint import load_alise
 from training.pretext.normalise import EUROPE
 
-from training.models.alise import Alise, AliseConfig
-from training.models.checkpoint import load_alise
+from .package import sees_whole_tile, write_package
 
-from .package import write_package
-
+# Stands until somebody who knows the model writes a card.
 CARD = """# {name} {version}
 
-ALISE (arXiv 2407.08448), exported by `python -m training export`.
+ALISE (arXiv 2407.08448): {parameters} parameters, exported by `python -m training export`.
+
+## Training
 
 {facts}
+
+## Scores
+
+Not measured yet: `python -m training evaluate --model FOLDER` measures them.
+
+## Limits
+
+{limits}
 """
+NO_LIMITS = "Not stated yet."
+SEAMS = (
+    "Group normalisation makes each pixel depend on its whole tile: maps show seams between tiles, "
+    "and cropping changes values. Use it to compare models, not to make maps."
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--checkpoint", type=Path, help="model file that pretrain wrote")
     source.add_argument(
-        "--untrained", metavar="PRESET", help="random weights of a preset, to compare and to test"
+        "--untrained", action="store_true", help="random weights, to compare and to test"
+    )
+    parser.add_argument(
+        "--preset", choices=sorted(PRESETS), default="bundled", help="of --untrained"
     )
     parser.add_argument("--out", type=Path, required=True, help="folder of the package")
     parser.add_argument("--name", required=True)
@@ -39,21 +59,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the package and say where."""
     if args.untrained:
-        model, facts = untrained(args.untrained), {"training": "none: random weights"}
+        model, facts = untrained(args.preset), {"training": "none, random weights"}
     else:
         model, facts = load_alise(args.checkpoint)
-    listed = "\n".join(f"- {key}: {value}" for key, value in facts.items())
-    card = (
-        args.card.read_text(encoding="utf-8")
-        if args.card
-        else CARD.format(name=args.name, version=args.version, facts=listed)
-    )
-    statistics = np.stack([EUROPE.median, EUROPE.q05, EUROPE.q95])
     write_package(
-        model, args.out, name=args.name, version=args.version, statistics=statistics, card=card
+        model,
+        args.out,
+        name=args.name,
+        version=args.version,
+        statistics=np.stack([EUROPE.median, EUROPE.q05, EUROPE.q95]),
+        card=args.card.read_text(encoding="utf-8") if args.card else _card(args, model, facts),
     )
     print(f"{args.out}: {args.name} {args.version}, {model.encoder_parameters()} parameters")
+    if sees_whole_tile(model.config):
+        print(f"Caution: {SEAMS}")
     return 0
+
+
+def _card(args: argparse.Namespace, model: Alise, facts: dict[str, Any]) -> str:
+    return CARD.format(
+        name=args.name,
+        version=args.version,
+        parameters=model.encoder_parameters(),
+        facts="\n".join(f"- {key}: {value}" for key, value in facts.items()) or "Not stated.",
+        limits=SEAMS if sees_whole_tile(model.config) else NO_LIMITS,
+    )
 
 
 def untrained(preset: str, seed: int = 0) -> Alise:

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 
 OPSET = 17
-# onnxruntime's own operators: fused attention, and layer normalisation of a sum.
+# onnxruntime's own operators: fused attention.
 FUSED = "com.microsoft"
 
 

@@ -6,15 +6,17 @@ import hashlib
 import json
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 
+from alise_plugin.errors import ModelPackageError
 from alise_plugin.model.package import MANIFEST, SCHEMA
 from alise_plugin.sits.acquisitions import REFERENCE_DATE
 from alise_plugin.sits.bands import BANDS
-from training.models.alise import Alise, receptive_halo
+from training.models.alise import Alise, AliseConfig, receptive_halo
 
 from .graph import OPSET
 from .spatial import spatial_graph
@@ -37,18 +39,21 @@ def write_package(
     """Export `model` to `folder`, which appears whole or not at all.
 
     Args:
-        model: with batch normalisation, which folds into the convolutions.
-        folder: replaced if it is there.
+        model: the network; see `sees_whole_tile` for one with group normalisation.
+        folder: replaced if it is a model package.
         name, version: of the package.
         statistics: `(3, 10)` median, q05 and q95 per band, in reflectance.
         card: text of MODEL_CARD.md.
 
     Raises:
-        ValueError: the model uses group normalisation.
+        ModelPackageError: `folder` holds something else, which is left alone.
     """
+    if folder.exists() and not (folder / MANIFEST).is_file() and any(folder.iterdir()):
+        raise ModelPackageError(
+            f"{folder} holds something else than a model package; choose another folder."
+        )
     model = model.eval()
     config = model.config
-    halo = receptive_halo(config)
     graphs = {
         "spatial.onnx": spatial_graph(model.spatial),
         "temporal.onnx": temporal_graph(model.temporal),
@@ -75,7 +80,7 @@ def write_package(
             "reference_date": REFERENCE_DATE.isoformat(),
             "n_queries": config.n_queries,
             "d_model": config.d_model,
-            "halo": halo,
+            "halo": _halo(config),
             "stride": config.stride,
             "minimum_size": ROWS_AT_THE_BOTTOM * config.stride,
             "missing_value": 0.0,
@@ -92,3 +97,18 @@ def write_package(
         work.replace(folder)
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def sees_whole_tile(config: AliseConfig) -> bool:
+    """Whether group normalisation makes each pixel depend on the whole tile.
+
+    Maps of such a model show seams between tiles, whatever the halo.
+    """
+    return "group" in (config.encoder_norm, config.decoder_norm, config.skip_norm)
+
+
+def _halo(config: AliseConfig) -> int:
+    """Halo of the convolutions: all of it with batch normalisation, a part with group."""
+    return receptive_halo(
+        replace(config, encoder_norm="batch", decoder_norm="batch", skip_norm="batch")
+    )

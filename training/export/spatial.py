@@ -1,30 +1,32 @@
-"""spatial.onnx: the U-Net on one date, batch normalisation folded into the convolutions."""
+"""spatial.onnx: the U-Net on one date, batch normalisation folded into the convolutions.
+
+Group normalisation cannot be folded, for its statistics are those of the image: it stays as nodes.
+"""
 
 from __future__ import annotations
 
 import onnx
+import torch
 from onnx import TensorProto
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from training.models.unet import ConvLayer, UNet
+from training.models.unet import ConvLayer, DownBlock, UNet, UpBlock
 
 from .graph import Graph
 
 
 def spatial_graph(unet: UNet) -> onnx.ModelProto:
-    """`image` (N, bands, H, W) normalised -> `features` (N, H, W, d_model).
-
-    Raises:
-        ValueError: the U-Net uses group normalisation, which cannot be folded.
-    """
+    """`image` (N, bands, H, W) normalised -> `features` (N, H, W, d_model)."""
     graph = Graph()
     levels = [_layers(graph, "image", unet.input_block.conv1, unet.input_block.conv2)]
     for down in unet.down_blocks:
+        assert isinstance(down, DownBlock)
         image = _layers(graph, levels[-1], down.down, down.conv1)
         levels.append(graph.add("Add", image, _layers(graph, image, down.conv2)))
     image = levels.pop()
     for up in unet.up_blocks:
+        assert isinstance(up, UpBlock)
         joined = graph.add(
             "Concat",
             _layers(graph, image, up.up),
@@ -47,23 +49,48 @@ def spatial_graph(unet: UNet) -> onnx.ModelProto:
 def _layers(graph: Graph, image: str, *layers: ConvLayer) -> str:
     for layer in layers:
         conv, norm = layer.conv, layer.norm
-        if not isinstance(norm, nn.BatchNorm2d):
-            raise ValueError(
-                "a model with group normalisation makes seams in a map and has no halo; "
-                "export one with batch normalisation"
-            )
-        weight, bias = fuse_conv_bn_weights(
-            conv.weight,
-            conv.bias,
-            norm.running_mean,
-            norm.running_var,
-            norm.eps,
-            norm.weight,
-            norm.bias,
-            transpose=isinstance(conv, nn.ConvTranspose2d),
-        )
-        image = graph.add("Relu", _convolution(graph, image, conv, weight, bias))
+        if isinstance(norm, nn.BatchNorm2d):
+            image = _convolution(graph, image, conv, *_folded(conv, norm))
+        else:
+            assert isinstance(norm, nn.GroupNorm)
+            image = _convolution(graph, image, conv, conv.weight, conv.bias)
+            image = _group_normalisation(graph, image, norm)
+        image = graph.add("Relu", image)
     return image
+
+
+def _folded(
+    conv: nn.Conv2d | nn.ConvTranspose2d, norm: nn.BatchNorm2d
+) -> tuple[Tensor, Tensor | None]:
+    """Weight and bias of a convolution that does the work of the normalisation after it."""
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    return fuse_conv_bn_weights(
+        conv.weight,
+        conv.bias,
+        norm.running_mean,
+        norm.running_var,
+        norm.eps,
+        norm.weight,
+        norm.bias,
+        transpose=isinstance(conv, nn.ConvTranspose2d),
+    )
+
+
+def _group_normalisation(graph: Graph, image: str, norm: nn.GroupNorm) -> str:
+    """Each group of channels becomes one channel of an instance normalisation."""
+    shape = graph.add("Shape", image)
+    ones, zeros = torch.ones(norm.num_groups), torch.zeros(norm.num_groups)
+    grouped = graph.add(
+        "InstanceNormalization",
+        graph.add("Reshape", image, graph.weight([0, norm.num_groups, -1])),
+        graph.weight(ones),
+        graph.weight(zeros),
+        epsilon=norm.eps,
+    )
+    image = graph.add("Reshape", grouped, shape)
+    scaled = graph.add("Mul", image, graph.weight(norm.weight[:, None, None]))
+    return graph.add("Add", scaled, graph.weight(norm.bias[:, None, None]))
 
 
 def _convolution(
