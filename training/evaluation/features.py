@@ -128,7 +128,8 @@ def presto(folder: Path, latlon: np.ndarray) -> Features:
         for m in range(months):
             with np.errstate(all="ignore"):
                 monthly[:, m] = np.nanmean(reflectance[:, slot == m], axis=1)
-        # Presto wants the same tokens for every pixel of a batch: months without a value are filled.
+        # Presto wants the same tokens for every pixel of a batch:
+        # months without a value are filled.
         monthly = gap_filled(monthly, np.arange(months), step=1).reshape(count, months, bands)
         x = np.zeros((count, months, 17), np.float32)
         missing = np.ones((count, months, 17), np.float32)

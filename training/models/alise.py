@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .day_encoding import DayEncoding
+from .day_encoding import DayEncoding, Frequencies
 from .decoder import Decoder
 from .temporal_projector import TemporalProjector
 from .transformer import Transformer, attendable
@@ -34,6 +34,7 @@ class AliseConfig:
         hidden: width inside their feed-forward network.
         dropout: dropout of the transformer.
         day_base: T of the day encoding.
+        day_frequencies: "geometric" as in the paper, or "year" (see `DayEncoding`).
         n_queries: aligned vectors of a pixel.
         projector_heads: attention heads of the temporal projector.
         d_key: width of its keys, for one head.
@@ -53,6 +54,7 @@ class AliseConfig:
     hidden: int = 128
     dropout: float = 0.1
     day_base: float = 1000.0
+    day_frequencies: Frequencies = "year"
     n_queries: int = 10
     projector_heads: int = 2
     d_key: int = 16
@@ -85,8 +87,8 @@ class AliseConfig:
 # neither the decoder nor the embedding head (see Alise.encoder_parameters).
 PRESETS = {
     "bundled": AliseConfig(),
-    "alise": AliseConfig(strided=(4, 2, 1), encoder_norm="group"),
-    "malice": AliseConfig(day_base=10000.0, d_key=64),
+    "alise": AliseConfig(strided=(4, 2, 1), encoder_norm="group", day_frequencies="geometric"),
+    "malice": AliseConfig(day_base=10000.0, day_frequencies="geometric", d_key=64),
     "alise_minimal": AliseConfig(
         strided=(4, 2, 1),
         encoder_norm="group",
@@ -94,6 +96,7 @@ PRESETS = {
         skip_norm="group",
         layers=2,
         day_base=3000.0,
+        day_frequencies="geometric",
         projector_heads=4,
         d_key=32,
     ),
@@ -153,7 +156,7 @@ class Alise(nn.Module):
         super().__init__()
         self.config = config
         norms = Norms(config.encoder_norm, config.decoder_norm, config.skip_norm, config.groups)
-        day_encoding = DayEncoding(config.d_model, config.day_base)
+        day_encoding = DayEncoding(config.d_model, config.day_base, config.day_frequencies)
         self.spatial = UNet(
             config.bands,
             config.encoder_widths,

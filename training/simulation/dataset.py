@@ -22,9 +22,7 @@ class PixelWorlds(IterableDataset[dict[str, Tensor]]):
         options: of `simulate_pixels`.
     """
 
-    def __init__(
-        self, seed: int, batch_size: int = 512, dates: int = 48, **options: float
-    ) -> None:
+    def __init__(self, seed: int, batch_size: int = 512, dates: int = 48, **options: float) -> None:
         self.seed = seed
         self.batch_size = batch_size
         self.dates = dates
@@ -40,6 +38,7 @@ class PixelWorlds(IterableDataset[dict[str, Tensor]]):
                 "days": world.days,
                 "observed": world.observed[..., None, None],
                 "clear": world.clear[..., None, None],
+                "ground": world.clean[..., None, None],
             }
 
 
@@ -66,14 +65,13 @@ class PatchWorlds(IterableDataset[dict[str, Tensor]]):
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         for number in numbers():
             seed = self.seed * 1_000_003 + number
-            world = simulate_landscapes(
-                self.batch_size, self.dates, self.size, seed, self.options
-            )
+            world = simulate_landscapes(self.batch_size, self.dates, self.size, seed, self.options)
             yield {
                 "reflectance": world.reflectance,
                 "days": world.days,
                 "observed": world.observed,
                 "clear": world.clear,
+                "ground": world.clean,
             }
 
 

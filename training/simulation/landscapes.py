@@ -91,9 +91,7 @@ def simulate_landscapes(
     ground = sharpness(ground)
     cover = to_space(seasons.float()).long()
     reflectance, observed, clear = observe_space(draws, ground, days, held, options)
-    return Landscapes(
-        reflectance, days, observed, clear, ground, to_space(lai), cover, field
-    )
+    return Landscapes(reflectance, days, observed, clear, ground, to_space(lai), cover, field)
 
 
 def field_map(draws: Draws, count: int, size: int, fields: int) -> Tensor:
@@ -200,5 +198,3 @@ def outside_swath(draws: Draws, count: int, dates: int, size: int) -> Tensor:
     beyond = torch.where(side, line > edge, line < edge)
     has_edge = draws.chance(0.15, count, 1, 1, 1)
     return beyond & has_edge & draws.chance(0.4, count, dates, 1, 1)
-
-

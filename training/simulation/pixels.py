@@ -190,8 +190,11 @@ def ground_reflectance(
     area += autumn[..., None] * rise(sown, growth) * (1 - rise(green_up, growth))
     cuts = torch.tensor([c.cuts for c in COVERS])[cover]
     for k in range(6):
-        cut_day = green_up + 30 + (k + draws.uniform(0, 0.7, count, seasons)) * (
-            (maturity - green_up - 30) / cuts.clamp(min=1)
+        cut_day = (
+            green_up
+            + 30
+            + (k + draws.uniform(0, 0.7, count, seasons))
+            * ((maturity - green_up - 30) / cuts.clamp(min=1))
         )
         since = when - cut_day[..., None]
         deep = draws.uniform(0.5, 0.9, count, seasons)[..., None]
@@ -213,8 +216,10 @@ def ground_reflectance(
     straw = draws.uniform(0.1, 1.1, count, seasons) * ~permanent
     plough = draws.uniform(10, 90, count, seasons)
     since_harvest = when - harvest[..., None]
-    stubble = straw[..., None] * rise(harvest, fall) * torch.exp(
-        -since_harvest.clamp(min=0) / plough[..., None]
+    stubble = (
+        straw[..., None]
+        * rise(harvest, fall)
+        * torch.exp(-since_harvest.clamp(min=0) / plough[..., None])
     )
     stubble = stubble * (1 - torch.exp(-peak[..., None]))
 
@@ -266,7 +271,8 @@ def ground_reflectance(
     rest = torch.where(bare[..., None], other, between)
     plants_everywhere = torch.where(bare, 1.0, plants)[..., None]
     out = torch.where(
-        bare[..., None], share * out + (1 - share) * rest,
+        bare[..., None],
+        share * out + (1 - share) * rest,
         plants_everywhere * out + (1 - plants_everywhere) * between,
     )
 
@@ -321,7 +327,9 @@ def observe(
     weather = torch.rand(count, dates, generator=draws.generator)
     cloudy = weather < cloudiness
     thick = draws.chance(0.62, count, dates)
-    cover = torch.where(thick, draws.uniform(0.6, 1.0, count, dates), draws.uniform(0.06, 0.5, count, dates))
+    cover = torch.where(
+        thick, draws.uniform(0.6, 1.0, count, dates), draws.uniform(0.06, 0.5, count, dates)
+    )
     tops = cloud_bands(draws, count, dates)
     beneath = seen * draws.uniform(0.75, 1.0, count, dates)[..., None]
     clouded = beneath + cover[..., None] * (tops - beneath)

@@ -55,9 +55,7 @@ def leaf_coefficients(
     names = ("n", "cab", "car", "ant", "brown", "water", "dry")
     offsets = np.linspace(-0.5, 0.5, 21)
     at = np.asarray(wavelengths)[:, None] + np.asarray(spans)[:, None] * offsets
-    return {
-        k: np.interp(at, table[:, 0], table[:, i + 1]).mean(1) for i, k in enumerate(names)
-    }
+    return {k: np.interp(at, table[:, 0], table[:, i + 1]).mean(1) for i, k in enumerate(names)}
 
 
 def interface_transmittance(n: np.ndarray, angle: float) -> np.ndarray:
@@ -95,8 +93,7 @@ def exponential_integral(x: Tensor) -> Tensor:
     small = x.clamp(1e-9, 1.0)
     series = -0.57721566 + small * (
         0.99999193
-        + small
-        * (-0.24991055 + small * (0.05519968 + small * (-0.00976004 + small * 0.00107857)))
+        + small * (-0.24991055 + small * (0.05519968 + small * (-0.00976004 + small * 0.00107857)))
     )
     large = x.clamp_min(1.0)
     top = 0.2677737343 + large * (

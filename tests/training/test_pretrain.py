@@ -1,0 +1,227 @@
+"""Pre-training lowers the loss, resumes, and refuses what it does not know."""
+
+import itertools
+import math
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("lightning")
+
+from torch.utils.data import IterableDataset  # noqa: E402
+
+from training.__main__ import main  # noqa: E402
+from training.models.alise import Alise, AliseConfig  # noqa: E402
+from training.models.checkpoint import load_alise, save_alise  # noqa: E402
+from training.pretrain.command import BEST_FILE, MODEL_FILE, train  # noqa: E402
+from training.pretrain.config import (  # noqa: E402
+    ConfigError,
+    PretrainConfig,
+    Schedule,
+    make_source,
+)
+from training.pretrain.module import Pretraining  # noqa: E402
+from training.pretrain.stream import Stream  # noqa: E402
+
+CONFIGS = Path(__file__).resolve().parents[2] / "training" / "configs"
+
+
+class Seasons(IterableDataset):
+    """Series that follow a yearly cycle of their own amplitude and phase, clouds included."""
+
+    def __init__(self, seed, batch_size=32, dates=16, size=1):
+        self.seed, self.batch_size, self.dates, self.size = seed, batch_size, dates, size
+
+    def __iter__(self):
+        generator = torch.Generator().manual_seed(self.seed)
+
+        def rand(*shape):
+            return torch.rand(shape, generator=generator)
+
+        while True:
+            shape = (self.batch_size, self.dates, 1, self.size, self.size)
+            days = (1000 + rand(self.batch_size, self.dates) * 365).sort(1).values
+            angle = 2 * math.pi * days / 365 + 6.28 * rand(self.batch_size, 1)
+            season = angle.sin()[:, :, None, None, None] * rand(self.batch_size, 1, 1, 1, 1)
+            reflectance = (0.25 + 0.15 * season).expand(-1, -1, 10, self.size, self.size).clone()
+            cloudy = rand(*shape) < 0.2
+            reflectance[cloudy.expand_as(reflectance)] = 0.9
+            seen = torch.ones(shape, dtype=torch.bool)[:, :, 0]
+            yield {
+                "reflectance": reflectance,
+                "days": days,
+                "observed": seen,
+                "clear": ~cloudy[:, :, 0],
+            }
+
+
+def config(**changes):
+    source = {"class": f"{__name__}:Seasons"}
+    options = {
+        "train": source,
+        "validation": {**source, "batches": 2},
+        "max_steps": 120,
+        "validate_every": 60,
+        "ema": 0.9,
+        "drop_dates": 0.2,
+        "drop_bands": 0.0,
+        "schedule": Schedule(warmup=10, first_cycle=200),
+    }
+    return PretrainConfig(**{**options, **changes})
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch):
+    monkeypatch.setitem(sys.modules, __name__, sys.modules[Seasons.__module__])
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(threads)
+
+
+def figures(module):
+    return {name: float(value) for name, value in module.trainer.callback_metrics.items()}
+
+
+def test_a_short_run_beats_the_mean_of_each_series(tmp_path):
+    module = train(config(max_steps=200, validate_every=100), tmp_path, progress=False)
+    found = figures(module)
+    assert found["val/reconstruction"] < 0.8 * found["val/series_mean"]
+    model, facts = load_alise(tmp_path / MODEL_FILE)
+    assert facts["steps"] == 200
+    assert model.encoder_parameters() > 500_000
+    assert (tmp_path / "reconstructions.png").stat().st_size > 10_000
+    assert (tmp_path / "log" / "metrics.csv").exists()
+
+
+def test_a_resumed_run_ends_with_the_weights_of_an_unbroken_one(tmp_path):
+    short = config(max_steps=8, validate_every=4, model={"dropout": 0.1}, drop_bands=0.5)
+    whole = train(replace(short, max_steps=12), tmp_path / "whole", progress=False)
+    train(short, tmp_path / "parts", progress=False)
+    resumed = train(
+        replace(short, max_steps=12),
+        tmp_path / "parts",
+        resume=tmp_path / "parts" / "last.ckpt",
+        progress=False,
+    )
+    assert resumed.global_step == whole.global_step == 12
+    for expected, found in zip(whole.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(expected, found)
+    assert (tmp_path / "parts" / "log" / "metrics.csv").exists()
+    assert (tmp_path / "parts" / "log" / "from_step_8" / "metrics.csv").exists()
+
+
+def first_days(stream, count):
+    return [batch["days"][0, 0].item() for batch in itertools.islice(stream, count)]
+
+
+def test_the_stream_goes_on_after_a_break_and_differs_between_processes():
+    source = {"class": f"{__name__}:Seasons"}
+    days = first_days(Stream(source, seed=1, length=3), 9)
+    assert len(set(days)) == 9
+    assert first_days(Stream(source, seed=1, length=3, done=6), 3) == days[6:]
+    # Between two segments: on to the next, nothing comes twice.
+    assert first_days(Stream(source, seed=1, length=3, done=4), 3) == days[6:]
+    assert not set(first_days(Stream(source, seed=1, length=3, rank=1), 9)) & set(days)
+
+
+def test_the_best_model_is_kept_beside_the_last(tmp_path):
+    module = train(config(max_steps=30, validate_every=10), tmp_path, progress=False)
+    _, facts = load_alise(tmp_path / BEST_FILE)
+    assert facts["validation_loss"] == pytest.approx(figures(module)["val/reconstruction"])
+
+
+def test_half_precision_trains(tmp_path):
+    """What a GPU does, on the processor: the same casts."""
+    module = Pretraining(config(weight_covariance=0.1, model={"dropout": 0.1}))
+    module.log_dict = lambda *_, **__: None
+    batch = next(iter(Seasons(0, batch_size=4)))
+    for batch in (batch, next(iter(Seasons(0, batch_size=2, dates=8, size=16)))):
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = module.training_step(batch)
+        loss.backward()
+        assert loss.isfinite()
+        gradients = [one.grad for one in module.parameters() if one.requires_grad]
+        assert all(gradient.isfinite().all() for gradient in gradients)
+
+
+def test_a_batch_of_clouds_without_any_view_costs_nothing(tmp_path):
+    module = Pretraining(config(drop_dates=0.0))
+    module.log_dict = lambda *_, **__: None
+    batch = next(iter(Seasons(0, batch_size=4)))
+    batch["observed"][:] = False
+    batch["clear"][:] = False
+    batch["reflectance"][:] = torch.nan
+    assert module.training_step(batch).item() == 0
+
+
+def test_patches_train_on_some_of_their_pixels(tmp_path):
+    patches = {"class": f"{__name__}:Seasons", "batch_size": 2, "dates": 8, "size": 16}
+    options = config(
+        train=patches,
+        validation={**patches, "batches": 1},
+        max_steps=4,
+        validate_every=2,
+        pixels_per_patch=8,
+    )
+    module = train(options, tmp_path, progress=False)
+    assert math.isfinite(figures(module)["val/reconstruction"])
+
+
+def test_a_patch_run_can_begin_from_a_pixel_run(tmp_path):
+    first = train(config(max_steps=4, validate_every=2), tmp_path / "a", progress=False)
+    start = str(tmp_path / "a" / MODEL_FILE)
+    second = Pretraining(config(init_from=start))
+    kept = first.averaged.module.state_dict()
+    assert all(torch.equal(kept[name], value) for name, value in second.model.state_dict().items())
+
+
+def test_another_architecture_cannot_be_the_beginning(tmp_path):
+    save_alise(tmp_path / "other.pt", Alise(AliseConfig(layers=1)))
+    with pytest.raises(ConfigError, match=r"other\.pt holds another architecture"):
+        Pretraining(config(init_from=str(tmp_path / "other.pt")))
+    with pytest.raises(ConfigError, match=r"absent\.pt is not a model file"):
+        Pretraining(config(init_from=str(tmp_path / "absent.pt")))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("train: {}\nvalidation: {}\nlearning_rats: 1\n", "learning_rats"),
+        ("train: {}\nvalidation: {}\nschedule: {cycle: 1}\n", "cycle"),
+        ("train: {}\nvalidation: {}\nmodel: {preset: big}\n", "preset 'big'"),
+        ("train: {}\nvalidation: {}\noptimizer: sgd\n", "write adam or adamw"),
+        ("train: {}\n", "validation"),
+        ("", "no options"),
+        ("train: [", "YAML"),
+    ],
+)
+def test_what_a_configuration_asks_in_vain_is_named(tmp_path, capsys, text, says):
+    path = tmp_path / "run.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=says):
+        PretrainConfig.read(path)
+    assert main(["pretrain", "--config", str(path)]) == 2
+    assert "run.yaml" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("place", ["nowhere:Worlds", "training.pretrain.config:Worlds", "Worlds"])
+def test_a_source_that_does_not_exist_is_named(place):
+    with pytest.raises(ConfigError, match=place):
+        make_source({"class": place}, seed=0)
+
+
+def test_a_source_says_which_argument_it_does_not_take():
+    with pytest.raises(ConfigError, match="sizes"):
+        make_source({"class": f"{__name__}:Seasons", "sizes": 3}, seed=0)
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_configurations_that_come_with_the_project_are_valid(path):
+    config = PretrainConfig.read(path)
+    for source in (config.train, config.validation):
+        described = {key: value for key, value in source.items() if key != "batches"}
+        make_source(described, seed=0)

@@ -1,0 +1,1 @@
+"""Pre-training: `python -m training pretrain --config FILE`."""

@@ -1,0 +1,183 @@
+"""`python -m training pretrain`: run, resume, log."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import copy
+import itertools
+import math
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import cast
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from torch.utils.data import DataLoader, Dataset
+
+from training.models.checkpoint import load_alise
+
+from .config import PretrainConfig, make_source
+from .module import Batch, Pretraining
+from .pictures import reconstruction_picture
+from .stream import VALIDATION_STREAM, Stream, mixed_seed
+
+MODEL_FILE = "model.pt"
+BEST_FILE = "best.pt"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of the command."""
+    parser.add_argument("--config", type=Path, required=True, help="YAML file")
+    parser.add_argument("--out", type=Path, default=Path("runs/pretrain"), help="folder of the run")
+    parser.add_argument("--resume", type=Path, help="checkpoint to go on from")
+    parser.add_argument("--max-minutes", type=float, help="stop after that time, checkpoint kept")
+    parser.add_argument("--workers", type=int, default=0, help="processes that make batches")
+    parser.add_argument("--threads", type=int, help="CPU threads of PyTorch")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train, and say where the model is."""
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    config = PretrainConfig.read(args.config)
+    module = train(
+        config,
+        args.out,
+        resume=args.resume,
+        max_minutes=args.max_minutes,
+        workers=args.workers,
+    )
+    print(f"{args.out / MODEL_FILE}: {module.global_step} steps")
+    return 0
+
+
+def train(
+    config: PretrainConfig,
+    out: Path,
+    *,
+    resume: Path | None = None,
+    max_minutes: float | None = None,
+    workers: int = 0,
+    progress: bool = True,
+) -> Pretraining:
+    """Run a pre-training; `out` receives logs, a picture, `last.ckpt` and the model files.
+
+    A run that is resumed from a checkpoint of a validation step ends with the weights that it would
+    have had without the break: optimiser, schedule, averaged weights, random draws and the stream
+    of batches go on. From a checkpoint in between, the batches are others, never old ones.
+
+    Several GPUs of one machine are used as they are found; started by torchrun, all that it names.
+
+    Args:
+        config: what to do.
+        out: folder.
+        resume: checkpoint of a run before.
+        max_minutes: stop after that time.
+        workers: processes that make batches.
+        progress: show a progress bar.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    lightning.seed_everything(config.seed, verbose=False)
+    module = Pretraining(config)
+    done = 0
+    if resume is not None:
+        done = int(torch.load(resume, map_location="cpu", weights_only=False)["global_step"])
+    validation = dict(config.validation)
+    count = int(validation.pop("batches", 4))
+    # Made once: every validation sees the same series.
+    validation_batches = list(
+        itertools.islice(make_source(validation, mixed_seed(config.seed, VALIDATION_STREAM)), count)
+    )
+    gpu = torch.cuda.is_available()
+    trainer = lightning.Trainer(
+        max_steps=config.max_steps,
+        max_time=timedelta(minutes=max_minutes) if max_minutes else None,
+        accelerator="auto",
+        # torchrun says how many processes there are; otherwise every GPU that is found.
+        devices=int(os.environ.get("LOCAL_WORLD_SIZE", 0)) or "auto",
+        num_nodes=int(os.environ.get("GROUP_WORLD_SIZE", 1)),
+        precision="bf16-mixed" if gpu else "32-true",
+        gradient_clip_val=config.gradient_clip,
+        limit_val_batches=count,
+        val_check_interval=config.validate_every,
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        log_every_n_steps=20,
+        enable_progress_bar=progress,
+        enable_model_summary=False,
+        logger=loggers(out, done),
+        callbacks=[
+            ModelCheckpoint(
+                out,
+                filename="last",
+                every_n_train_steps=config.validate_every,
+                enable_version_counter=False,
+                save_on_train_epoch_end=True,
+            ),
+            LearningRateMonitor("step"),
+            KeepModel(out, validation_batches[0], config.window, resumed=resume is not None),
+        ],
+    )
+    train_batches = DataLoader(
+        Stream(config.train, config.seed, config.validate_every, done, trainer.global_rank),
+        batch_size=None,
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+    )
+    trainer.fit(
+        module,
+        train_batches,
+        DataLoader(cast("Dataset[Batch]", validation_batches), batch_size=None),
+        ckpt_path=str(resume) if resume else None,
+        weights_only=False,
+    )
+    trainer.save_checkpoint(out / "last.ckpt")
+    if trainer.is_global_zero:
+        module.save_model(out / MODEL_FILE)
+    return module
+
+
+def loggers(out: Path, done: int) -> list[Logger]:
+    """CSV always, TensorBoard where it is installed; a resumed run keeps the log before it."""
+    version = f"from_step_{done}" if done else ""
+    found: list[Logger] = [CSVLogger(out, name="log", version=version)]
+    with contextlib.suppress(ModuleNotFoundError):
+        found.append(TensorBoardLogger(out, name="tensorboard", version=""))
+    return found
+
+
+class KeepModel(Callback):
+    """After every validation: the averaged model, the best so far, a picture of what it predicts.
+
+    Args:
+        out: folder of the run.
+        batch: its first series are drawn.
+        window: t_w.
+        resumed: the best model in the folder is this run's own.
+    """
+
+    def __init__(self, out: Path, batch: Batch, window: int, resumed: bool) -> None:
+        self.out = out
+        self.batch = batch
+        self.window = window
+        self.best = math.inf
+        if resumed and (out / BEST_FILE).exists():
+            self.best = float(load_alise(out / BEST_FILE)[1]["validation_loss"])
+
+    def on_validation_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Write them, on the first process only."""
+        if not trainer.is_global_zero or not isinstance(pl_module, Pretraining):
+            return
+        pl_module.save_model(self.out / MODEL_FILE)
+        loss = float(trainer.callback_metrics["val/reconstruction"])
+        if loss < self.best:
+            self.best = loss
+            pl_module.save_model(self.out / BEST_FILE, validation_loss=loss)
+        model = copy.deepcopy(pl_module.kept_model).cpu().eval()
+        reconstruction_picture(model, self.batch, self.window, self.out / "reconstructions.png")

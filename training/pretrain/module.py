@@ -1,0 +1,219 @@
+"""One step of the multi-view pre-training, for PyTorch Lightning."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from pickle import UnpicklingError
+
+import lightning
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torchmetrics import MeanMetric
+
+from training.models.alise import Alise, AliseConfig
+from training.models.checkpoint import load_alise, save_alise
+from training.models.decoder import EmbeddingHead
+from training.models.initial import begin_with_seasons
+from training.models.unet import concentrate
+from training.pretext.losses import (
+    covariance_loss,
+    cross_reconstruction_loss,
+    invariance_loss,
+    reconstruction_loss,
+)
+from training.pretext.normalise import MISSING_VALUE, normalise
+from training.pretext.views import drop_bands, drop_dates, interleaved_views
+
+from .config import ConfigError, PretrainConfig
+from .stream import mixed_seed
+
+Batch = dict[str, Tensor]
+
+
+class Pretraining(lightning.LightningModule):
+    """Cross-reconstruction and latent losses of two views (paper, section III-B).
+
+    Attributes:
+        model: the network that learns.
+        averaged: exponential moving average of its weights, validated and kept.
+    """
+
+    def __init__(self, config: PretrainConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.model = Alise(AliseConfig.from_dict(config.model))
+        if config.init_from:
+            self.model.load_state_dict(initial_weights(config.init_from, self.model.config))
+        elif self.model.config.day_frequencies == "year":
+            begin_with_seasons(self.model)
+        if config.concentrate:
+            concentrate(self.model.spatial)
+        self.head = EmbeddingHead(self.model.config.d_model, config.d_embedding)
+        self.averaged = AveragedModel(
+            self.model, multi_avg_fn=get_ema_multi_avg_fn(config.ema), use_buffers=True
+        ).requires_grad_(False)
+        self.validation_loss = MeanMetric()
+        self.validation_mean_loss = MeanMetric()
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Draw what is hidden, and dropout, from the step: a resumed run draws the same."""
+        torch.manual_seed(mixed_seed(self.config.seed, self.global_rank, self.global_step))
+
+    def on_validation_batch_start(
+        self, batch: Batch, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Draw the same pixels of a patch at every validation."""
+        torch.manual_seed(batch_idx)
+
+    def training_step(self, batch: Batch) -> Tensor:
+        """Loss of Eq. 2 on one batch."""
+        image = normalise(batch["reflectance"])
+        seen = drop_bands(image, self.config.drop_bands, MISSING_VALUE)
+        losses = self._losses(self.model, batch, image, seen, self.config.drop_dates)
+        total = (
+            self.config.weight_reconstruction * losses["reconstruction"]
+            + self.config.weight_invariance * losses["invariance"]
+            + self.config.weight_covariance * losses["covariance"]
+        )
+        losses["loss"] = total.detach()
+        self.log_dict({f"train/{name}": value for name, value in losses.items()}, prog_bar=True)
+        return total
+
+    def on_train_batch_end(self, *_: object) -> None:
+        """Follow the weights with their moving average."""
+        self.averaged.update_parameters(self.model)
+
+    def validation_step(self, batch: Batch) -> None:
+        """Reconstruction loss of the averaged weights, and of each series' own mean."""
+        image = normalise(batch["reflectance"])
+        losses = self._losses(self.kept_model, batch, image, image, 0.0)
+        self.validation_loss(losses["reconstruction"])
+        self.validation_mean_loss(losses["mean"])
+        self.log("val/reconstruction", self.validation_loss, prog_bar=True)
+        self.log("val/series_mean", self.validation_mean_loss)
+
+    @property
+    def kept_model(self) -> Alise:
+        """The network with the averaged weights."""
+        model = self.averaged.module
+        assert isinstance(model, Alise)
+        return model
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """Adam or AdamW, warm-up, then cosine annealing with warm restarts."""
+        config, schedule = self.config, self.config.schedule
+        parameters = [*self.model.parameters(), *self.head.parameters()]
+        optimizer: torch.optim.Optimizer = (
+            torch.optim.AdamW(parameters, config.learning_rate, weight_decay=config.weight_decay)
+            if config.optimizer == "adamw"
+            else torch.optim.Adam(parameters, config.learning_rate)
+        )
+        warmup = torch.optim.lr_scheduler.LinearLR(
+            optimizer, start_factor=0.01, total_iters=max(1, schedule.warmup)
+        )
+        cosine = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(
+            optimizer,
+            T_0=schedule.first_cycle,
+            T_mult=schedule.growth,
+            eta_min=schedule.floor * config.learning_rate,
+        )
+        both = torch.optim.lr_scheduler.SequentialLR(
+            optimizer, [warmup, cosine], milestones=[max(1, schedule.warmup)]
+        )
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": both, "interval": "step"},
+        }
+
+    def save_model(self, path: Path, **facts: float) -> None:
+        """Write the averaged weights, and facts of them, as a model file that `export` takes."""
+        save_alise(path, self.kept_model, steps=int(self.global_step), **facts)
+
+    def _losses(
+        self, model: Alise, batch: Batch, truth: Tensor, image: Tensor, most_dropped: float
+    ) -> dict[str, Tensor]:
+        """Every term of Eq. 2, and the loss of predicting each series' mean.
+
+        Args:
+            model: the network.
+            batch: the batch.
+            truth: (B, T, 10, H, W) normalised, what is to be predicted.
+            image: the same, bands perhaps taken away, what is seen.
+            most_dropped: greatest share of dates hidden from the encoder.
+        """
+        places = interleaved_views(image.shape[1], self.config.window)
+        observed = drop_dates(batch["observed"], most_dropped)
+        # Both views in one batch: one pass through the network.
+        views = torch.cat([image[:, place] for place in places])
+        view_days = torch.cat([batch["days"][:, place] for place in places])
+        view_observed = torch.cat([observed[:, place] for place in places])
+        features = model.encode_dates(views, view_observed)
+
+        batch_size, _, _, height, width = image.shape
+        picked = self._pick_pixels(batch_size, height * width, image.device)
+        features = _at_pixels(features, picked.repeat(2, 1))
+        seen = _at_pixels(view_observed[:, :, None], picked.repeat(2, 1))[..., 0]
+        per_series = picked.shape[1]
+        pixel_days = view_days.repeat_interleave(per_series, 0)
+        aligned = model.temporal(features, pixel_days, seen)
+
+        # View A is predicted from B's vectors and B from A's (Eq. 10).
+        other_days = pixel_days.roll(batch_size * per_series, 0)
+        predicted = model.decoder(aligned, other_days)
+        known = batch["clear"][:, :, None] & batch["reflectance"].isfinite()
+        if "ground" in batch:
+            # A simulator knows what lay below clouds: every date it saw can be asked for.
+            truth = normalise(batch["ground"])
+            known = batch["observed"][:, :, None].expand_as(truth)
+        targets, valid = (
+            torch.cat([_at_pixels(part[:, place], picked) for place in reversed(places)])
+            for part in (truth, known)
+        )
+        half = batch_size * per_series
+        usable = valid & seen.any(1)[:, None, None]
+        reconstruction = cross_reconstruction_loss(
+            reconstruction_loss(predicted[:half], targets[:half], usable[:half]),
+            reconstruction_loss(predicted[half:], targets[half:], usable[half:]),
+        )
+        mean = (targets * valid).sum(1, keepdim=True) / valid.sum(1, keepdim=True).clamp(min=1)
+        in_both = (seen[:half].any(1) & seen[half:].any(1)).nonzero()[:, 0]
+        both = torch.cat([aligned[:half][in_both], aligned[half:][in_both]])
+        # Without a vector there is nothing to normalise in the head.
+        embedded_a, embedded_b = (self.head(both) if len(both) else both.flatten(0, 1)).chunk(2)
+        return {
+            "reconstruction": reconstruction,
+            "invariance": invariance_loss(embedded_a, embedded_b),
+            "covariance": covariance_loss(embedded_a) + covariance_loss(embedded_b),
+            "mean": reconstruction_loss(mean.expand_as(targets), targets, usable).detach(),
+        }
+
+    def _pick_pixels(self, batch_size: int, pixels: int, device: torch.device) -> Tensor:
+        """(B, K) places of the pixels that go on, others for each series."""
+        count = min(pixels, self.config.pixels_per_patch)
+        return torch.rand(batch_size, pixels, device=device).argsort(1)[:, :count]
+
+
+def initial_weights(path: str, config: AliseConfig) -> dict[str, Tensor]:
+    """Weights of the model file of another run.
+
+    Raises:
+        ConfigError: it is no such file, or its architecture is another.
+    """
+    try:
+        trained, _ = load_alise(path)
+    except (OSError, ValueError, UnpicklingError) as error:
+        raise ConfigError(f"init_from: {path} is not a model file of a run ({error})") from error
+    # Dropout holds no weights: it alone may differ.
+    if replace(trained.config, dropout=config.dropout) != config:
+        raise ConfigError(f"init_from: {path} holds another architecture than this run asks for")
+    return trained.state_dict()
+
+
+def _at_pixels(maps: Tensor, picked: Tensor) -> Tensor:
+    """(B, T, C, H, W) at picked pixels (B, K) -> (B * K, T, C)."""
+    flat = maps.flatten(3)
+    index = picked[:, None, None].expand(-1, flat.shape[1], flat.shape[2], -1)
+    return flat.gather(3, index).permute(0, 3, 1, 2).flatten(0, 1)

@@ -1,0 +1,52 @@
+"""An endless stream of batches that can be taken up again where it was left."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from torch.utils.data import IterableDataset, get_worker_info
+
+from .config import make_source
+
+# Validation draws from here, so that training never sees its series.
+VALIDATION_STREAM = 2**31
+
+
+class Stream(IterableDataset[dict[str, Any]]):
+    """Batches in segments, each from a source with a seed of its own.
+
+    The seed follows from the run's seed, the process and the segment. So processes never see the
+    same batch, and a run that goes on at the start of a segment sees what it would have seen.
+
+    Args:
+        description: of the source (`make_source`).
+        seed: of the run.
+        length: batches of a segment.
+        done: batches that are already used; the stream goes on with the next whole segment.
+        rank: number of the process, among several GPUs.
+    """
+
+    def __init__(
+        self, description: dict[str, Any], seed: int, length: int, done: int = 0, rank: int = 0
+    ) -> None:
+        self.description = description
+        self.seed = seed
+        self.length = length
+        self.first_segment = -(-done // length)
+        self.rank = rank
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        worker = get_worker_info()
+        step, start = (worker.num_workers, worker.id) if worker else (1, 0)
+        share = len(range(start, self.length, step))
+        for segment in itertools.count(self.first_segment):
+            source = make_source(self.description, mixed_seed(self.seed, self.rank, segment))
+            yield from itertools.islice(source, share)
+
+
+def mixed_seed(*numbers: int) -> int:
+    """A seed in [0, 2^32) that follows from several numbers, each of which counts."""
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
