@@ -115,7 +115,7 @@ def acquisition_days(
     repeated = torch.zeros_like(held)
     repeated[:, 1:] = at[:, 1:] == at[:, :-1]
     held &= ~repeated
-    held[:, :2] = True
+    held[:, 0] = True
     days = (start[:, None] + at * revisit[:, None]).floor()
     end = torch.where(held, days, -torch.inf).max(1, keepdim=True).values
     return torch.where(held, days, end), held

@@ -1,0 +1,141 @@
+"""Simulated worlds keep their promises: shapes, masks, seasons, clouds, seeds."""
+
+import itertools
+
+import pytest
+import torch
+
+pytest.importorskip("prosail", reason="the leaf coefficients come with the package prosail")
+
+from training.simulation.covers import COVERS, NAMES
+from training.simulation.dataset import PatchWorlds, PixelWorlds
+from training.simulation.draws import Draws
+from training.simulation.landscapes import simulate_landscapes
+from training.simulation.pixels import (
+    FIRST_YEAR_DAY,
+    YEAR,
+    Options,
+    ground_reflectance,
+    simulate_pixels,
+)
+
+
+@pytest.fixture(scope="module")
+def world():
+    return simulate_pixels(400, 32, seed=1)
+
+
+def test_values_are_there_exactly_where_observed(world):
+    assert world.reflectance.isfinite().all(-1).equal(world.observed)
+    assert not (world.clear & ~world.observed).any()
+    assert world.observed.sum(1).min() >= 1
+    for series, held in zip(world.days, world.observed):
+        assert (series[held].diff() > 0).all()
+
+
+def test_reflectance_stays_physical(world):
+    assert world.clean.min() >= 0
+    assert world.clean.max() <= 1.2
+    assert (world.lai >= 0).all()
+
+
+def test_the_same_seed_gives_the_same_world(world):
+    again = simulate_pixels(400, 32, seed=1)
+    assert again.clean.equal(world.clean)
+    assert not simulate_pixels(400, 32, seed=2).clean.equal(world.clean)
+
+
+def test_clouds_brighten_the_blue(world):
+    cloudy = world.observed & ~world.clear
+    blue = world.reflectance[..., 0]
+    assert blue[cloudy].median() > 2 * blue[world.clear].median()
+
+
+def year_of(name, count=300):
+    days = (FIRST_YEAR_DAY + 4 * YEAR + torch.arange(0, 365, 5.0)).expand(count, -1)
+    cover = torch.full((count, 6), NAMES.index(name))
+    clean, lai, _ = ground_reflectance(Draws(3), days, cover, Options(change_share=0.0))
+    # Climate is the same for every cover: the same draws come first.
+    return days[0] - days[0, 0], clean, lai
+
+
+def peak_day(name):
+    days, _, lai = year_of(name)
+    # The circular mean over places: a quarter of them lies in the southern hemisphere.
+    angle = 2 * torch.pi * days[lai.argmax(1)] / YEAR
+    north = angle.sin().sum().atan2(angle.cos().sum())
+    return float(north % (2 * torch.pi)) * YEAR / (2 * torch.pi)
+
+
+def test_maize_peaks_after_winter_wheat():
+    assert 40 < peak_day("maize") - peak_day("winter wheat") < 130
+
+
+def test_living_plants_raise_the_near_infrared():
+    _, clean, lai = year_of("maize")
+    ndvi = (clean[..., 6] - clean[..., 2]) / (clean[..., 6] + clean[..., 2]).clamp(min=1e-3)
+    assert ndvi[lai > 3].median() > 0.75
+    assert ndvi[lai < 0.05].median() < 0.4
+
+
+def test_water_is_dark_in_the_short_wave_infrared():
+    _, clean, _ = year_of("water")
+    assert clean[..., 8].median() < 0.05
+
+
+def test_seasons_of_the_hemispheres_are_half_a_year_apart():
+    days, _, lai = year_of("maize", 600)
+    peaks = days[lai.argmax(1)]
+    # Two crowds of peaks, in northern summer and in southern summer.
+    north = ((peaks > 160) & (peaks < 270)).float().mean()
+    south = ((peaks < 90) | (peaks > 340)).float().mean()
+    assert north > 0.5
+    assert 0.1 < south < 0.4
+
+
+def test_permanent_covers_stay_and_crops_rotate():
+    cover = simulate_pixels(500, 8, seed=4).cover
+    annual = torch.tensor([one.annual for one in COVERS])
+    permanent = ~annual[cover[:, 0]]
+    assert (cover[permanent] == cover[permanent][:, :1]).all()
+    assert (cover[~permanent] != cover[~permanent][:, :1]).any()
+
+
+def test_landscapes_have_fields_clouds_and_edges():
+    world = simulate_landscapes(6, 10, 32, seed=0)
+    assert world.reflectance.shape == (6, 10, 10, 32, 32)
+    assert world.reflectance.isfinite().all(2).equal(world.observed)
+    assert not (world.clear & ~world.observed).any()
+    fields = [len(one.unique()) for one in world.field]
+    assert min(fields) >= 2
+    shares = world.clear.float().mean((2, 3))
+    assert ((shares > 0.05) & (shares < 0.95)).any()
+
+
+def test_twenty_metre_bands_are_smoother_than_ten_metre_bands():
+    clean = simulate_landscapes(6, 6, 32, seed=1).clean
+
+    def roughness(band):
+        image = clean[:, :, band]
+        return ((image.diff(dim=-1) ** 2).mean() / image.var()).item()
+
+    assert roughness(7) < roughness(6)
+
+
+def test_batches_are_what_training_takes():
+    pixels = next(iter(PixelWorlds(0, batch_size=5, dates=12)))
+    assert pixels["reflectance"].shape == (5, 12, 10, 1, 1)
+    patches = next(iter(PatchWorlds(0, batch_size=2, dates=6, size=16)))
+    assert patches["clear"].shape == (2, 6, 16, 16)
+    for batch in (pixels, patches):
+        assert set(batch) == {"reflectance", "days", "observed", "clear", "ground"}
+
+
+def test_streams_repeat_and_neighbouring_seeds_differ():
+    def days(seed):
+        return [b["days"] for b in itertools.islice(PixelWorlds(seed, batch_size=4, dates=8), 2)]
+
+    first, again, other = days(0), days(0), days(1)
+    assert all(a.equal(b) for a, b in zip(first, again))
+    assert not first[0].equal(first[1])
+    assert not first[0].equal(other[0])
