@@ -33,5 +33,7 @@ if [ "$(cat .venv/installed 2>/dev/null)" != "$wanted" ]; then
     torch==2.13.0
   .venv/bin/python -m pip install -q --disable-pip-version-check -c .venv/constraints.txt \
     -r scripts/requirements.txt
+  # Only its table of leaf absorption coefficients is read: what it needs to run is left out.
+  .venv/bin/python -m pip install -q --disable-pip-version-check --no-deps prosail==2.0.5
   echo "$wanted" >.venv/installed
 fi

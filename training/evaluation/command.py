@@ -96,7 +96,9 @@ def arkansas_table(
     if args.presto:
         methods["Presto"] = features.presto(args.presto, data.lonlat[:, ::-1])
     if args.malice:
-        methods["MALICE-S2"] = features.malice(args.malice, *package.normalisation)
+        methods["MALICE-S2"] = features.malice(
+            args.malice, package.median, package.q05, package.q95
+        )
     if args.untrained:
         untrained = load_package(str(args.untrained)).encoder(device="cpu", threads=args.threads)
         methods["ALISE, untrained"] = features.alise(untrained)
