@@ -34,7 +34,7 @@ def candidates() -> list[Path]:
     return list(dict.fromkeys(path for path in found if path.is_file()))
 
 
-def run_hidden(command: list[str], timeout: float = 30) -> subprocess.CompletedProcess[str]:
+def run_hidden(command: list[str], timeout: float = 120) -> subprocess.CompletedProcess[str]:
     """Run a short command without a console window (Windows) and without standard input."""
     return subprocess.run(
         command,

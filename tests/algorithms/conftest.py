@@ -176,7 +176,7 @@ def qgis_process(tmp_path_factory, profile):
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=600,
         )
 
     enabled = call("plugins", "enable", "alise")
