@@ -16,9 +16,9 @@ Float = NDArray[np.float32]
 
 # Pixels that go through the spatial graph in one call: small images are grouped, date by date.
 SPATIAL_PIXELS = 1 << 16
-# Pixels that go through the temporal graph in one call. On a CPU their series stay in cache, and
+# Pixels x dates that go through the temporal graph in one call. On a CPU they stay in cache, and
 # one thread runs a whole call: its operators are too small to share out. A GPU wants more at once.
-TEMPORAL_PIXELS = {"cpu": 64, "cuda": 8192}
+TEMPORAL_ROWS = {"cpu": 2048, "cuda": 1 << 18}
 # Values of reflectance that the decoder writes in one call.
 DECODED_VALUES = 1 << 16
 # Bytes that the spatial graph holds for each pixel of a call (measured peak, rounded up).
@@ -222,7 +222,8 @@ class Encoder:
             aligned[~seen.any(1)] = np.nan
             out[:, block] = aligned.T
 
-        self._each_block(project_block, len(features), TEMPORAL_PIXELS[self.device_used], stop)
+        step = max(1, TEMPORAL_ROWS[self.device_used] // max(1, len(days)))
+        self._each_block(project_block, len(features), step, stop)
         return out.reshape(package.n_queries, package.d_model, *shape)
 
     def _each_block(

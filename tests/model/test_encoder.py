@@ -171,7 +171,7 @@ def test_cancel_stops_between_dates(encoder):
 
 
 def test_cancel_stops_between_blocks_of_pixels(encoder):
-    reflectance, days = series(1, 64, 64)
+    reflectance, days = series(8, 64, 64)
     asked = []
 
     def stop():
