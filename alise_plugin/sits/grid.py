@@ -108,7 +108,10 @@ class Grid:
                 f"{name} is rotated or upside down; warp it to a north-up raster first."
             )
         return cls(
-            reference.ExportToWkt(), tuple(transform), dataset.RasterXSize, dataset.RasterYSize
+            _registered(reference).ExportToWkt(),
+            tuple(transform),
+            dataset.RasterXSize,
+            dataset.RasterYSize,
         )
 
     @property
@@ -174,6 +177,21 @@ class Grid:
 
 def _numbers(extent: Sequence[float]) -> str:
     return "(" + ", ".join(f"{value:.10g}" for value in extent) + ")"
+
+
+def _registered(reference: osr.SpatialReference) -> osr.SpatialReference:
+    """The EPSG definition of a CRS that states its code, else the CRS as it is.
+
+    Files add shifts to WGS 84 of their own, which QGIS then shows as an unknown CRS.
+    """
+    if reference.GetAuthorityName(None) != "EPSG":
+        return reference
+    registered = osr.SpatialReference()
+    try:
+        failed = registered.ImportFromEPSG(int(reference.GetAuthorityCode(None)))
+    except RuntimeError:
+        return reference
+    return reference if failed else registered
 
 
 def _same_crs(first_wkt: str, second_wkt: str) -> bool:

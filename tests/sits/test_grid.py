@@ -81,3 +81,18 @@ def test_same_grid_ignores_how_the_crs_is_spelled():
     assert GRID.same_grid(other)
     assert not GRID.same_grid(Grid(utm(32).ExportToWkt(), TRANSFORM, 40, 30))
     assert not GRID.same_grid(GRID.subgrid(Window(0, 0, 39, 30)))
+
+
+def test_a_crs_with_a_code_and_a_shift_is_the_registered_one(tmp_path):
+    from osgeo import gdal, osr
+
+    shifted = osr.SpatialReference()
+    shifted.ImportFromEPSG(3035)
+    shifted.SetTOWGS84(0, 0, 0, 0, 0, 0, 0)
+    dataset = gdal.GetDriverByName("MEM").Create("", 4, 4, 1)
+    dataset.SetGeoTransform((4321000, 10, 0, 3210000, 0, -10))
+    dataset.SetSpatialRef(shifted)
+    registered = osr.SpatialReference()
+    registered.ImportFromEPSG(3035)
+    assert "TOWGS84" in shifted.ExportToWkt()
+    assert Grid.from_dataset(dataset, "cube").crs_wkt == registered.ExportToWkt()
