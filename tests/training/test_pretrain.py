@@ -1,5 +1,6 @@
 """Pre-training lowers the loss, resumes, and refuses what it does not know."""
 
+import importlib.util
 import itertools
 import math
 import sys
@@ -96,8 +97,11 @@ def figures(module):
     return {name: float(value) for name, value in module.trainer.callback_metrics.items()}
 
 
+@pytest.mark.skipif(
+    importlib.util.find_spec("prosail") is None,
+    reason="the leaf coefficients come with the package prosail",
+)
 def test_a_short_run_beats_the_mean_of_each_series(tmp_path):
-    pytest.importorskip("prosail", reason="the simulator reads the leaf table of prosail")
     torch.set_num_threads(2)
     worlds = {
         "class": "training.simulation.dataset:PixelWorlds",

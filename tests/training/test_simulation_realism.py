@@ -1,8 +1,12 @@
+import importlib.util
+
 import numpy as np
 import pytest
 import torch
 
-pytest.importorskip("prosail", reason="the leaf coefficients come with the package prosail")
+# Its table is read, its code is not run: importing it would need more packages.
+if importlib.util.find_spec("prosail") is None:
+    pytest.skip("the leaf coefficients come with the package prosail", allow_module_level=True)
 
 from training.simulation.realism import (
     LARGEST_LAG,

@@ -1,11 +1,14 @@
 """Simulated worlds keep their promises: shapes, masks, seasons, clouds, seeds."""
 
+import importlib.util
 import itertools
 
 import pytest
 import torch
 
-pytest.importorskip("prosail", reason="the leaf coefficients come with the package prosail")
+# Its table is read, its code is not run: importing it would need more packages.
+if importlib.util.find_spec("prosail") is None:
+    pytest.skip("the leaf coefficients come with the package prosail", allow_module_level=True)
 
 from training.simulation.covers import COVERS, NAMES
 from training.simulation.dataset import PatchWorlds, PixelWorlds
