@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from alise_plugin.sits.acquisitions import days_since_reference
+from training.data.real import INVALID_SCL
 
 # Whole sites: a year and a half in Belgium with every cloud, and fields of Bavaria.
 SITES = (
@@ -19,6 +20,8 @@ SITES = (
     "bavaria_Itzling4",
     "bavaria_Viehhausen3",
 )
+# Nobody can tell from other dates whether snow lay on one.
+SNOW_SCL = 11
 # The centre of a site is enough, and bounds the time.
 LARGEST_SIZE = 24
 
@@ -49,6 +52,8 @@ def read_site(path: Path, largest: int | None = None) -> RealSeries:
     """
     with np.load(path) as file:
         digital, clear, dates = file["reflectance"], file["clear"], file["dates"]
+        if "scl" in file:
+            clear = clear & ~np.isin(file["scl"], (*INVALID_SCL, SNOW_SCL))
     days = days_since_reference([date.fromisoformat(str(day)[:10]) for day in dates])
     order = np.argsort(days, kind="stable")
     keep = order[np.append(True, np.diff(days[order]) > 0)]

@@ -103,7 +103,8 @@ class SquaredErrors:
 def ndvi(reflectance: np.ndarray) -> np.ndarray:
     """NDVI of `(10, H, W)` reflectance."""
     red, nir = reflectance[BANDS.index("B04")], reflectance[BANDS.index("B08")]
-    return (nir - red) / np.maximum(nir + red, 1e-6)
+    # Predictions may be negative; the index of a surface lies between -1 and 1.
+    return np.clip((nir - red) / np.maximum(nir + red, 1e-6), -1.0, 1.0)
 
 
 def evaluate_site(
