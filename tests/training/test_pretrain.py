@@ -24,7 +24,7 @@ from training.pretrain.config import (  # noqa: E402
     Schedule,
     make_source,
 )
-from training.pretrain.module import Pretraining  # noqa: E402
+from training.pretrain.module import Pretraining, moving_average  # noqa: E402
 from training.pretrain.stream import Stream  # noqa: E402
 
 CONFIGS = Path(__file__).resolve().parents[2] / "training" / "configs"
@@ -163,6 +163,18 @@ def test_the_best_model_is_kept_beside_the_last(tmp_path):
     module = train(config(max_steps=30, validate_every=10), tmp_path, progress=False)
     _, facts = load_alise(tmp_path / BEST_FILE)
     assert facts["validation_loss"] == pytest.approx(figures(module)["val/reconstruction"])
+
+
+def test_the_averaged_weights_leave_the_start_behind_at_once():
+    averaged, update = torch.zeros(3), moving_average(0.999)
+    count = torch.zeros(2, dtype=torch.int64)
+    for step in range(1, 31):
+        update([averaged, count], [torch.ones(3), torch.full((2,), step)], step)
+    assert (averaged > 0.99).all()
+    assert count.tolist() == [30, 30]
+    # Then the decay is the one asked for.
+    update([averaged.zero_()], [torch.ones(3)], 10**6)
+    assert averaged[0].item() == pytest.approx(0.001)
 
 
 def test_half_precision_trains(tmp_path):

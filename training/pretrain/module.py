@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from pickle import UnpicklingError
@@ -10,7 +11,7 @@ import lightning
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 from torchmetrics import MeanMetric
 
 from training.models.alise import Alise, AliseConfig
@@ -53,7 +54,7 @@ class Pretraining(lightning.LightningModule):
             concentrate(self.model.spatial)
         self.head = EmbeddingHead(self.model.config.d_model, config.d_embedding)
         self.averaged = AveragedModel(
-            self.model, multi_avg_fn=get_ema_multi_avg_fn(config.ema), use_buffers=True
+            self.model, multi_avg_fn=moving_average(config.ema), use_buffers=True
         ).requires_grad_(False)
         self.validation_loss = MeanMetric()
         self.validation_mean_loss = MeanMetric()
@@ -194,6 +195,28 @@ class Pretraining(lightning.LightningModule):
         """(B, K) places of the pixels that go on, others for each series."""
         count = min(pixels, self.config.pixels_per_patch)
         return torch.rand(batch_size, pixels, device=device).argsort(1)[:, :count]
+
+
+def moving_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
+    """Update of an `AveragedModel`: an exponential average that does not hold on to the start.
+
+    The decay grows to its value as (1 + n) / (10 + n) with the number n of updates; a constant one
+    would keep the untrained weights in the average for some 1 / (1 - decay) steps.
+
+    Args:
+        decay: of the weights of the step before, in [0, 1).
+    """
+
+    @torch.no_grad()
+    def update(averaged: list[Tensor], current: list[Tensor], updates: Tensor | int) -> None:
+        kept = min(decay, (1 + int(updates)) / (10 + int(updates)))
+        for mean, value in zip(averaged, current, strict=True):
+            if mean.is_floating_point():
+                mean.lerp_(value.to(mean.dtype), 1 - kept)
+            else:
+                mean.copy_(value)
+
+    return update
 
 
 def initial_weights(path: str, config: AliseConfig) -> dict[str, Tensor]:
