@@ -197,7 +197,10 @@ class Pretraining(lightning.LightningModule):
         return torch.rand(batch_size, pixels, device=device).argsort(1)[:, :count]
 
 
-def moving_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
+Tensors = tuple[Tensor, ...] | list[Tensor]
+
+
+def moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
     """Update of an `AveragedModel`: an exponential average that does not hold on to the start.
 
     The decay grows to its value as (1 + n) / (10 + n) with the number n of updates; a constant one
@@ -208,7 +211,7 @@ def moving_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor
     """
 
     @torch.no_grad()
-    def update(averaged: list[Tensor], current: list[Tensor], updates: Tensor | int) -> None:
+    def update(averaged: Tensors, current: Tensors, updates: Tensor | int) -> None:
         kept = min(decay, (1 + int(updates)) / (10 + int(updates)))
         for mean, value in zip(averaged, current, strict=True):
             if mean.is_floating_point():
