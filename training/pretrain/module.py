@@ -32,6 +32,7 @@ from .config import ConfigError, PretrainConfig
 from .stream import mixed_seed
 
 Batch = dict[str, Tensor]
+Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 class Pretraining(lightning.LightningModule):
@@ -195,9 +196,6 @@ class Pretraining(lightning.LightningModule):
         """(B, K) places of the pixels that go on, others for each series."""
         count = min(pixels, self.config.pixels_per_patch)
         return torch.rand(batch_size, pixels, device=device).argsort(1)[:, :count]
-
-
-Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 def moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
