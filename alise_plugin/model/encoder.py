@@ -15,10 +15,10 @@ from .package import ModelPackage
 Float = NDArray[np.float32]
 
 # Pixels that go through the spatial graph in one call: small images are grouped, date by date.
-SPATIAL_PIXELS = 1 << 16
+SPATIAL_PIXELS = 1 << 14
 # Pixels x dates that go through the temporal graph in one call. On a CPU they stay in cache, and
 # one thread runs a whole call: its operators are too small to share out. A GPU wants more at once.
-TEMPORAL_ROWS = {"cpu": 2048, "cuda": 1 << 18}
+TEMPORAL_ROWS = {"cpu": 1024, "cuda": 1 << 17}
 # Values of reflectance that the decoder writes in one call.
 DECODED_VALUES = 1 << 16
 # Bytes that the spatial graph holds for each pixel of a call (measured peak, rounded up).

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 
 OPSET = 17
-# onnxruntime's own operators: fused attention.
+# onnxruntime's own operators.
 FUSED = "com.microsoft"
 
 
