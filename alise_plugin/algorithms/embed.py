@@ -6,34 +6,22 @@ from pathlib import Path
 from typing import Any
 
 from qgis.core import (
-    QgsCoordinateReferenceSystem,
     QgsProcessingContext,
     QgsProcessingFeedback,
     QgsProcessingOutputString,
     QgsProcessingParameterEnum,
     QgsProcessingParameterExtent,
-    QgsProcessingParameterFile,
     QgsProcessingParameterMultipleLayers,
-    QgsProcessingParameterNumber,
     QgsProcessingParameterRasterDestination,
     QgsProcessingParameterString,
-    QgsProcessingUtils,
 )
 
 from ..errors import OutputError, SeriesError
 from ..mapping.embed import embed
-from ..model.package import load_package
-from ..sits.build import build_series
 from ..sits.series import ImageSeries
-from .base import (
-    BUNDLED_MODEL,
-    AliseAlgorithm,
-    QgisFeedback,
-    dates_as_text,
-    dates_from_text,
-    layer_sources,
-)
-from .compat import FOLDER, INTEGER, TYPE_RASTER
+from .base import AliseAlgorithm, QgisFeedback, dates_as_text
+from .compat import TYPE_RASTER
+from .inputs import declare_engine, declare_model, encoder_of, extent_of, open_rasters
 
 
 class Embed(AliseAlgorithm):
@@ -70,33 +58,11 @@ class Embed(AliseAlgorithm):
                 optional=True,
             )
         )
-        self.addParameter(
-            QgsProcessingParameterFile(
-                "MODEL", self.tr("Model folder (empty: the bundled model)"), FOLDER, optional=True
-            )
-        )
+        declare_model(self)
         self.addParameter(
             QgsProcessingParameterExtent("EXTENT", self.tr("Extent (empty: all)"), optional=True)
         )
-        self.add_advanced(
-            QgsProcessingParameterEnum(
-                "DEVICE",
-                self.tr("Device"),
-                ["auto", "cpu", "cuda"],
-                defaultValue="auto",
-                usesStaticStrings=True,
-            )
-        )
-        for name, text, default, least in (
-            ("THREADS", "CPU threads (0: all cores)", 0, 0),
-            ("MEMORY", "Memory to use at most, in MB", 2048, 256),
-            ("TILE_SIZE", "Tile size in pixels (0: as the memory allows)", 0, 0),
-        ):
-            self.add_advanced(
-                QgsProcessingParameterNumber(
-                    name, self.tr(text), INTEGER, default, optional=True, minValue=least
-                )
-            )
+        declare_engine(self)
         self.add_advanced(
             QgsProcessingParameterEnum(
                 "FORMAT",
@@ -124,18 +90,20 @@ class Embed(AliseAlgorithm):
             raise OutputError(
                 f"{output or 'OUTPUT'}: an embedding raster is a GeoTIFF, let its name end in .tif."
             )
-        folder = self.parameterAsString(parameters, "MODEL", context) or str(BUNDLED_MODEL)
-        package = load_package(folder)
-        encoder = package.encoder(
-            device=self.parameterAsEnumString(parameters, "DEVICE", context) or "auto",
-            threads=self.parameterAsInt(parameters, "THREADS", context) or None,
-        )
-        with self._series(parameters, context, feedback) as series:
+        encoder = encoder_of(self, parameters, context)
+        layers = self.parameterAsLayerList(parameters, "INPUT", context)
+        dates = self.parameterAsString(parameters, "DATES", context)
+        series = open_rasters(layers, dates, feedback)
+        if not isinstance(series, ImageSeries):
+            raise SeriesError(
+                f"{Path(series.path).name} is an embedding raster already: choose an image series."
+            )
+        with series:
             result = embed(
                 series,
                 encoder,
                 output,
-                extent=self._extent(parameters, context, series),
+                extent=extent_of(self, parameters, context, series.grid),
                 memory_mb=self.parameterAsInt(parameters, "MEMORY", context),
                 tile_size=self.parameterAsInt(parameters, "TILE_SIZE", context) or None,
                 format=self.parameterAsEnumString(parameters, "FORMAT", context) or "float32",
@@ -148,33 +116,3 @@ class Embed(AliseAlgorithm):
             "DEVICE_USED": result.device,
             "MODEL_ID": result.model_id,
         }
-
-    def _series(
-        self,
-        parameters: dict[str, Any],
-        context: QgsProcessingContext,
-        feedback: QgsProcessingFeedback,
-    ) -> ImageSeries:
-        """Open INPUT, or build a temporary series of it."""
-        sources = layer_sources(self.parameterAsLayerList(parameters, "INPUT", context))
-        if not sources:
-            raise SeriesError("No raster was given: choose an image series in INPUT.")
-        dates = dates_from_text(self.parameterAsString(parameters, "DATES", context))
-        if len(sources) == 1 and dates is None:
-            try:
-                return ImageSeries.open(sources[0])
-            except SeriesError:
-                # Not yet a series; what makes one of it says best what is wrong with it.
-                feedback.pushInfo("Building an image series of the input.")
-        temporary = QgsProcessingUtils.generateTempFilename("series.vrt")
-        return build_series(sources, temporary, dates=dates)
-
-    def _extent(
-        self, parameters: dict[str, Any], context: QgsProcessingContext, series: ImageSeries
-    ) -> tuple[float, float, float, float] | None:
-        """Return EXTENT as (xmin, ymin, xmax, ymax) in the CRS of the series."""
-        crs = QgsCoordinateReferenceSystem.fromWkt(series.grid.crs_wkt)
-        box = self.parameterAsExtent(parameters, "EXTENT", context, crs)
-        if box.isNull():
-            return None
-        return box.xMinimum(), box.yMinimum(), box.xMaximum(), box.yMaximum()

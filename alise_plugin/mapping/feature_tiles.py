@@ -1,0 +1,91 @@
+"""Features tile by tile, from an image series or from an embedding raster alike."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from typing import Union
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import AliseError, Cancelled, SeriesError
+from ..model.encoder import Encoder
+from ..sits.grid import Tile, Window, plan_tiles
+from ..sits.series import ImageSeries
+from .embedding_raster import EmbeddingRaster
+from .feedback import Feedback
+from .tile_loop import cache_size, encode_tiles, tiles_of
+
+# What maps are made of: a series is encoded on the way, an embedding raster has been already.
+FeatureSource = Union[ImageSeries, EmbeddingRaster]
+_BLOCK = 16  # pixels: sides of tiles are multiples, as the blocks of a GeoTIFF are
+
+
+def open_source(path: str | os.PathLike[str]) -> FeatureSource:
+    """Open a raster as what it is.
+
+    Raises:
+        SeriesError: it is neither an image series nor an embedding raster; the sentence is the
+            one of a series.
+    """
+    try:
+        return EmbeddingRaster(path)
+    except SeriesError:
+        return ImageSeries.open(os.fspath(path))
+
+
+def feature_tiles(
+    source: FeatureSource,
+    encoder: Encoder | None,
+    inner: Window,
+    memory_mb: float,
+    tile_size: int | None,
+    feedback: Feedback,
+) -> tuple[int, Iterator[tuple[Tile, NDArray[np.float32]]]]:
+    """Side of the tiles, a multiple of 16 pixels, and the tiles with their features.
+
+    Args:
+        source: an image series, or an embedding raster.
+        encoder: for an image series.
+        inner: what the map covers, in pixels of the source.
+        memory_mb: what the run may take, in 10^6 bytes, beside the program itself.
+        tile_size: side of the tiles in pixels instead of what the memory allows.
+        feedback: progress and cancelling.
+
+    Returns:
+        The side, and tiles with `(features, h, w)` float32, NaN for a pixel without any value.
+
+    Raises:
+        AliseError: the memory is too little, or a series comes without an encoder.
+        Cancelled: the feedback says so.
+    """
+    if isinstance(source, ImageSeries):
+        if encoder is None:
+            raise AliseError(
+                f"{os.path.basename(source.path)} is an image series: choose the model to encode "
+                "it with."
+            )
+        side, tiles = tiles_of(source, encoder, inner, memory_mb, tile_size)
+        return side, encode_tiles(source, encoder, tiles, feedback)
+    side = math.ceil((tile_size or _side_in(source, memory_mb)) / _BLOCK) * _BLOCK
+    tiles = plan_tiles(source.grid, inner, side, 0, 1)
+    return side, _read_tiles(source, tiles, feedback)
+
+
+def _side_in(source: EmbeddingRaster, memory_mb: float) -> int:
+    """Pixels: the features of a tile, twice, within the memory."""
+    budget = memory_mb * 1e6 - cache_size(memory_mb)
+    pixels = budget / (2 * 4 * len(source.names))
+    return int(max(_BLOCK, math.isqrt(int(pixels)) // _BLOCK * _BLOCK))
+
+
+def _read_tiles(
+    source: EmbeddingRaster, tiles: list[Tile], feedback: Feedback
+) -> Iterator[tuple[Tile, NDArray[np.float32]]]:
+    for number, tile in enumerate(tiles):
+        if feedback.cancelled():
+            raise Cancelled("The run was cancelled.")
+        yield tile, source.read(tile.inner)
+        feedback.progress((number + 1) / len(tiles))
