@@ -20,10 +20,14 @@ from ..sits.rasters import quiet_gdal
 _TYPES = {
     np.dtype(np.uint8): gdal.GDT_Byte,
     np.dtype(np.uint16): gdal.GDT_UInt16,
+    np.dtype(np.int16): gdal.GDT_Int16,
+    np.dtype(np.uint32): gdal.GDT_UInt32,
+    np.dtype(np.int32): gdal.GDT_Int32,
     np.dtype(np.float32): gdal.GDT_Float32,
 }
 _SIDECARS = (".aux.xml", ".ovr", ".msk")
 _MAX_BLOCK = 512  # pixels
+_PALETTE_TYPES = (np.dtype(np.uint8), np.dtype(np.uint16))  # what TIFF allows a colour table for
 
 
 @dataclass(frozen=True)
@@ -32,11 +36,13 @@ class RasterForm:
 
     Attributes:
         descriptions: one per band.
-        dtype: uint8, uint16 or float32.
+        dtype: an integer of 8 (unsigned), 16 or 32 bits, or float32.
         nodata: raw value that means "no value".
         scale: per band, value = raw x scale + offset; empty for none.
         offset: per band.
         metadata: items of the raster.
+        categories: names of the values of the first band, for a class map.
+        colors: (red, green, blue), 0 to 255, of these values.
     """
 
     descriptions: Sequence[str]
@@ -45,6 +51,8 @@ class RasterForm:
     scale: Sequence[float] = ()
     offset: Sequence[float] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
+    categories: Mapping[int, str] = field(default_factory=dict)
+    colors: Mapping[int, tuple[int, int, int]] = field(default_factory=dict)
 
 
 def block_side(tile_size: int) -> int:
@@ -149,6 +157,8 @@ class RasterOutput:
                 band.SetScale(float(form.scale[index]))
                 band.SetOffset(float(form.offset[index]))
         dataset.GetRasterBand(1).SetNoDataValue(form.nodata)  # a GeoTIFF has one for all bands
+        if form.categories:
+            _describe_categories(dataset.GetRasterBand(1), form)
 
     def write(self, window: Window, values: NDArray) -> None:
         """Writes all bands of a window of the grid.
@@ -198,6 +208,8 @@ class RasterOutput:
             for suffix in _SIDECARS:
                 with contextlib.suppress(OSError):
                     os.remove(self.path + suffix)
+                if os.path.exists(self._temporary + suffix):  # the names of the classes
+                    os.replace(self._temporary + suffix, self.path + suffix)
         finally:
             self._discard()
 
@@ -226,3 +238,30 @@ class RasterOutput:
             f"{self.path} cannot be written{reason}; check that the folder is writable, that the "
             "disk has room and that no program holds the file."
         )
+
+
+def _describe_categories(band: gdal.Band, form: RasterForm) -> None:
+    """Colour table, category names and attribute table; the last two lie in the .aux.xml."""
+    if form.dtype in _PALETTE_TYPES:
+        palette = gdal.ColorTable()
+        for value, color in form.colors.items():
+            palette.SetColorEntry(value, (*color, 255))
+        band.SetColorTable(palette)
+    if form.dtype == np.uint8:  # a list of names from value 0 on
+        last = max(form.categories)
+        band.SetCategoryNames([form.categories.get(value, "") for value in range(last + 1)])
+    table = gdal.RasterAttributeTable()
+    table.CreateColumn("Value", gdal.GFT_Integer, gdal.GFU_MinMax)
+    table.CreateColumn("Class", gdal.GFT_String, gdal.GFU_Name)
+    for name, usage in (("Red", gdal.GFU_Red), ("Green", gdal.GFU_Green), ("Blue", gdal.GFU_Blue)):
+        table.CreateColumn(name, gdal.GFT_Integer, usage)
+    table.SetRowCount(len(form.categories))
+    for row, (value, text) in enumerate(sorted(form.categories.items())):
+        if value < 2**31:  # an attribute table has 32-bit integers
+            table.SetValueAsInt(row, 0, value)
+        else:
+            table.SetValueAsString(row, 0, str(value))
+        table.SetValueAsString(row, 1, text)
+        for column, level in enumerate(form.colors.get(value, (0, 0, 0)), start=2):
+            table.SetValueAsInt(row, column, level)
+    band.SetDefaultRAT(table)

@@ -115,3 +115,29 @@ def test_a_disk_that_fills_up(tmp_path, rng):
         signal.signal(signal.SIGXFSZ, ignored)
     assert str(path) in one_sentence(error)
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16, np.uint32, np.int32])
+def test_a_class_map_carries_names_and_colours(tmp_path, dtype):
+    path = tmp_path / "classes.tif"
+    names, colors = {1: "blé d'hiver", 7: 'forêt "A"'}, {1: (200, 180, 30), 7: (10, 90, 20)}
+    form = RasterForm(["class"], np.dtype(dtype), 0, categories=names, colors=colors)
+    values = np.resize(np.array([0, 1, 7], dtype), (1, 30, 40))
+    with RasterOutput(path, GRID, form, 16) as raster:
+        raster.write(GRID.window, values)
+    assert sorted(os.listdir(tmp_path)) == ["classes.tif", "classes.tif.aux.xml"]
+    dataset = gdal.Open(str(path))
+    np.testing.assert_array_equal(dataset.ReadAsArray(), values[0])
+    band = dataset.GetRasterBand(1)
+    table = band.GetDefaultRAT()
+    rows = [[table.GetValueAsInt(row, 0), table.GetValueAsString(row, 1)] for row in range(2)]
+    assert dict(rows) == names
+    assert [table.GetValueAsInt(1, column) for column in (2, 3, 4)] == list(colors[7])
+    if dtype == np.uint8:
+        assert band.GetCategoryNames()[7] == names[7]
+    if dtype in (np.uint8, np.uint16):
+        assert band.GetColorTable().GetColorEntry(1)[:3] == colors[1]
+    dataset = band = table = None
+    with RasterOutput(path, GRID, FORM, 16):
+        pass
+    assert os.listdir(tmp_path) == ["classes.tif"]  # the names of an older map go with it
