@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Union
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,8 @@ from .package import ModelPackage
 
 Float = NDArray[np.float32]
 
+Places = Union[slice, NDArray[np.integer]]
+
 # Pixels that go through the spatial graph in one call: small images are grouped, date by date.
 SPATIAL_PIXELS = 1 << 14
 # Pixels x dates that go through the temporal graph in one call. On a CPU they stay in cache, and
@@ -23,6 +27,21 @@ TEMPORAL_ROWS = {"cpu": 1024, "cuda": 1 << 17}
 DECODED_VALUES = 1 << 16
 # Bytes that the spatial graph holds for each pixel of a call (measured peak, rounded up).
 SPATIAL_BYTES_PER_PIXEL = 3000
+
+
+@dataclass(frozen=True)
+class Period:
+    """Some dates of a series that make one embedding.
+
+    Attributes:
+        dates: `(n,)` places in the series, ascending.
+        days: `(n,)` days that they are encoded with, since the package's reference date.
+        every: rows and columns between two pixels that are wanted; 1 for all pixels.
+    """
+
+    dates: NDArray[np.integer]
+    days: NDArray[np.floating]
+    every: int = 1
 
 
 class Encoder:
@@ -73,22 +92,54 @@ class Encoder:
             Cancelled: `cancelled()` was true.
             ValueError: shapes do not fit.
         """
+        whole = Period(np.arange(len(days)), days)
+        return self.encode_periods(reflectance, len(days), [whole], crop=crop, cancelled=cancelled)[
+            0
+        ]
+
+    def encode_periods(
+        self,
+        reflectance: NDArray[np.floating] | Iterable[NDArray[np.floating]],
+        count: int,
+        periods: Sequence[Period],
+        *,
+        crop: tuple[slice, slice] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> list[Float]:
+        """Encode several periods of one series; a date in two of them goes through once.
+
+        The spatial graph sees each date, the temporal graph the dates of each period.
+
+        Args:
+            reflectance: the series, as in `encode`.
+            count: T, its dates.
+            periods: which dates make an embedding, on which days, for which pixels.
+            crop: as in `encode`.
+            cancelled: as in `encode`.
+
+        Returns:
+            One embedding per period: `(n_queries, d_model, h, w)`, with every n-th row and column
+            of the crop where a period asks for that.
+
+        Raises:
+            Cancelled: `cancelled()` was true.
+            ValueError: shapes do not fit.
+        """
         stop = cancelled or (lambda: False)
-        days = np.asarray(days, np.float32)
         features: Float | None = None
         valid: NDArray[np.bool_] | None = None
         shape: tuple[int, ...] = (0, 0)
         kept: list[int] = []
         rows, columns = crop or (slice(None), slice(None))
-        for dates, images, seen_whole in self._batches(reflectance, len(days), rows, columns):
+        for dates, images, seen_whole in self._batches(reflectance, count, rows, columns):
             if stop():
                 raise Cancelled("The run was cancelled.")
             seen = seen_whole[:, rows, columns]
             if features is None or valid is None:
                 shape = seen.shape[1:]
                 pixels = shape[0] * shape[1]
-                features = np.empty((pixels, len(days), self.package.d_model), np.float32)
-                valid = np.zeros((pixels, len(days)), bool)
+                features = np.empty((pixels, count, self.package.d_model), np.float32)
+                valid = np.zeros((pixels, count), bool)
             if not dates:
                 continue
             height, width = seen_whole.shape[1:]
@@ -100,8 +151,22 @@ class Encoder:
                 kept.append(date)
         if features is None or valid is None:
             raise ValueError("a series needs at least one date")
-        size = len(kept)
-        return self._project(features[:, :size], days[kept], valid[:, :size], shape, stop)
+        embeddings = []
+        for period in periods:
+            days = dict(zip(np.asarray(period.dates).tolist(), np.asarray(period.days, np.float32)))
+            places = [place for place, date in enumerate(kept) if date in days]
+            some = _lattice(shape, period.every)
+            embeddings.append(
+                self._project(
+                    features if some is None else features[some],
+                    _as_slice(places),
+                    np.array([days[kept[place]] for place in places], np.float32),
+                    valid if some is None else valid[some],
+                    tuple(-(-size // period.every) for size in shape),
+                    stop,
+                )
+            )
+        return embeddings
 
     def decode(self, embedding: Float, days: NDArray[np.floating]) -> Float:
         """Reflectance that the model expects on any days (Eq. 8, 9).
@@ -198,25 +263,26 @@ class Encoder:
     def _project(
         self,
         features: Float,
+        dates: Places,
         days: Float,
         valid: NDArray[np.bool_],
         shape: tuple[int, ...],
         stop: Callable[[], bool],
     ) -> Float:
-        """Series of features `(P, T, d_model)` -> `(n_queries, d_model, *shape)`, in blocks."""
+        """Some dates of features `(P, T, d_model)` -> `(n_queries, d_model, *shape)`, in blocks."""
         package = self.package
         out = np.full((package.n_features, len(features)), np.nan, np.float32)
 
         def project_block(block: slice) -> None:
-            seen = valid[block]
+            seen = valid[block][:, dates]
             used = seen.any(0)  # Dates that nobody in the block has are not computed at all.
             if not used.any():
                 return
-            dates = slice(None) if used.all() else used
+            some = slice(None) if used.all() else used
             inputs = {
-                "features": np.ascontiguousarray(features[block][:, dates]),
-                "days": np.ascontiguousarray(days[dates]),
-                "valid": np.ascontiguousarray(seen[:, dates]),
+                "features": np.ascontiguousarray(features[block][:, dates][:, some]),
+                "days": np.ascontiguousarray(days[some]),
+                "valid": np.ascontiguousarray(seen[:, some]),
             }
             aligned = self._temporal.run(None, inputs)[0].reshape(len(seen), -1)
             aligned[~seen.any(1)] = np.nan
@@ -240,3 +306,19 @@ class Encoder:
                 if stop():
                     pool.shutdown(cancel_futures=True)
                     raise Cancelled("The run was cancelled.")
+
+
+def _lattice(shape: tuple[int, ...], every: int) -> NDArray[np.integer] | None:
+    """Places of every n-th row and column in an image without its shape; None for all."""
+    return (
+        np.arange(shape[0] * shape[1]).reshape(shape)[::every, ::every].ravel()
+        if every > 1
+        else None
+    )
+
+
+def _as_slice(places: list[int]) -> Places:
+    """A run of places as a slice, which copies nothing; others as an array."""
+    if not places or places[-1] - places[0] + 1 == len(places):
+        return slice(places[0], places[-1] + 1) if places else slice(0, 0)
+    return np.array(places)
