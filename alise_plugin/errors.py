@@ -13,6 +13,14 @@ class ModelPackageError(AliseError):
     """A model package is incomplete, altered, or newer than this plugin."""
 
 
+class HeadError(AliseError):
+    """A head is no head, or does not belong to these features."""
+
+
+class LabelsError(AliseError):
+    """The labels cannot be used: their field, classes, geometry, CRS or place."""
+
+
 class RuntimeMissingError(AliseError):
     """onnxruntime, or the device asked for, is not there."""
 
