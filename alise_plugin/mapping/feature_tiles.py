@@ -62,16 +62,40 @@ def feature_tiles(
         Cancelled: the feedback says so.
     """
     if isinstance(source, ImageSeries):
-        if encoder is None:
-            raise AliseError(
-                f"{os.path.basename(source.path)} is an image series: choose the model to encode "
-                "it with."
-            )
+        encoder = needed_encoder(source, encoder)
         side, tiles = tiles_of(source, encoder, inner, memory_mb, tile_size)
         return side, encode_tiles(source, encoder, tiles, feedback)
     side = math.ceil((tile_size or _side_in(source, memory_mb)) / _BLOCK) * _BLOCK
     tiles = plan_tiles(source.grid, inner, side, 0, 1)
     return side, _read_tiles(source, tiles, feedback)
+
+
+def features_of(
+    source: FeatureSource, encoder: Encoder | None, tiles: list[Tile], feedback: Feedback
+) -> Iterator[tuple[Tile, NDArray[np.float32]]]:
+    """Chosen tiles with `(features, h, w)` float32, for who plans tiles of their own.
+
+    Raises:
+        AliseError: a series comes without an encoder.
+        Cancelled: the feedback says so.
+    """
+    if not isinstance(source, ImageSeries):
+        return _read_tiles(source, tiles, feedback)
+    return encode_tiles(source, needed_encoder(source, encoder), tiles, feedback)
+
+
+def needed_encoder(source: ImageSeries, encoder: Encoder | None) -> Encoder:
+    """The encoder, which a series needs.
+
+    Raises:
+        AliseError: there is none.
+    """
+    if encoder is None:
+        raise AliseError(
+            f"{os.path.basename(source.path)} is an image series: choose the model to encode "
+            "it with."
+        )
+    return encoder
 
 
 def _side_in(source: EmbeddingRaster, memory_mb: float) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from ..errors import Cancelled
+
 
 class Feedback(Protocol):
     """What a caller gives to a long step; QGIS's feedback is wrapped to fit."""
@@ -30,3 +32,35 @@ class SilentFeedback:
 
     def info(self, text: str) -> None:
         """Ignored."""
+
+
+class Part:
+    """The feedback of one step of several.
+
+    Args:
+        whole: the feedback of the whole run.
+        start, end: the share of the run, 0 to 1, that is done before and after this step.
+    """
+
+    def __init__(self, whole: Feedback, start: float, end: float) -> None:
+        self._whole = whole
+        self._start = start
+        self._end = end
+
+    def progress(self, fraction: float) -> None:
+        """How much of this step is done, 0 to 1."""
+        self._whole.progress(self._start + (self._end - self._start) * fraction)
+
+    def cancelled(self) -> bool:
+        """As the whole run."""
+        return self._whole.cancelled()
+
+    def info(self, text: str) -> None:
+        """As the whole run."""
+        self._whole.info(text)
+
+
+def stop_if_cancelled(feedback: Feedback) -> None:
+    """Raises Cancelled where the user asked for it."""
+    if feedback.cancelled():
+        raise Cancelled("The run was cancelled.")

@@ -1,0 +1,537 @@
+"""Labels that users drew: polygons, points or a raster, with the class of each."""
+
+from __future__ import annotations
+
+import colorsys
+import math
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Union
+
+import numpy as np
+from numpy.typing import NDArray
+from osgeo import gdal, ogr, osr
+
+from ..errors import LabelsError, SeriesError
+from ..model.head import MapClass
+from ..sits.grid import Grid, Window
+from ..sits.rasters import open_raster, quiet_gdal
+
+Value = Union[int, str]  # of the field that holds the class
+MAX_CLASSES = 250
+_CODES = (-(2**31), 2**32 - 1)  # what a class raster can hold
+_AREAS = (ogr.wkbPolygon, ogr.wkbMultiPolygon, ogr.wkbPoint, ogr.wkbMultiPoint)
+_EXAMPLE = "choose the field that holds the class"
+_PREDICATE = 0.05  # of the smaller area: what two areas share before they count as one place
+# Colours that stay apart, for classes that come without.
+_PALETTE = (
+    *("#4e79a7", "#f28e2b", "#59a14f", "#e15759", "#edc948", "#b07aa1", "#76b7b2", "#9c755f"),
+    *("#ff9da7", "#8cd17d", "#499894", "#d37295", "#b6992d", "#86bcb6", "#fabfd2", "#79706e"),
+)
+_GOLDEN = 0.618034  # of the colour circle: further colours keep away from those before
+NOT_LABELLED = -1
+
+
+@dataclass(frozen=True)
+class Legend:
+    """Names and colours of class values, as a layer's style or a file's attribute table has them.
+
+    Attributes:
+        names: name by value.
+        colors: "#rrggbb" by value.
+    """
+
+    names: Mapping[Value, str] = field(default_factory=dict)
+    colors: Mapping[Value, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class VectorLabels:
+    """Labelled areas (polygons) and places (points).
+
+    Attributes:
+        name: of the layer, for messages.
+        crs_wkt: of the geometries.
+        geometries: one per area.
+        values: class of each.
+        legend: names and colours that the layer's fields state.
+        without_class: features left out because their class is NULL or empty.
+    """
+
+    name: str
+    crs_wkt: str
+    geometries: Sequence[ogr.Geometry]
+    values: Sequence[Value]
+    legend: Legend
+    without_class: int = 0
+
+    def classes(self) -> list[Value]:
+        """The values that occur."""
+        return list(dict.fromkeys(self.values))
+
+
+@dataclass(frozen=True)
+class RasterLabels:
+    """A raster of class codes.
+
+    Attributes:
+        name: of the file, for messages.
+        path: the file.
+        nodata: the value that stands for "no label"; 0 where the file states none.
+        values: the codes that occur.
+        legend: names and colours from its attribute table or colour table.
+    """
+
+    name: str
+    path: str
+    nodata: float
+    values: Sequence[int]
+    legend: Legend
+
+    def classes(self) -> list[Value]:
+        """The values that occur."""
+        return list(self.values)
+
+
+Labels = Union[VectorLabels, RasterLabels]
+
+
+def read_vector_labels(
+    path: str,
+    field: str,
+    name_field: str = "",
+    color_field: str = "",
+    *,
+    layer: str | None = None,
+    name: str = "",
+) -> VectorLabels:
+    """Read polygons or points with their class.
+
+    Args:
+        path: anything that OGR opens.
+        field: whole numbers, or text.
+        name_field: names of the classes; empty for none.
+        color_field: colours such as #a0c83c or 160,200,60; empty for none.
+        layer: of a file with several.
+        name: what to call the labels in messages; the file's name if empty.
+
+    Raises:
+        LabelsError: it cannot be opened, a field is not there, a class is no class, the geometries
+            are neither polygons nor points, there is no CRS, no class, or too many of them.
+    """
+    name = name or os.path.basename(path)
+    source = None
+    with quiet_gdal():
+        source = gdal.OpenEx(path, gdal.OF_VECTOR)
+    found = None
+    if source is not None:
+        found = source.GetLayerByName(layer) if layer else source.GetLayer(0)
+    if found is None:
+        raise LabelsError(f"{path} cannot be opened as a vector layer; check the file.")
+    definition = found.GetLayerDefn()
+    fields = [definition.GetFieldDefn(i).GetName() for i in range(definition.GetFieldCount())]
+    for wanted in filter(None, (field, name_field, color_field)):
+        if wanted not in fields:
+            raise LabelsError(
+                f'{name} has no field "{wanted}"; choose one of {", ".join(fields) or "none"}.'
+            )
+    if found.GetSpatialRef() is None:
+        raise LabelsError(f"{name} has no CRS; assign the one that it was drawn in.")
+    geometries, values = [], []
+    names: dict[Value, str] = {}
+    colors: dict[Value, str] = {}
+    without_class = 0
+    for feature in found:
+        geometry = feature.GetGeometryRef()
+        if geometry is None or geometry.IsEmpty():
+            continue
+        if geometry.HasCurveGeometry():
+            geometry = geometry.GetLinearGeometry()
+        if ogr.GT_Flatten(geometry.GetGeometryType()) not in _AREAS:
+            raise LabelsError(
+                f"{name} holds a {geometry.GetGeometryName().lower()} (feature "
+                f"{feature.GetFID()}); labels are polygons or points."
+            )
+        value = _value(name, field, feature)
+        if value is None:
+            without_class += 1
+            continue
+        if value not in names and len(names) == MAX_CLASSES:
+            total = len({_text(other, field) for other in found})
+            raise LabelsError(
+                f'The field "{field}" of {name} holds {total} different values, more than the '
+                f"{MAX_CLASSES} classes that a map can have; {_EXAMPLE}."
+            )
+        geometries.append(geometry.Clone())
+        values.append(value)
+        names.setdefault(value, _text(feature, name_field) or str(value))
+        color = _text(feature, color_field)
+        if color and value not in colors:
+            colors[value] = parse_color(color, f'the field "{color_field}" of {name}')
+    if not values:
+        what = "no feature" if not without_class else f'only NULL in the field "{field}"'
+        raise LabelsError(f"{name} holds {what}; {_EXAMPLE} or label the features first.")
+    legend = Legend(names if name_field else {}, colors)
+    crs = found.GetSpatialRef().ExportToWkt()
+    return VectorLabels(name, crs, geometries, values, legend, without_class)
+
+
+def _text(feature: ogr.Feature, field: str) -> str:
+    return (feature.GetFieldAsString(field) or "").strip() if field else ""
+
+
+def _value(name: str, field: str, feature: ogr.Feature) -> Value | None:
+    """Class of a feature: a whole number, a text, or None where there is none."""
+    if not feature.IsFieldSetAndNotNull(field):
+        return None
+    kind = feature.GetFieldDefnRef(field).GetType()
+    if kind in (ogr.OFTInteger, ogr.OFTInteger64):
+        value = feature.GetFieldAsInteger64(field)
+    elif kind == ogr.OFTReal:
+        number = feature.GetFieldAsDouble(field)
+        if not math.isfinite(number) or number != math.floor(number):
+            raise LabelsError(
+                f'The field "{field}" of {name} holds {number:g}; classes are whole numbers or '
+                f"text, {_EXAMPLE}."
+            )
+        value = int(number)
+    else:
+        return _text(feature, field) or None
+    if not _CODES[0] <= value <= _CODES[1]:
+        raise LabelsError(
+            f'The field "{field}" of {name} holds {value}, which no class raster can hold; put '
+            "the classes into a text field instead."
+        )
+    return value
+
+
+def parse_color(text: str, where: str) -> str:
+    """Returns "#rrggbb" of a colour such as #A0C83C or 160,200,60 (opacity is dropped).
+
+    Raises:
+        LabelsError: it is none, or is not a full colour.
+    """
+    short = text.strip().lower()
+    if re.fullmatch(r"#[0-9a-f]{6}([0-9a-f]{2})?", short):
+        # QGIS writes the opacity of an eight-digit colour first.
+        return "#" + short[-6:]
+    parts = re.split(r"\s*,\s*", short)
+    if len(parts) in (3, 4) and all(part.isdigit() and int(part) < 256 for part in parts):
+        return "#" + "".join(f"{int(part):02x}" for part in parts[:3])
+    raise LabelsError(f'"{text}" in {where} is not a colour; write it as #a0c83c or 160,200,60.')
+
+
+def read_raster_labels(path: str, name: str = "") -> RasterLabels:
+    """Look through a raster of class codes, its first band.
+
+    Raises:
+        LabelsError: it has no label, too many classes, or values that are no whole numbers.
+        SeriesError: it cannot be opened or read, or has no CRS.
+    """
+    name = name or os.path.basename(path)
+    dataset = open_raster(path)
+    Grid.from_dataset(dataset, name)
+    band = dataset.GetRasterBand(1)
+    stated = band.GetNoDataValue()
+    nodata = 0.0 if stated is None else stated
+    found: set[float] = set()
+    width, height = band.GetBlockSize()
+    for row in range(0, dataset.RasterYSize, height):
+        for col in range(0, dataset.RasterXSize, width):
+            window = Window(col, row, width, height).expand(0, _whole(dataset))
+            block = _read_values(dataset, window)
+            found |= set(np.unique(block[np.isfinite(block) & (block != nodata)]).tolist())
+        if len(found) > MAX_CLASSES:
+            raise LabelsError(
+                f"{name} holds more than {MAX_CLASSES} different values, so it is no class raster; "
+                "choose a raster of class codes."
+            )
+    odd = [value for value in found if value != math.floor(value)]
+    if odd:
+        raise LabelsError(
+            f"{name} holds {odd[0]:g}; class codes are whole numbers, choose a class raster."
+        )
+    if not found:
+        raise LabelsError(f"{name} holds no label, only its nodata value {nodata:g}; check it.")
+    values = sorted(int(value) for value in found)
+    return RasterLabels(name, path, nodata, values, legend_of(band))
+
+
+def _whole(dataset: gdal.Dataset) -> Window:
+    return Window(0, 0, dataset.RasterXSize, dataset.RasterYSize)
+
+
+def _read_values(dataset: gdal.Dataset, window: Window) -> NDArray[np.float64]:
+    """`(H, W)` of the first band; float64 holds every 32-bit code."""
+    values = np.empty((window.height, window.width))
+    done = None
+    with quiet_gdal() as failures:
+        done = dataset.ReadRaster(
+            window.col,
+            window.row,
+            window.width,
+            window.height,
+            buf_type=gdal.GDT_Float64,
+            band_list=[1],
+            buf_obj=values,
+        )
+    if done is None or failures:
+        name = os.path.basename(dataset.GetDescription())
+        raise SeriesError(f"{name} cannot be read; check that the file is complete.")
+    return values
+
+
+def legend_of(band: gdal.Band) -> Legend:
+    """Names and colours of a raster band: from its attribute table, else its palette and names."""
+    names: dict[Value, str] = {}
+    colors: dict[Value, str] = {}
+    palette, categories = band.GetColorTable(), band.GetCategoryNames() or []
+    if palette is not None:
+        for value in range(palette.GetCount()):
+            colors[value] = "#{:02x}{:02x}{:02x}".format(*palette.GetColorEntry(value)[:3])
+    names.update({value: text for value, text in enumerate(categories) if text})
+    table = band.GetDefaultRAT()
+    if table is None:
+        return Legend(names, colors)
+    usages = {table.GetUsageOfCol(i): i for i in range(table.GetColumnCount())}
+    value_column = usages.get(gdal.GFU_MinMax)
+    if value_column is None:
+        return Legend(names, colors)
+    rgb = [usages.get(usage) for usage in (gdal.GFU_Red, gdal.GFU_Green, gdal.GFU_Blue)]
+    for row in range(table.GetRowCount()):
+        value = int(table.GetValueAsDouble(row, value_column))
+        if gdal.GFU_Name in usages:
+            names[value] = table.GetValueAsString(row, usages[gdal.GFU_Name])
+        if None not in rgb:
+            levels = (table.GetValueAsInt(row, column) for column in rgb)
+            colors[value] = "#{:02x}{:02x}{:02x}".format(*levels)
+    return Legend(names, colors)
+
+
+def class_list(
+    labels: Sequence[Labels], legends: Sequence[Legend] = ()
+) -> tuple[list[MapClass], list[Value]]:
+    """The classes of all labels together, in the order of their codes, and the value of each.
+
+    Numbers are their own codes; texts get the codes 1 to K in alphabetical order.
+
+    Args:
+        labels: of all areas or years.
+        legends: names and colours to fall back on, such as the layers' styles.
+
+    Raises:
+        LabelsError: fewer than two classes, or numbers in one layer and texts in another.
+    """
+    values = list(dict.fromkeys(value for item in labels for value in item.classes()))
+    where = " and ".join(dict.fromkeys(item.name for item in labels))
+    if len({type(value) for value in values}) > 1:
+        raise LabelsError(
+            f"The classes of {where} are numbers in one and text in another; use fields of one "
+            "kind."
+        )
+    if len(values) < 2:
+        raise LabelsError(
+            f'{where} holds one class only ("{values[0]}"); a map needs at least two.'
+        )
+    if len(values) > MAX_CLASSES:
+        raise LabelsError(
+            f"{where} hold {len(values)} classes together, more than {MAX_CLASSES}; {_EXAMPLE}."
+        )
+    values.sort(key=lambda value: (isinstance(value, str), value))
+    known = [*(item.legend for item in labels), *legends]
+    classes = []
+    for number, value in enumerate(values):
+        name = next(filter(None, (legend.names.get(value) for legend in known)), str(value))
+        colors = (legend.colors.get(value) for legend in known)
+        color = next(filter(None, colors), default_color(number))
+        code = value if isinstance(value, int) else number + 1
+        classes.append(MapClass(code, name, color))
+    return classes, values
+
+
+def default_color(number: int) -> str:
+    """A colour for the class of this place in a list, "#rrggbb"."""
+    if number < len(_PALETTE):
+        return _PALETTE[number]
+    levels = colorsys.hsv_to_rgb(number * _GOLDEN % 1, 0.45 + 0.15 * (number % 3), 0.85)
+    return "#" + "".join(f"{round(255 * level):02x}" for level in levels)
+
+
+def transformation(from_wkt: str, to_wkt: str) -> osr.CoordinateTransformation:
+    """From one CRS to another, x (or longitude) first in both."""
+    references = []
+    for wkt in (from_wkt, to_wkt):
+        reference = osr.SpatialReference()
+        reference.ImportFromWkt(wkt)
+        reference.SetAxisMappingStrategy(osr.OAMS_TRADITIONAL_GIS_ORDER)
+        references.append(reference)
+    return osr.CoordinateTransformation(*references)
+
+
+def on_grid(labels: VectorLabels, grid: Grid) -> list[ogr.Geometry | None]:
+    """The geometries in the CRS of a grid; None for one that cannot be brought there.
+
+    An area smaller than a pixel becomes a point inside it, so that it is not lost between pixel
+    centres.
+    """
+    transform = transformation(labels.crs_wkt, grid.crs_wkt)
+    width, height = grid.pixel_size
+    out: list[ogr.Geometry | None] = []
+    for geometry in labels.geometries:
+        moved = geometry.Clone()
+        failed: int | None = None
+        with quiet_gdal():
+            failed = moved.Transform(transform)
+            if failed == 0 and 0 < moved.GetArea() < width * height:
+                moved = moved.PointOnSurface() or moved.Centroid()
+        out.append(moved if failed == 0 else None)
+    return out
+
+
+class Burner:
+    """Finds the pixels of many areas, window by window.
+
+    Args:
+        geometries: in the CRS of the grid; None for none.
+        grid: of the raster.
+    """
+
+    def __init__(self, geometries: Sequence[ogr.Geometry | None], grid: Grid) -> None:
+        self.grid = grid
+        self._sources = []
+        order = [index for index, geometry in enumerate(geometries) if geometry is not None]
+        for direction in (1, -1):  # where two areas overlap, each direction shows the other one
+            source = ogr.GetDriverByName("Memory").CreateDataSource("")
+            reference = osr.SpatialReference()
+            reference.ImportFromWkt(grid.crs_wkt)
+            layer = source.CreateLayer("areas", reference, ogr.wkbUnknown)
+            layer.CreateField(ogr.FieldDefn("area", ogr.OFTInteger))
+            for index in order[::direction]:
+                feature = ogr.Feature(layer.GetLayerDefn())
+                feature.SetGeometry(geometries[index])
+                feature.SetField(0, index)
+                layer.CreateFeature(feature)
+            self._sources.append(source)
+
+    def burn(self, window: Window) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """`(H, W)` area on top and `(H, W)` area at the bottom of each pixel, -1 for none.
+
+        A pixel belongs to the polygons that hold its centre.
+        """
+        top, bottom = (self._burn(source, window) for source in self._sources)
+        return top, bottom
+
+    def _burn(self, source: ogr.DataSource, window: Window) -> NDArray[np.int32]:
+        layer = source.GetLayer(0)
+        target = self.grid.subgrid(window)
+        layer.SetSpatialFilterRect(*target.extent)
+        if layer.GetFeatureCount() == 0:
+            return np.full((window.height, window.width), NOT_LABELLED, np.int32)
+        memory = gdal.GetDriverByName("MEM").Create(
+            "", window.width, window.height, 1, gdal.GDT_Int32
+        )
+        memory.SetGeoTransform(target.geotransform)
+        memory.SetProjection(self.grid.crs_wkt)
+        memory.GetRasterBand(1).Fill(NOT_LABELLED)
+        with quiet_gdal():
+            gdal.RasterizeLayer(memory, [1], layer, options=["ATTRIBUTE=area"])
+        data = memory.ReadRaster(0, 0, window.width, window.height, buf_type=gdal.GDT_Int32)
+        return np.frombuffer(data, np.int32).reshape(window.height, window.width)
+
+
+class WarpedLabels:
+    """A label raster seen on another grid, nearest neighbour."""
+
+    def __init__(self, labels: RasterLabels, grid: Grid) -> None:
+        self._labels = labels
+        left, bottom, right, top = grid.extent
+        options = gdal.WarpOptions(
+            format="VRT",
+            outputBounds=(left, bottom, right, top),
+            width=grid.width,
+            height=grid.height,
+            dstSRS=grid.crs_wkt,
+            resampleAlg="near",
+            srcNodata=labels.nodata,
+            dstNodata=labels.nodata,
+        )
+        self._dataset = None
+        with quiet_gdal() as failures:
+            self._dataset = gdal.Warp("", labels.path, options=options)
+        if self._dataset is None:
+            reason = failures[0] if failures else "unknown reason"
+            raise LabelsError(
+                f"{labels.name} cannot be brought to the grid of the series ({reason}); check its "
+                "CRS."
+            )
+        self._indices = {value: index for index, value in enumerate(labels.values)}
+
+    def read(self, window: Window) -> NDArray[np.int32]:
+        """`(H, W)` place of each pixel's value in `labels.values`, -1 for no label."""
+        values = _read_values(self._dataset, window)
+        out = np.full(values.shape, NOT_LABELLED, np.int32)
+        for value, index in self._indices.items():
+            out[values == value] = index
+        return out
+
+
+def merge_places(labels: Sequence[VectorLabels], crs_wkt: str) -> list[NDArray[np.int64]]:
+    """One number per area, the same for areas of any layers that lie on one another.
+
+    Fields drawn once for each year are one place: validation must not train on one year of a
+    field and test on the other.
+
+    Args:
+        labels: layers.
+        crs_wkt: where to compare them.
+
+    Returns:
+        For each layer `(areas,)` place numbers.
+    """
+    geometries: list[ogr.Geometry | None] = []
+    for item in labels:
+        transform = transformation(item.crs_wkt, crs_wkt)
+        for geometry in item.geometries:
+            moved = geometry.Clone()
+            failed: int | None = None
+            with quiet_gdal():
+                failed = moved.Transform(transform)
+            geometries.append(moved if failed == 0 else None)
+    parents = np.arange(len(geometries))
+
+    def root(index: int) -> int:
+        while parents[index] != index:
+            parents[index] = parents[parents[index]]
+            index = parents[index]
+        return index
+
+    empty = (np.inf, -np.inf, np.inf, -np.inf)
+    boxes = np.array([empty if g is None else g.GetEnvelope() for g in geometries])
+    by_left = np.argsort(boxes[:, 0], kind="stable")
+    lefts = boxes[by_left, 0]
+    for position, index in enumerate(by_left):
+        last = np.searchsorted(lefts, boxes[index, 1], side="right")
+        others = by_left[position + 1 : last]
+        beside = (boxes[others, 2] > boxes[index, 3]) | (boxes[others, 3] < boxes[index, 2])
+        for other in others[~beside]:
+            if root(index) != root(other) and _same_place(geometries[index], geometries[other]):
+                parents[root(other)] = root(index)
+    places = np.array([root(index) for index in range(len(geometries))], np.int64)
+    ends = np.cumsum([len(item.geometries) for item in labels])
+    return np.split(places, ends[:-1])
+
+
+def _same_place(first: ogr.Geometry, second: ogr.Geometry) -> bool:
+    """Whether two areas overlap by more than their borders, or a point lies in the other."""
+    with quiet_gdal():
+        if not first.Intersects(second):
+            return False
+        least = min(first.GetArea(), second.GetArea())
+        if least == 0:
+            return True
+        common = first.Intersection(second)
+        # GEOS refuses polygons that cross themselves; they count as one place.
+        return common is None or common.GetArea() > _PREDICATE * least
+    return True
