@@ -1,0 +1,184 @@
+"""Distances inside polygons: parcels that changed, and areas known to be stable."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from osgeo import gdal, ogr, osr
+
+from ..errors import SeriesError
+from ..sits.grid import Grid, Window
+from ..sits.rasters import open_raster, quiet_gdal, read_bands
+
+_STRIP_PIXELS = 1 << 22  # of a zone, read at a time
+_MEDIAN_PIXELS = 1 << 20  # of a zone, evenly among all, that its median comes from
+
+
+@dataclass(frozen=True)
+class ZoneChange:
+    """What happened inside a polygon.
+
+    Attributes:
+        pixels: with a distance, whose centre lies inside (or, for a polygon that holds no centre,
+            that it touches); 0 outside the map, and then all that follows is None.
+        mean: distance.
+        median: distance.
+        changed_share: share of the pixels above the threshold, 0 to 1; None without a threshold.
+        rank: 1 for the zone with the highest mean distance.
+        changed: whether the share reaches what makes a zone changed; None without a threshold.
+    """
+
+    pixels: int
+    mean: float | None = None
+    median: float | None = None
+    changed_share: float | None = None
+    rank: int | None = None
+    changed: bool | None = None
+
+
+def zone_changes(
+    distance: str, zones: Sequence[bytes], threshold: float | None, changed_from: float = 0.5
+) -> list[ZoneChange]:
+    """Statistics of the distance in each zone; zones may overlap.
+
+    Args:
+        distance: a distance raster.
+        zones: WKB of polygons in the CRS of the raster.
+        threshold: a pixel is changed above it; None for no decision.
+        changed_from: share of changed pixels from which a zone is changed, 0 to 1.
+
+    Raises:
+        SeriesError: the raster cannot be read.
+    """
+    raster = _Distances(distance)
+    found = [_of_zone(raster, zone, threshold) for zone in zones]
+    means = sorted((zone.mean for zone in found if zone.mean is not None), reverse=True)
+    return [
+        zone
+        if zone.mean is None
+        else ZoneChange(
+            zone.pixels,
+            zone.mean,
+            zone.median,
+            zone.changed_share,
+            1 + means.index(zone.mean),
+            None if zone.changed_share is None else zone.changed_share >= changed_from,
+        )
+        for zone in found
+    ]
+
+
+def distances_inside(distance: str, zones: Sequence[bytes]) -> NDArray[np.float32]:
+    """`(n,)` distances of the pixels inside any of the polygons (see `zone_changes`), finite."""
+    raster = _Distances(distance)
+    parts = [values for zone in zones for values in raster.inside(zone)]
+    return np.concatenate(parts) if parts else np.empty(0, np.float32)
+
+
+def _of_zone(raster: _Distances, zone: bytes, threshold: float | None) -> ZoneChange:
+    pixels, changed, total = 0, 0, 0.0
+    kept: list[NDArray[np.float32]] = []
+    step = max(1, raster.pixels_around(zone) // _MEDIAN_PIXELS)
+    for values in raster.inside(zone):
+        pixels += len(values)
+        total += float(values.sum(dtype=np.float64))
+        kept.append(values[::step])
+        if threshold is not None:
+            changed += int(np.count_nonzero(values > threshold))
+    if not pixels:
+        return ZoneChange(0)
+    median = float(np.median(np.concatenate(kept)))
+    share = None if threshold is None else changed / pixels
+    return ZoneChange(pixels, total / pixels, median, share)
+
+
+class _Distances:
+    """A distance raster, and the pixels of it inside polygons."""
+
+    def __init__(self, path: str) -> None:
+        self._dataset = open_raster(path)
+        self._grid = Grid.from_dataset(self._dataset, path)
+
+    def pixels_around(self, zone: bytes) -> int:
+        """Pixels of the box around a polygon."""
+        window = self._window(ogr.CreateGeometryFromWkb(zone))
+        return window.pixels if window else 0
+
+    def inside(self, zone: bytes) -> Iterator[NDArray[np.float32]]:
+        """Finite distances inside a polygon, strip by strip."""
+        geometry = ogr.CreateGeometryFromWkb(zone)
+        window = self._window(geometry)
+        if window is None:
+            return
+        found = False
+        for values in self._burnt(geometry, window, []):
+            found = True
+            yield values
+        if not found:  # narrower than a pixel
+            yield from self._burnt(geometry, window, ["ALL_TOUCHED=TRUE"])
+
+    def _window(self, geometry: ogr.Geometry | None) -> Window | None:
+        if geometry is None or geometry.IsEmpty():
+            return None
+        left, right, bottom, top = geometry.GetEnvelope()
+        try:
+            return self._grid.window_of((left, bottom, right, top))
+        except SeriesError:
+            return None
+
+    def _burnt(
+        self, geometry: ogr.Geometry, window: Window, options: list[str]
+    ) -> Iterator[NDArray[np.float32]]:
+        rows = max(1, _STRIP_PIXELS // window.width)
+        for row in range(window.row, window.row_end, rows):
+            strip = Window(window.col, row, window.width, min(rows, window.row_end - row))
+            size = (strip.col, strip.row, strip.width, strip.height)
+            values = read_bands(self._dataset, [1], *size)[0]
+            values = values[_mask(geometry, self._grid.subgrid(strip), options)]
+            values = values[np.isfinite(values)]
+            if len(values):
+                yield values
+
+
+def _mask(geometry: ogr.Geometry, grid: Grid, options: list[str]) -> NDArray[np.bool_]:
+    """Which pixels of a grid lie inside a polygon."""
+    mask = np.zeros((grid.height, grid.width), np.uint8)
+    with quiet_gdal():
+        reference = osr.SpatialReference()
+        reference.ImportFromWkt(grid.crs_wkt)
+        driver = gdal.GetDriverByName("Memory") or gdal.GetDriverByName("MEM")  # until, since 3.11
+        source = driver.Create("", 0, 0, 0, gdal.GDT_Unknown)
+        layer = source.CreateLayer("zone", reference, ogr.wkbUnknown)
+        feature = ogr.Feature(layer.GetLayerDefn())
+        feature.SetGeometry(geometry)
+        layer.CreateFeature(feature)
+        raster = gdal.GetDriverByName("MEM").Create("", grid.width, grid.height, 1, gdal.GDT_Byte)
+        raster.SetProjection(grid.crs_wkt)
+        raster.SetGeoTransform(grid.geotransform)
+        gdal.RasterizeLayer(raster, [1], layer, burn_values=[1], options=options)
+        raster.ReadRaster(0, 0, grid.width, grid.height, buf_obj=mask)
+    return mask.astype(bool)
+
+
+def pixel_areas(grid: Grid) -> NDArray[np.float64]:
+    """`(H,)` area of a pixel in each row, in square metres.
+
+    On the plane of a projected CRS; on the ellipsoid for a CRS in degrees.
+    """
+    dx, dy = grid.pixel_size
+    reference = osr.SpatialReference()
+    reference.ImportFromWkt(grid.crs_wkt)
+    if not reference.IsGeographic():
+        return np.full(grid.height, dx * dy * reference.GetLinearUnits() ** 2)
+    major, minor = reference.GetSemiMajor(), reference.GetSemiMinor()
+    eccentricity = math.sqrt(1 - (minor / major) ** 2) or 1e-9
+    edges = grid.geotransform[3] - dy * np.arange(grid.height + 1)
+    sine = np.sin(edges * reference.GetAngularUnits())
+    # Area between the equator and a latitude, per radian of longitude (Snyder 1987, Eq. 3-12).
+    scaled = eccentricity * sine
+    zone = minor**2 / 2 * (sine / (1 - scaled**2) + np.arctanh(scaled) / eccentricity)
+    return np.abs(np.diff(zone)) * dx * reference.GetAngularUnits()
