@@ -1,0 +1,108 @@
+"""Charts of the accuracy reports, as SVG."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import html_page
+
+_CELL = 34  # CSS pixels
+_LABELS = 150  # CSS pixels beside and below a matrix
+_MOST_NUMBERS = 25  # classes; above, cells are too small to write in
+_WIDTH, _HEIGHT = 420, 260  # of a curve
+_MARGIN = 45
+
+
+def confusion_chart(matrix: NDArray[np.number], names: Sequence[str], caption: str) -> str:
+    """A figure of a confusion matrix: a cell is as dark as its share of the reference row.
+
+    Args:
+        matrix: `(K, K)`, reference in rows.
+        names: of the K classes.
+        caption: what stands below.
+    """
+    count = len(names)
+    cell = _CELL if count <= _MOST_NUMBERS else max(6, 850 // count)
+    shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1e-12)
+    side = _LABELS + count * cell
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{side}" height="{side}" '
+        'font-family="sans-serif" font-size="11">'
+    ]
+    for row in range(count):
+        label = escape(_short(names[row]))
+        middle = row * cell + cell / 2
+        parts.append(f'<text x="{_LABELS - 6}" y="{middle + 4}" text-anchor="end">{label}</text>')
+        turned = f'transform="translate({_LABELS + middle + 4},{count * cell + 8}) rotate(90)"'
+        parts.append(f"<text {turned}>{label}</text>")
+        for col in range(count):
+            share = float(shares[row, col])
+            color = "40,110,60" if row == col else "170,40,40"
+            x, y = _LABELS + col * cell, row * cell
+            parts.append(
+                f'<rect x="{x}" y="{y}" width="{cell}" height="{cell}" stroke="#ddd" '
+                f'fill="rgba({color},{share:.3f})"/>'
+            )
+            if share >= 0.005 and count <= _MOST_NUMBERS:
+                ink = "#fff" if share > 0.6 else "#222"
+                text = f"{100 * share:.0f}"
+                parts.append(
+                    f'<text x="{x + cell / 2}" y="{y + cell / 2 + 4}" text-anchor="middle" '
+                    f'fill="{ink}">{text}</text>'
+                )
+    return html_page.drawing("".join([*parts, "</svg>"]), caption)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 24 else name[:23] + "…"
+
+
+def curve_chart(
+    points: Sequence[tuple[float, float, float]], x_label: str, y_label: str, caption: str
+) -> str:
+    """A figure of a curve with deviations, x logarithmic, y from 0 to 1.
+
+    Args:
+        points: x, y and the deviation of y.
+        x_label, y_label: of the axes.
+        caption: what stands below.
+    """
+    xs = np.log([max(point[0], 1e-9) for point in points])
+    low, high = float(xs.min()), max(float(xs.max()), float(xs.min()) + 1e-6)
+
+    def x_at(value: float) -> float:
+        return _MARGIN + (value - low) / (high - low) * (_WIDTH - 2 * _MARGIN)
+
+    def y_at(value: float) -> float:
+        return _HEIGHT - _MARGIN - min(max(value, 0.0), 1.0) * (_HEIGHT - 2 * _MARGIN)
+
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{_HEIGHT}" '
+        'font-family="sans-serif" font-size="11">'
+    ]
+    for level in (0.0, 0.25, 0.5, 0.75, 1.0):
+        y = y_at(level)
+        parts.append(
+            f'<line x1="{_MARGIN}" x2="{_WIDTH - _MARGIN}" y1="{y}" y2="{y}" stroke="#ddd"/>'
+            f'<text x="{_MARGIN - 6}" y="{y + 4}" text-anchor="end">{level:g}</text>'
+        )
+    line = " ".join(f"{x_at(x):.1f},{y_at(point[1]):.1f}" for x, point in zip(xs, points))
+    parts.append(f'<polyline points="{line}" fill="none" stroke="#28703c" stroke-width="2"/>')
+    for x, (value, mean, deviation) in zip(xs, points):
+        at = x_at(float(x))
+        parts.append(
+            f'<line x1="{at}" x2="{at}" y1="{y_at(mean - deviation)}" '
+            f'y2="{y_at(mean + deviation)}" stroke="#28703c"/>'
+            f'<circle cx="{at}" cy="{y_at(mean)}" r="3.5" fill="#28703c"/>'
+            f'<text x="{at}" y="{_HEIGHT - _MARGIN + 16}" text-anchor="middle">{value:g}</text>'
+        )
+    parts.append(
+        f'<text x="{_WIDTH / 2}" y="{_HEIGHT - 8}" text-anchor="middle">{escape(x_label)}</text>'
+        f'<text transform="translate(12,{_HEIGHT / 2}) rotate(-90)" text-anchor="middle">'
+        f"{escape(y_label)}</text></svg>"
+    )
+    return html_page.drawing("".join(parts), caption)
