@@ -1,4 +1,4 @@
-"""`python -m training COMMAND`: pretrain, export, evaluate."""
+"""`python -m training COMMAND`: pretrain, export, and what measures (see COMMANDS)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ from alise_plugin.errors import AliseError
 COMMANDS = {
     "pretrain": ("training.pretrain.command", "train a model on series without labels"),
     "export": ("training.export.command", "write a trained model as a package for the plugin"),
+    "probe": ("training.segmentation.probe", "segment with one layer on frozen features"),
+    "finetune": ("training.segmentation.finetune", "segment, a pre-trained encoder learns along"),
+    "supervise": ("training.segmentation.supervise", "segment, everything from random weights"),
+    "change": ("training.change.command", "measure change between two years without training"),
     "evaluate": ("training.evaluation.command", "measure a model package, print its tables"),
 }
 

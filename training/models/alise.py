@@ -192,23 +192,29 @@ class Alise(nn.Module):
         return aligned.unflatten(0, (batch, height, width)).permute(0, 3, 4, 1, 2)
 
     def encode_dates(self, image: Tensor, observed: Tensor) -> Tensor:
-        """Spatial features of the dates that hold anything, zero elsewhere.
+        """Spatial features of the dates that hold anything: see `encode_dates`."""
+        return encode_dates(self.spatial, image, observed)
 
-        Padding dates are left out, which costs nothing and keeps them out of the statistics of the
-        batch normalisation.
 
-        Args:
-            image: (B, T, bands, H, W) normalised, without NaN.
-            observed: (B, T, H, W) bool.
+def encode_dates(spatial: UNet, image: Tensor, observed: Tensor) -> Tensor:
+    """Spatial features of the dates that hold anything, zero elsewhere.
 
-        Returns:
-            (B, T, d_model, H, W).
-        """
-        held = observed.flatten(2).any(dim=2)
-        found = image[held]
-        if image.shape[-2:] == (1, 1):
-            encoded = self.spatial.forward_pixels(found.flatten(1))[:, :, None, None]
-        else:
-            encoded = self.spatial(found)
-        shape = (*image.shape[:2], *encoded.shape[1:])
-        return encoded.new_zeros(shape).masked_scatter(held[..., None, None, None], encoded)
+    Padding dates are left out, which costs nothing and keeps them out of the statistics of the
+    batch normalisation.
+
+    Args:
+        spatial: the encoder of one date.
+        image: (B, T, bands, H, W) normalised, without NaN.
+        observed: (B, T, H, W) bool.
+
+    Returns:
+        (B, T, d_model, H, W).
+    """
+    held = observed.flatten(2).any(dim=2)
+    found = image[held]
+    if image.shape[-2:] == (1, 1):
+        encoded = spatial.forward_pixels(found.flatten(1))[:, :, None, None]
+    else:
+        encoded = spatial(found)
+    shape = (*image.shape[:2], *encoded.shape[1:])
+    return encoded.new_zeros(shape).masked_scatter(held[..., None, None, None], encoded)

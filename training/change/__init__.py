@@ -1,0 +1,1 @@
+"""Change between two years without training: the protocol of RotCrop (section IV-B2, Table IV)."""

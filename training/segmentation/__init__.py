@@ -1,0 +1,1 @@
+"""Segmentation of labelled series: linear probe, fine-tuning, supervision (Table II and III)."""

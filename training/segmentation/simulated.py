@@ -1,0 +1,53 @@
+"""A labelled set of simulated farmlands, in five folds as PASTIS has."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from training.simulation.covers import NAMES
+
+from .farmland import simulate_farmlands
+from .series import LabelledSeries, Split, named_classes, rotating_folds
+
+# Twelve classes; roads, hedges and what else lies between fields are background.
+GROWN = (
+    "winter wheat",
+    "winter barley",
+    "rapeseed",
+    "spring cereal",
+    "maize",
+    "sunflower",
+    "soybean",
+    "sugar beet",
+    "potato",
+    "meadow",
+    "orchard",
+    "vineyard",
+)
+
+
+class SimulatedSegmentation:
+    """Farmlands of one year, made when the set is opened.
+
+    Args:
+        series: how many; a fifth of them is a fold.
+        size: H = W.
+        seed: far from those that pre-training uses.
+    """
+
+    classes = named_classes({NAMES.index(name): name for name in GROWN})
+
+    def __init__(self, series: int = 60, size: int = 32, seed: int = 982_451_707) -> None:
+        self._farmlands = simulate_farmlands(series, 1, seed, GROWN, size=size)
+
+    def __len__(self) -> int:
+        return len(self._farmlands)
+
+    def read(self, index: int) -> LabelledSeries:
+        """One farmland; codes are places in COVERS."""
+        year = self._farmlands[index].years[0]
+        return LabelledSeries(f"farmland {index}", year.reflectance, year.days, year.cover)
+
+    def splits(self) -> list[Split]:
+        """Five experiments of three, one and one folds."""
+        return rotating_folds(np.arange(len(self)) % 5 + 1)
