@@ -61,13 +61,26 @@ def feature_tiles(
         AliseError: the memory is too little, or a series comes without an encoder.
         Cancelled: the feedback says so.
     """
+    side, tiles = tiles_for(source, encoder, inner, memory_mb, tile_size)
+    return side, features_of(source, encoder, tiles, feedback)
+
+
+def tiles_for(
+    source: FeatureSource,
+    encoder: Encoder | None,
+    inner: Window,
+    memory_mb: float,
+    tile_size: int | None,
+) -> tuple[int, list[Tile]]:
+    """Side and tiles that `feature_tiles` would take, for who leaves some of them out.
+
+    Raises:
+        AliseError: the memory is too little, or a series comes without an encoder.
+    """
     if isinstance(source, ImageSeries):
-        encoder = needed_encoder(source, encoder)
-        side, tiles = tiles_of(source, encoder, inner, memory_mb, tile_size)
-        return side, encode_tiles(source, encoder, tiles, feedback)
+        return tiles_of(source, needed_encoder(source, encoder), inner, memory_mb, tile_size)
     side = math.ceil((tile_size or _side_in(source, memory_mb)) / _BLOCK) * _BLOCK
-    tiles = plan_tiles(source.grid, inner, side, 0, 1)
-    return side, _read_tiles(source, tiles, feedback)
+    return side, plan_tiles(source.grid, inner, side, 0, 1)
 
 
 def features_of(

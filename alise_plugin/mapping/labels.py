@@ -122,14 +122,7 @@ def read_vector_labels(
             are neither polygons nor points, there is no CRS, no class, or too many of them.
     """
     name = name or os.path.basename(path)
-    source = None
-    with quiet_gdal():
-        source = gdal.OpenEx(path, gdal.OF_VECTOR)
-    found = None
-    if source is not None:
-        found = source.GetLayerByName(layer) if layer else source.GetLayer(0)
-    if found is None:
-        raise LabelsError(f"{path} cannot be opened as a vector layer; check the file.")
+    found, _source = _open_layer(path, layer, name)
     definition = found.GetLayerDefn()
     fields = [definition.GetFieldDefn(i).GetName() for i in range(definition.GetFieldCount())]
     for wanted in filter(None, (field, name_field, color_field)):
@@ -137,8 +130,6 @@ def read_vector_labels(
             raise LabelsError(
                 f'{name} has no field "{wanted}"; choose one of {", ".join(fields) or "none"}.'
             )
-    if found.GetSpatialRef() is None:
-        raise LabelsError(f"{name} has no CRS; assign the one that it was drawn in.")
     geometries, values = [], []
     names: dict[Value, str] = {}
     colors: dict[Value, str] = {}
@@ -176,6 +167,48 @@ def read_vector_labels(
     legend = Legend(names if name_field else {}, colors)
     crs = found.GetSpatialRef().ExportToWkt()
     return VectorLabels(name, crs, geometries, values, legend, without_class)
+
+
+def read_mask(path: str, *, layer: str | None = None, name: str = "") -> VectorLabels:
+    """Read the polygons that a map is limited to; all of them have the value 1.
+
+    Raises:
+        LabelsError: it cannot be opened, holds no polygon, or has no CRS.
+    """
+    name = name or os.path.basename(path)
+    found, _source = _open_layer(path, layer, name)
+    polygons = []
+    for feature in found:
+        geometry = feature.GetGeometryRef()
+        if geometry is None or geometry.IsEmpty():
+            continue
+        if geometry.HasCurveGeometry():
+            geometry = geometry.GetLinearGeometry()
+        if ogr.GT_Flatten(geometry.GetGeometryType()) not in _AREAS[:2]:
+            raise LabelsError(
+                f"{name} holds a {geometry.GetGeometryName().lower()} (feature "
+                f"{feature.GetFID()}); a mask is made of polygons."
+            )
+        polygons.append(geometry.Clone())
+    if not polygons:
+        raise LabelsError(f"{name} holds no polygon; choose the polygons to map, or no mask.")
+    crs = found.GetSpatialRef().ExportToWkt()
+    return VectorLabels(name, crs, polygons, [1] * len(polygons), Legend())
+
+
+def _open_layer(path: str, layer: str | None, name: str) -> tuple[ogr.Layer, gdal.Dataset]:
+    """A layer, and the file that must stay open as long as it is read."""
+    source = None
+    with quiet_gdal():
+        source = gdal.OpenEx(path, gdal.OF_VECTOR)
+    found = None
+    if source is not None:
+        found = source.GetLayerByName(layer) if layer else source.GetLayer(0)
+    if found is None:
+        raise LabelsError(f"{path} cannot be opened as a vector layer; check the file.")
+    if found.GetSpatialRef() is None:
+        raise LabelsError(f"{name} has no CRS; assign the one that it was drawn in.")
+    return found, source
 
 
 def _text(feature: ogr.Feature, field: str) -> str:
