@@ -26,6 +26,7 @@ class AlisePlugin:
         location.activate(location.runtime_folder(Path(QgsApplication.qgisSettingsDirPath())))
         self.provider = AliseProvider()
         QgsApplication.processingRegistry().addProvider(self.provider)
+        self.provider.refreshAlgorithms()  # now with the models, which name its algorithms
 
     def initGui(self) -> None:
         """Start in QGIS desktop."""

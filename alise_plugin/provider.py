@@ -4,15 +4,34 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qgis.core import QgsProcessingProvider
+from qgis.core import QgsApplication, QgsProcessingModelAlgorithm, QgsProcessingProvider
 from qgis.PyQt.QtGui import QIcon
 
 from .algorithms.buildtimeseries import BuildTimeSeries
 from .algorithms.checkruntime import CheckRuntime
+from .algorithms.detectchange import DetectChange
 from .algorithms.embed import Embed
 from .algorithms.installruntime import InstallRuntime
 
 ICON = Path(__file__).parent / "resources" / "icon.svg"
+MODELS = Path(__file__).parent / "resources" / "models"
+MODEL_TITLES = {"changebetweenfolders": "Change between two folders of scenes"}
+
+
+class BundledModel(QgsProcessingModelAlgorithm):
+    """A model file; it shows a title, where QGIS would show the model's name for scripts."""
+
+    def displayName(self) -> str:
+        """Return what the Toolbox shows."""
+        return MODEL_TITLES.get(self.name(), self.name())
+
+    def groupId(self) -> str:
+        """Return the id of the group."""
+        return "models"
+
+    def icon(self) -> QIcon:
+        """Return the icon of the provider."""
+        return QIcon(str(ICON))
 
 
 class AliseProvider(QgsProcessingProvider):
@@ -20,8 +39,15 @@ class AliseProvider(QgsProcessingProvider):
 
     def loadAlgorithms(self) -> None:
         """Add one instance of each algorithm."""
-        for algorithm in (BuildTimeSeries, Embed, InstallRuntime, CheckRuntime):
+        for algorithm in (BuildTimeSeries, Embed, DetectChange, InstallRuntime, CheckRuntime):
             self.addAlgorithm(algorithm())
+        # A model is read with the algorithms that it names, which the registry knows only once
+        # the provider is in it: see `AlisePlugin.initProcessing`.
+        if QgsApplication.processingRegistry().providerById(self.id()) is not None:
+            for path in sorted(MODELS.glob("*.model3")):
+                model = BundledModel()
+                if model.fromFile(str(path)):
+                    self.addAlgorithm(model)
 
     def id(self) -> str:
         """Return the provider's part of `alise:embed`; it never changes."""

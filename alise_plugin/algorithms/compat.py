@@ -12,17 +12,61 @@ from qgis.core import (
     QgsProcessingParameterDefinition,
     QgsProcessingParameterFile,
     QgsProcessingParameterNumber,
+    QgsWkbTypes,
 )
+from qgis.PyQt.QtCore import QMetaType, QVariant
 
 if hasattr(Qgis, "ProcessingSourceType"):
     TYPE_RASTER = Qgis.ProcessingSourceType.Raster
+    TYPE_MAP_LAYER = Qgis.ProcessingSourceType.MapLayer
+    TYPE_TABLE = Qgis.ProcessingSourceType.Vector
+    TYPE_POLYGON = Qgis.ProcessingSourceType.VectorPolygon
+    TYPE_POINT = Qgis.ProcessingSourceType.VectorPoint
+    TYPE_GEOMETRY = Qgis.ProcessingSourceType.VectorAnyGeometry
+    TYPE_POLYGON = Qgis.ProcessingSourceType.VectorPolygon
     FLAG_ADVANCED = Qgis.ProcessingParameterFlag.Advanced
     INTEGER = Qgis.ProcessingNumberParameterType.Integer
+    REAL = Qgis.ProcessingNumberParameterType.Double
+    DOUBLE = Qgis.ProcessingNumberParameterType.Double
     FOLDER = Qgis.ProcessingFileParameterBehavior.Folder
+    FILE = Qgis.ProcessingFileParameterBehavior.File
     DATE = Qgis.ProcessingDateTimeParameterDataType.Date
 else:
     TYPE_RASTER = QgsProcessing.SourceType.TypeRaster
+    TYPE_MAP_LAYER = QgsProcessing.SourceType.TypeMapLayer
+    TYPE_TABLE = QgsProcessing.SourceType.TypeVector
+    TYPE_POLYGON = QgsProcessing.SourceType.TypeVectorPolygon
+    TYPE_POINT = QgsProcessing.SourceType.TypeVectorPoint
+    TYPE_GEOMETRY = QgsProcessing.SourceType.TypeVectorAnyGeometry
+    TYPE_POLYGON = QgsProcessing.SourceType.TypeVectorPolygon
     FLAG_ADVANCED = QgsProcessingParameterDefinition.Flag.FlagAdvanced
     INTEGER = QgsProcessingParameterNumber.Type.Integer
+    REAL = QgsProcessingParameterNumber.Type.Double
+    DOUBLE = QgsProcessingParameterNumber.Type.Double
     FOLDER = QgsProcessingParameterFile.Behavior.Folder
+    FILE = QgsProcessingParameterFile.Behavior.File
     DATE = QgsProcessingParameterDateTime.Type.Date
+
+if Qgis.QGIS_VERSION_INT >= 33000:
+    POLYGON = Qgis.GeometryType.Polygon
+else:
+    POLYGON = QgsWkbTypes.GeometryType.PolygonGeometry
+
+# Types of fields: QGIS 3.38 moved them from QVariant.
+if Qgis.QGIS_VERSION_INT >= 33800:
+    FIELD_INTEGER, FIELD_DOUBLE = QMetaType.Type.Int, QMetaType.Type.Double
+else:
+    FIELD_INTEGER, FIELD_DOUBLE = QVariant.Type.Int, QVariant.Type.Double
+
+if Qgis.QGIS_VERSION_INT >= 33800:
+    from qgis.PyQt.QtCore import QMetaType
+
+    FIELD_INTEGER = QMetaType.Type.LongLong
+    FIELD_REAL = QMetaType.Type.Double
+    FIELD_TEXT = QMetaType.Type.QString
+else:
+    from qgis.PyQt.QtCore import QVariant
+
+    FIELD_INTEGER = QVariant.LongLong
+    FIELD_REAL = QVariant.Double
+    FIELD_TEXT = QVariant.String

@@ -33,6 +33,7 @@ Stop = Callable[[], bool]
 YEAR = 365.25
 NOISE_EVERY = 4
 """Rows and columns between the pixels that the noise floor is measured on: a sixteenth of them."""
+_NAMED_DATES = 12  # of a series, in a message
 _BLOCK = 16  # pixels: sides of tiles are multiples, as the blocks of a GeoTIFF are
 # Embeddings that are held beside the one that the encoder counts itself: the other year's, their
 # difference, and what is made of it.
@@ -281,6 +282,33 @@ class RasterPair:
 
 
 _NONE: Float = np.empty(0, np.float32)
+
+
+def within(series: ImageSeries, start: date | None, end: date | None, what: str) -> ImageSeries:
+    """The acquisitions of a series in a period, both days included; None is open.
+
+    Args:
+        series: the series.
+        start: first day.
+        end: last day.
+        what: what the message calls the period.
+
+    Raises:
+        SeriesError: there is none; the sentence names those there are.
+    """
+    if start is None and end is None:
+        return series
+    kept = [d for d in series.dates if (start is None or d >= start) and (end is None or d <= end)]
+    if not kept:
+        there = [str(day) for day in series.dates[:_NAMED_DATES]]
+        more = len(series.dates) - len(there)
+        listed = ", ".join(there) + (f" and {more} more up to {series.dates[-1]}" if more else "")
+        raise SeriesError(
+            f"{what}: {os.path.basename(series.path)} has no acquisition from "
+            f"{start or 'its first day'} to {end or 'its last day'}; choose a period among its "
+            f"dates {listed}."
+        )
+    return series if len(kept) == len(series.dates) else series.subset(kept)
 
 
 def on_grid_of(before: ImageSeries, after: ImageSeries) -> ImageSeries:

@@ -47,7 +47,7 @@ def zone_changes(
 
     Args:
         distance: a distance raster.
-        zones: WKB of polygons in the CRS of the raster.
+        zones: WKB of polygons in the CRS of the raster; empty for one without a shape.
         threshold: a pixel is changed above it; None for no decision.
         changed_from: share of changed pixels from which a zone is changed, 0 to 1.
 
@@ -105,14 +105,14 @@ class _Distances:
 
     def pixels_around(self, zone: bytes) -> int:
         """Pixels of the box around a polygon."""
-        window = self._window(ogr.CreateGeometryFromWkb(zone))
+        window = self._window(_geometry(zone))
         return window.pixels if window else 0
 
     def inside(self, zone: bytes) -> Iterator[NDArray[np.float32]]:
         """Finite distances inside a polygon, strip by strip."""
-        geometry = ogr.CreateGeometryFromWkb(zone)
+        geometry = _geometry(zone)
         window = self._window(geometry)
-        if window is None:
+        if geometry is None or window is None:
             return
         found = False
         for values in self._burnt(geometry, window, []):
@@ -142,6 +142,11 @@ class _Distances:
             values = values[np.isfinite(values)]
             if len(values):
                 yield values
+
+
+def _geometry(zone: bytes) -> ogr.Geometry | None:
+    """A polygon; None for a feature that has none."""
+    return ogr.CreateGeometryFromWkb(zone) if zone else None
 
 
 def _mask(geometry: ogr.Geometry, grid: Grid, options: list[str]) -> NDArray[np.bool_]:
