@@ -14,7 +14,6 @@ from qgis.core import (
     QgsProcessingParameterNumber,
     QgsWkbTypes,
 )
-from qgis.PyQt.QtCore import QMetaType, QVariant
 
 if hasattr(Qgis, "ProcessingSourceType"):
     TYPE_RASTER = Qgis.ProcessingSourceType.Raster
@@ -23,11 +22,9 @@ if hasattr(Qgis, "ProcessingSourceType"):
     TYPE_POLYGON = Qgis.ProcessingSourceType.VectorPolygon
     TYPE_POINT = Qgis.ProcessingSourceType.VectorPoint
     TYPE_GEOMETRY = Qgis.ProcessingSourceType.VectorAnyGeometry
-    TYPE_POLYGON = Qgis.ProcessingSourceType.VectorPolygon
     FLAG_ADVANCED = Qgis.ProcessingParameterFlag.Advanced
     INTEGER = Qgis.ProcessingNumberParameterType.Integer
     REAL = Qgis.ProcessingNumberParameterType.Double
-    DOUBLE = Qgis.ProcessingNumberParameterType.Double
     FOLDER = Qgis.ProcessingFileParameterBehavior.Folder
     FILE = Qgis.ProcessingFileParameterBehavior.File
     DATE = Qgis.ProcessingDateTimeParameterDataType.Date
@@ -38,11 +35,9 @@ else:
     TYPE_POLYGON = QgsProcessing.SourceType.TypeVectorPolygon
     TYPE_POINT = QgsProcessing.SourceType.TypeVectorPoint
     TYPE_GEOMETRY = QgsProcessing.SourceType.TypeVectorAnyGeometry
-    TYPE_POLYGON = QgsProcessing.SourceType.TypeVectorPolygon
     FLAG_ADVANCED = QgsProcessingParameterDefinition.Flag.FlagAdvanced
     INTEGER = QgsProcessingParameterNumber.Type.Integer
     REAL = QgsProcessingParameterNumber.Type.Double
-    DOUBLE = QgsProcessingParameterNumber.Type.Double
     FOLDER = QgsProcessingParameterFile.Behavior.Folder
     FILE = QgsProcessingParameterFile.Behavior.File
     DATE = QgsProcessingParameterDateTime.Type.Date
@@ -53,11 +48,6 @@ else:
     POLYGON = QgsWkbTypes.GeometryType.PolygonGeometry
 
 # Types of fields: QGIS 3.38 moved them from QVariant.
-if Qgis.QGIS_VERSION_INT >= 33800:
-    FIELD_INTEGER, FIELD_DOUBLE = QMetaType.Type.Int, QMetaType.Type.Double
-else:
-    FIELD_INTEGER, FIELD_DOUBLE = QVariant.Type.Int, QVariant.Type.Double
-
 if Qgis.QGIS_VERSION_INT >= 33800:
     from qgis.PyQt.QtCore import QMetaType
 

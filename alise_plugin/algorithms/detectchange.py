@@ -43,10 +43,10 @@ from ..sits.series import ImageSeries
 from .base import AliseAlgorithm, QgisFeedback, dates_as_text
 from .compat import (
     DATE,
-    DOUBLE,
-    FIELD_DOUBLE,
     FIELD_INTEGER,
+    FIELD_REAL,
     POLYGON,
+    REAL,
     TYPE_POLYGON,
     TYPE_RASTER,
 )
@@ -54,9 +54,9 @@ from .inputs import declare_engine, declare_model, encoder_of, extent_of, open_r
 
 ZONE_FIELDS = (
     ("pixels", FIELD_INTEGER),
-    ("dist_mean", FIELD_DOUBLE),
-    ("dist_med", FIELD_DOUBLE),
-    ("share_chg", FIELD_DOUBLE),
+    ("dist_mean", FIELD_REAL),
+    ("dist_med", FIELD_REAL),
+    ("share_chg", FIELD_REAL),
     ("rank", FIELD_INTEGER),
     ("changed", FIELD_INTEGER),
 )
@@ -189,7 +189,7 @@ class DetectChange(AliseAlgorithm):
     def _number(self, name: str, text: str, default: float | None) -> None:
         # Without limits here: what lies outside them gets a sentence of its own.
         self.addParameter(
-            QgsProcessingParameterNumber(name, self.tr(text), DOUBLE, default, optional=True)
+            QgsProcessingParameterNumber(name, self.tr(text), REAL, default, optional=True)
         )
 
     def checkParameterValues(
