@@ -18,7 +18,7 @@ from training.simulation.pixels import (
     FIRST_YEAR_DAY,
     YEAR,
     Options,
-    ground_reflectance,
+    ground_truth,
     simulate_pixels,
 )
 
@@ -57,9 +57,9 @@ def test_clouds_brighten_the_blue(world):
 def year_of(name, count=300):
     days = (FIRST_YEAR_DAY + 4 * YEAR + torch.arange(0, 365, 5.0)).expand(count, -1)
     cover = torch.full((count, 6), NAMES.index(name))
-    clean, lai, _ = ground_reflectance(Draws(3), days, cover, Options(change_share=0.0))
+    ground = ground_truth(Draws(3), days, cover, Options(change_share=0.0))
     # Climate is the same for every cover: the same draws come first.
-    return days[0] - days[0, 0], clean, lai
+    return days[0] - days[0, 0], ground.reflectance, ground.lai
 
 
 def peak_day(name):

@@ -15,7 +15,7 @@ from training.simulation.pixels import (
     FIRST_YEAR_DAY,
     YEAR,
     Options,
-    ground_reflectance,
+    ground_truth,
     observe,
 )
 
@@ -54,11 +54,11 @@ def one_year(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
     days = torch.arange(first, first + 365, 8).floor()
     cover = draws.integers(0, len(COVERS), PIXELS)[:, None].expand(-1, 6)
     common = days.expand(PIXELS, -1)
-    clean, lai, _ = ground_reflectance(draws, common, cover, options)
+    ground = ground_truth(draws, common, cover, options)
     held = torch.ones(common.shape, dtype=torch.bool)
-    seen, clear = observe(draws, clean, common, held, options)
+    seen, clear = observe(draws, ground.reflectance, common, held, options)
     seen[~clear] = torch.nan
-    return seen.numpy(), days.numpy(), cover[:, 0].numpy(), lai.mean(1).numpy()
+    return seen.numpy(), days.numpy(), cover[:, 0].numpy(), ground.lai.mean(1).numpy()
 
 
 def cover_and_lai(method: features.Features) -> tuple[float, float, float]:
@@ -92,9 +92,9 @@ def change_auc(ours: features.Features) -> tuple[float, float]:
         common = days.expand(PAIRS, -1)
         # The same place in both years: climate and soil come from the same draws.
         place = Draws(SEED + 3)
-        clean, _, _ = ground_reflectance(place, common, cover[:, None].expand(-1, 6), options)
+        ground = ground_truth(place, common, cover[:, None].expand(-1, 6), options)
         held = torch.ones(common.shape, dtype=torch.bool)
-        seen, clear = observe(Draws(SEED + 4 + year), clean, common, held, options)
+        seen, clear = observe(Draws(SEED + 4 + year), ground.reflectance, common, held, options)
         seen[~clear] = torch.nan
         both = seen.numpy(), days.numpy()
         calendar = features.gap_filled(both[0], both[1] - first)[:, : 71 * 10]

@@ -12,7 +12,7 @@ from alise_plugin.sits.bands import BANDS
 
 from .covers import NAMES
 from .draws import Draws
-from .pixels import Options, acquisition_days, draw_covers, ground_reflectance
+from .pixels import Options, acquisition_days, draw_covers, ground_truth
 from .spectra import cloud_bands
 
 TWENTY_METRE = [BANDS.index(band) for band in ("B05", "B06", "B07", "B8A", "B11", "B12")]
@@ -69,7 +69,7 @@ def simulate_landscapes(
     lines = torch.tensor(LINE_COVERS)[draws.integers(0, len(LINE_COVERS), count)]
     last = torch.arange(fields - 1, every, fields)
     seasons[last] = lines[:, None]
-    clean, lai, _ = ground_reflectance(
+    truth = ground_truth(
         draws,
         days.repeat_interleave(fields, 0),
         seasons,
@@ -80,18 +80,27 @@ def simulate_landscapes(
     index = field.flatten(1)[:, None, :]
 
     def to_space(values: Tensor) -> Tensor:
-        """(N * fields, T) -> (N, T, H, W)."""
+        """(N * fields, K) -> (N, K, H, W)."""
         per_field = values.unflatten(0, (count, fields)).transpose(1, 2)
         found = per_field.gather(2, index.expand(-1, per_field.shape[1], -1))
         return found.unflatten(2, (size, size))
 
-    bands = [to_space(clean[..., b]) for b in range(clean.shape[-1])]
+    bands = [to_space(truth.reflectance[..., b]) for b in range(len(BANDS))]
     ground = torch.stack(bands, 2)
     ground = ground * texture(draws, count, size)[:, None]
     ground = sharpness(ground)
     cover = to_space(seasons.float()).long()
     reflectance, observed, clear = observe_space(draws, ground, days, held, options)
-    return Landscapes(reflectance, days, observed, clear, ground, to_space(lai), cover, field)
+    return Landscapes(
+        reflectance,
+        days,
+        observed,
+        clear,
+        ground,
+        to_space(truth.lai),
+        cover,
+        field,
+    )
 
 
 def field_map(draws: Draws, count: int, size: int, fields: int) -> Tensor:
@@ -164,7 +173,7 @@ def observe_space(
     haze = draws.normal(0.008, *column) * scatter[:, None, None]
     seen = ground * gain * colour + haze + draws.normal(0.004, *ground.shape)
 
-    cloudiness = 0.08 + 0.75 * draws.uniform(0, 1, count, 1, 1, 1) ** 1.3
+    cloudiness = 0.08 + 0.75 * draws.uniform(0, 1, count, 1, 1, 1)
     filtered = draws.chance(options.composite_share, count, 1, 1, 1)
     cloudiness = torch.where(filtered, cloudiness * 0.12, cloudiness)
     # One draw for the date and one for the place: some days are clear, some closed, some broken.

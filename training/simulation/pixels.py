@@ -21,6 +21,13 @@ YEAR = 365.25
 # Days from the model's reference date (2014-03-03) to 1 January 2015.
 FIRST_YEAR_DAY = 304
 GROUNDS: tuple[Ground, ...] = ("soil", "water", "urban", "rock")
+# Directions of slow drifts of colour over the ten bands: visible, red edge, near infrared, SWIR.
+DRIFTS = (
+    (1.0, 0.9, 1.0, 0.6, 0.2, 0.0, 0.0, 0.0, 0.0, 0.0),
+    (0.0, 0.5, 0.2, 1.0, 0.6, 0.1, 0.0, 0.0, 0.0, 0.0),
+    (0.0, 0.1, 0.0, 0.2, 0.8, 1.0, 1.0, 1.0, 0.3, 0.1),
+    (0.0, 0.0, 0.3, 0.2, 0.0, 0.0, 0.0, 0.0, 0.7, 1.0),
+)
 _ANNUAL = torch.tensor([cover.annual for cover in COVERS])
 
 
@@ -68,6 +75,21 @@ class PixelSimulation:
     changed: Tensor
 
 
+@dataclass(frozen=True)
+class GroundTruth:
+    """What the ground is like on every date.
+
+    Attributes:
+        reflectance: (N, T, 10) without atmosphere and noise.
+        lai: (N, T) leaf area index.
+        changed: (N,) bool: cleared within the series.
+    """
+
+    reflectance: Tensor
+    lai: Tensor
+    changed: Tensor
+
+
 def simulate_pixels(
     count: int, dates: int, seed: int, options: Options | None = None
 ) -> PixelSimulation:
@@ -84,10 +106,19 @@ def simulate_pixels(
     days, held = acquisition_days(draws, count, dates, options)
     seasons = math.ceil(options.longest / YEAR) + 2
     cover = draw_covers(draws, count, seasons)
-    clean, lai, changed = ground_reflectance(draws, days, cover, options)
-    reflectance, clear = observe(draws, clean, days, held, options)
+    ground = ground_truth(draws, days, cover, options)
+    reflectance, clear = observe(draws, ground.reflectance, days, held, options)
     reflectance = torch.where(held[..., None], reflectance, torch.nan)
-    return PixelSimulation(reflectance, days, held, clear & held, clean, lai, cover, changed)
+    return PixelSimulation(
+        reflectance,
+        days,
+        held,
+        clear & held,
+        ground.reflectance,
+        ground.lai,
+        cover,
+        ground.changed,
+    )
 
 
 def acquisition_days(
@@ -131,10 +162,10 @@ def draw_covers(draws: Draws, count: int, seasons: int) -> Tensor:
     return cover
 
 
-def ground_reflectance(
+def ground_truth(
     draws: Draws, days: Tensor, cover: Tensor, options: Options, neighbours: int = 1
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Reflectance (N, T, 10) and leaf area (N, T) of the ground, and whether it was cleared.
+) -> GroundTruth:
+    """What the ground is like on every date.
 
     Args:
         draws: of everything random.
@@ -172,7 +203,7 @@ def ground_reflectance(
     maturity = mean + deviation * draws.normal(1.0, count, seasons)
     maturity = torch.maximum(maturity, green_up + 35)
     peak = draws.between(*each([c.lai for c in COVERS]))
-    peak *= 1 - 0.7 * draws.uniform(0, 1, count, seasons) ** 4  # damage, drought, poor stands
+    peak *= 1 - 0.75 * draws.uniform(0, 1, count, seasons) ** 2.5  # damage, drought, poor stands
     autumn = draws.between(*each([c.autumn for c in COVERS]))
     evergreen = draws.between(*each([c.evergreen for c in COVERS]))
     # What stays all year stays between years, too.
@@ -201,16 +232,16 @@ def ground_reflectance(
         back = torch.exp(-since.clamp(min=0) / 14)
         hit = (k < cuts)[..., None] & (since > 0) & draws.chance(0.75, count, seasons)[..., None]
         area = torch.where(hit, area * (1 - deep * back), area)
-    # After an early harvest: a second crop or a catch crop, and weeds.
-    early = (harvest < 225) & draws.chance(0.3, count, seasons) & ~permanent
-    second_up = harvest + draws.uniform(25, 60, count, seasons)
-    second_end = second_up + draws.uniform(60, 140, count, seasons)
-    second = draws.uniform(0.6, 4.0, count, seasons) * early
+    # After the harvest: a second crop, a catch crop that may stay until spring, and weeds.
+    early = (harvest < 290) & draws.chance(0.45, count, seasons) & ~permanent
+    second_up = harvest + draws.uniform(15, 60, count, seasons)
+    second_end = second_up + draws.uniform(60, 190, count, seasons)
+    second = draws.uniform(0.4, 4.0, count, seasons) * early
     second_area = second[..., None] * rise(second_up, growth) * (1 - rise(second_end, fall * 2))
     second_area += (
-        (draws.uniform(0, 0.5, count, seasons) * draws.chance(0.5, count, seasons))[..., None]
+        (draws.uniform(0, 1.2, count, seasons) * draws.chance(0.5, count, seasons))[..., None]
         * rise(harvest + 20, growth * 2)
-        * (1 - rise(torch.full_like(harvest, 340.0), growth))
+        * (1 - rise(harvest + draws.uniform(60, 240, count, seasons), growth))
     )
     # Straw and stubble: dry matter that goes with time or with the plough.
     straw = draws.uniform(0.1, 1.1, count, seasons) * ~permanent
@@ -233,6 +264,9 @@ def ground_reflectance(
     def at_main(values: Tensor) -> Tensor:
         return values.expand(-1, -1, days.shape[1]).gather(1, main[:, None])[:, 0]
 
+    # No stand grows as a formula says: weeks of faster and of slower growth.
+    vigour = torch.exp(draws.uniform(0.05, 0.3, count, 1) * slow_noise(draws, days, 1)[..., 0])
+    area, second_area = area * vigour[:, None], second_area * vigour[:, None]
     lai = area.sum(1) + second_area.sum(1)
     this_year = ((days - FIRST_YEAR_DAY) / YEAR).floor() - first_year
     lai = lai + evergreen.gather(1, this_year.long().clamp(0, seasons - 1))
@@ -276,6 +310,10 @@ def ground_reflectance(
         plants_everywhere * out + (1 - plants_everywhere) * between,
     )
 
+    # Leaves and stands change colour slowly, in ways that no table of canopies holds.
+    drift = slow_noise(draws, days, len(DRIFTS)) * draws.uniform(0.02, 0.1, count, 1, len(DRIFTS))
+    out = out * torch.exp(drift @ torch.tensor(DRIFTS))
+
     # Flowering rapeseed is yellow for three weeks.
     yellow = (cover == [c.name for c in COVERS].index("rapeseed"))[..., None]
     bloom = torch.exp(-(((when - (green_up + 40)[..., None]) / 9.0) ** 2)) * yellow
@@ -297,7 +335,17 @@ def ground_reflectance(
     snowy = shared(draws.uniform(0, 1, places, dates)) < chance
     depth = shared(draws.uniform(0.3, 1.0, places, dates)) * snowy * torch.exp(-0.25 * lai)
     out = out + depth[..., None] * (snow_bands(draws, count)[:, None] - out)
-    return out.clamp(0.0, 1.2), lai, changed
+    return GroundTruth(out.clamp(0.0, 1.2), lai, changed)
+
+
+def slow_noise(draws: Draws, days: Tensor, kinds: int) -> Tensor:
+    """(N, T, kinds) about normal, changing over weeks and months: three waves of random periods."""
+    count = len(days)
+    waves = (count, 1, kinds, 3)
+    period = 30 * 12 ** draws.uniform(0, 1, *waves)
+    phase = draws.uniform(0, 2 * math.pi, *waves)
+    since = (days - days[:, :1])[..., None, None]
+    return math.sqrt(2 / 3) * torch.sin(2 * math.pi * since / period + phase).sum(-1)
 
 
 def soil_moisture(draws: Draws, count: int, dates: int) -> Tensor:
@@ -305,6 +353,14 @@ def soil_moisture(draws: Draws, count: int, dates: int) -> Tensor:
     wetness = draws.uniform(0.1, 0.9, count, 1)
     since_rain = -torch.log(torch.rand(count, dates, generator=draws.generator).clamp(min=1e-6))
     return torch.exp(-since_rain * (1.2 - wetness) * 2.5)
+
+
+def persistent_weather(draws: Draws, count: int, dates: int) -> Tensor:
+    """(N, T) uniform in 0 to 1, where a date is much like the one before it."""
+    fresh = draws.normal(1.0, count, dates + 2)
+    weights = torch.tensor([0.25, 0.5, 1.0])
+    smooth = sum(weight * fresh[:, i : i + dates] for i, weight in enumerate(weights))
+    return torch.special.ndtr(smooth / weights.square().sum().sqrt())
 
 
 def observe(
@@ -321,10 +377,10 @@ def observe(
     haze = draws.normal(0.008, count, dates)[..., None] * scatter
     seen = clean * gain[..., None] * colour + haze + draws.normal(0.003, count, dates, 10)
 
-    cloudiness = 0.08 + 0.75 * draws.uniform(0, 1, count, 1) ** 1.3
+    cloudiness = 0.08 + 0.75 * draws.uniform(0, 1, count, 1)
     filtered = draws.chance(options.composite_share, count, 1)
     cloudiness = torch.where(filtered, cloudiness * 0.12, cloudiness)
-    weather = torch.rand(count, dates, generator=draws.generator)
+    weather = persistent_weather(draws, count, dates)
     cloudy = weather < cloudiness
     thick = draws.chance(0.62, count, dates)
     cover = torch.where(
