@@ -18,9 +18,8 @@ from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelChec
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from torch.utils.data import DataLoader, Dataset
 
-from training.models.checkpoint import load_alise
-
 from .config import PretrainConfig, make_source
+from .masked import MaskedPretraining
 from .module import Batch, Pretraining
 from .pictures import reconstruction_picture
 from .stream import VALIDATION_STREAM, Stream, mixed_seed
@@ -63,7 +62,7 @@ def train(
     max_minutes: float | None = None,
     workers: int = 0,
     progress: bool = True,
-) -> Pretraining:
+) -> Pretraining | MaskedPretraining:
     """Run a pre-training; `out` receives logs, a picture, `last.ckpt` and the model files.
 
     A run that is resumed from a checkpoint of a validation step ends with the weights that it would
@@ -82,7 +81,7 @@ def train(
     """
     out.mkdir(parents=True, exist_ok=True)
     lightning.seed_everything(config.seed, verbose=False)
-    module = Pretraining(config)
+    module = MaskedPretraining(config) if config.method == "ubarn" else Pretraining(config)
     done = 0
     if resume is not None:
         done = int(torch.load(resume, map_location="cpu", weights_only=False)["global_step"])
@@ -166,18 +165,22 @@ class KeepModel(Callback):
         self.window = window
         self.best = math.inf
         if resumed and (out / BEST_FILE).exists():
-            self.best = float(load_alise(out / BEST_FILE)[1]["validation_loss"])
+            content = torch.load(out / BEST_FILE, map_location="cpu", weights_only=True)
+            self.best = float(content["facts"]["validation_loss"])
 
     def on_validation_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
         """Write them, on the first process only."""
-        if not trainer.is_global_zero or not isinstance(pl_module, Pretraining):
+        if not trainer.is_global_zero:
             return
+        assert isinstance(pl_module, (Pretraining, MaskedPretraining))
         pl_module.save_model(self.out / MODEL_FILE)
         loss = float(trainer.callback_metrics["val/reconstruction"])
         if loss < self.best:
             self.best = loss
             pl_module.save_model(self.out / BEST_FILE, validation_loss=loss)
+        if isinstance(pl_module, MaskedPretraining):
+            return  # It has no vectors from which any day could be drawn.
         model = copy.deepcopy(pl_module.kept_model).cpu().eval()
         reconstruction_picture(model, self.batch, self.window, self.out / "reconstructions.png")
