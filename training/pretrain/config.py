@@ -42,6 +42,7 @@ class PretrainConfig:
     """Every choice of a pre-training run.
 
     Attributes:
+        method: "alise", the two views of the paper, or "ubarn", masked dates.
         model: preset and changed options of the architecture (`AliseConfig.from_dict`).
         train: source of training batches, `class` (module:name) and its arguments.
         validation: source of validation batches, with `batches`, how many of them.
@@ -59,6 +60,7 @@ class PretrainConfig:
         max_steps: where training ends.
         validate_every: steps between validations and checkpoints.
         schedule: of the learning rate.
+        masking_rate: share of the dates that "ubarn" corrupts.
         seed: of everything random.
         init_from: model file that the weights start from.
         concentrate: whether weights trained on pixels begin on images (`unet.concentrate`).
@@ -66,6 +68,7 @@ class PretrainConfig:
 
     train: dict[str, Any]
     validation: dict[str, Any]
+    method: str = "alise"
     model: dict[str, Any] = field(default_factory=dict)
     window: int = 2
     weight_reconstruction: float = 1.0
@@ -83,6 +86,7 @@ class PretrainConfig:
     max_steps: int = 1000
     validate_every: int = 200
     schedule: Schedule = field(default_factory=Schedule)
+    masking_rate: float = 0.6
     seed: int = 0
     init_from: str | None = None
     concentrate: bool = False
@@ -107,6 +111,8 @@ class PretrainConfig:
             AliseConfig.from_dict(config.model)
         except (TypeError, ValueError) as error:
             raise ConfigError(f"{path}: {error}") from error
+        if config.method not in ("alise", "ubarn"):
+            raise ConfigError(f"{path}: the method is {config.method!r}; write alise or ubarn")
         if config.optimizer not in ("adam", "adamw"):
             raise ConfigError(f"{path}: the optimizer is {config.optimizer!r}; write adam or adamw")
         return config
