@@ -12,6 +12,8 @@ from .algorithms.checkruntime import CheckRuntime
 from .algorithms.detectchange import DetectChange
 from .algorithms.embed import Embed
 from .algorithms.installruntime import InstallRuntime
+from .algorithms.segment import Segment
+from .algorithms.trainclassifier import TrainClassifier
 
 ICON = Path(__file__).parent / "resources" / "icon.svg"
 MODELS = Path(__file__).parent / "resources" / "models"
@@ -39,7 +41,15 @@ class AliseProvider(QgsProcessingProvider):
 
     def loadAlgorithms(self) -> None:
         """Add one instance of each algorithm."""
-        for algorithm in (BuildTimeSeries, Embed, DetectChange, InstallRuntime, CheckRuntime):
+        for algorithm in (
+            BuildTimeSeries,
+            Embed,
+            TrainClassifier,
+            Segment,
+            DetectChange,
+            InstallRuntime,
+            CheckRuntime,
+        ):
             self.addAlgorithm(algorithm())
         # A model is read with the algorithms that it names, which the registry knows only once
         # the provider is in it: see `AlisePlugin.initProcessing`.

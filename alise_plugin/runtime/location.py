@@ -57,11 +57,11 @@ def other_pythons(profile: Path) -> list[str]:
     return sorted(p.name for p in parent.iterdir() if p.is_dir() and p.name != python_tag())
 
 
-def missing_sentence(profile: Path) -> str:
-    """Say in one sentence that onnxruntime is missing, why, and how to get it."""
+def missing_sentence(profile: Path, package: str = "onnxruntime") -> str:
+    """Say in one sentence that a package is missing, why, and how to get it."""
     others = other_pythons(profile)
     since = f" (it is there for {', '.join(others)}, which QGIS no longer uses)" if others else ""
     return (
-        f"The Python package onnxruntime is not installed for {python_tag()}{since}: run "
+        f"The Python package {package} is not installed for {python_tag()}{since}: run "
         'the algorithm "Install runtime" (alise:installruntime) once, then try again.'
     )

@@ -1,0 +1,147 @@
+"""Layers of labels: from whatever QGIS has open to what `mapping.labels` reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qgis.core import (
+    QgsCategorizedSymbolRenderer,
+    QgsMapLayer,
+    QgsPalettedRasterRenderer,
+    QgsProcessingContext,
+    QgsProcessingUtils,
+    QgsRasterLayer,
+    QgsVectorFileWriter,
+    QgsVectorLayer,
+)
+
+from ..errors import LabelsError
+from ..mapping.labels import (
+    Labels,
+    Legend,
+    Value,
+    VectorLabels,
+    read_mask,
+    read_raster_labels,
+    read_vector_labels,
+)
+
+_LAYER = "labels"
+
+
+def labels_of(
+    layer: QgsMapLayer,
+    field: str,
+    name_field: str,
+    color_field: str,
+    context: QgsProcessingContext,
+) -> tuple[Labels, Legend]:
+    """The labels of a layer, and the names and colours of its style.
+
+    Args:
+        layer: vector or raster.
+        field: that holds the class; empty for that of the layer's categorised style, or a raster.
+        name_field, color_field: of the names and colours of the classes; empty for none.
+        context: of the run.
+
+    Raises:
+        LabelsError: no field is given and the layer has no categories, or see `read_vector_labels`.
+        SeriesError: a raster cannot be read.
+    """
+    if isinstance(layer, QgsRasterLayer):
+        return read_raster_labels(layer.source(), layer.name()), _raster_legend(layer)
+    if not isinstance(layer, QgsVectorLayer):
+        raise LabelsError(
+            f"{layer.name()} is neither a vector nor a raster layer; choose polygons, points or a "
+            "class raster."
+        )
+    field = field or _style_field(layer)
+    if not field:
+        raise LabelsError(
+            f"{layer.name()}: choose in FIELD the field that holds the class, or give the layer a "
+            "categorised style."
+        )
+    wanted = list(dict.fromkeys(filter(None, (field, name_field, color_field))))
+    path = _exported(layer, wanted, context)
+    labels = read_vector_labels(
+        path, field, name_field, color_field, layer=_LAYER, name=layer.name()
+    )
+    return labels, _vector_legend(layer, field)
+
+
+def mask_of(layer: QgsVectorLayer, context: QgsProcessingContext) -> VectorLabels:
+    """The polygons of a layer.
+
+    Raises:
+        LabelsError: it holds none, or something else.
+    """
+    return read_mask(_exported(layer, [], context), layer=_LAYER, name=layer.name())
+
+
+def _exported(layer: QgsVectorLayer, fields: Sequence[str], context: QgsProcessingContext) -> str:
+    """A GeoPackage of what the layer shows: its filter, edits, joins and CRS, any provider."""
+    there = [one.name() for one in layer.fields()]
+    for name in fields:
+        if name not in there:
+            raise LabelsError(
+                f'{layer.name()} has no field "{name}"; choose one of {", ".join(there) or "none"}.'
+            )
+    indices = [layer.fields().lookupField(name) for name in fields]
+    for name, index in zip(fields, indices):
+        if index in layer.primaryKeyAttributes():
+            raise LabelsError(
+                f'The field "{name}" of {layer.name()} numbers its features; choose the field that '
+                "holds the class."
+            )
+    path = QgsProcessingUtils.generateTempFilename("labels.gpkg")
+    options = QgsVectorFileWriter.SaveVectorOptions()
+    options.driverName = "GPKG"
+    options.layerName = _LAYER
+    options.fileEncoding = "UTF-8"
+    options.layerOptions = ["FID=alise_fid"]  # a field called fid is data here
+    if indices:
+        options.attributes = indices
+    else:
+        options.skipAttributeCreation = True
+    error, message, *_ = QgsVectorFileWriter.writeAsVectorFormatV3(
+        layer, path, context.transformContext(), options
+    )
+    if error != QgsVectorFileWriter.WriterError.NoError:
+        raise LabelsError(f"{layer.name()} cannot be read ({message}); export it to a GeoPackage.")
+    return path
+
+
+def _style_field(layer: QgsVectorLayer) -> str:
+    renderer = layer.renderer()
+    if not isinstance(renderer, QgsCategorizedSymbolRenderer):
+        return ""
+    field = renderer.classAttribute().strip('"')
+    return field if layer.fields().lookupField(field) >= 0 else ""
+
+
+def _vector_legend(layer: QgsVectorLayer, field: str) -> Legend:
+    renderer = layer.renderer()
+    names: dict[Value, str] = {}
+    colors: dict[Value, str] = {}
+    if _style_field(layer) != field or not isinstance(renderer, QgsCategorizedSymbolRenderer):
+        return Legend()
+    for category in renderer.categories():
+        value = category.value()
+        for one in value if isinstance(value, list) else [value]:
+            if not isinstance(one, (int, float, str)) or one == "":
+                continue
+            key: Value = one if isinstance(one, str) else int(one)
+            names[key] = category.label()
+            colors[key] = category.symbol().color().name()
+    return Legend(names, colors)
+
+
+def _raster_legend(layer: QgsRasterLayer) -> Legend:
+    renderer = layer.renderer()
+    if not isinstance(renderer, QgsPalettedRasterRenderer):
+        return Legend()
+    classes = renderer.classes()
+    return Legend(
+        {int(one.value): one.label for one in classes},
+        {int(one.value): one.color.name() for one in classes},
+    )
