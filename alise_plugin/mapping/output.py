@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from osgeo import gdal
 
-from ..errors import OutputError
+from ..errors import Cancelled, OutputError
 from ..sits.grid import Grid, Window
 from ..sits.rasters import quiet_gdal
 
@@ -27,6 +30,9 @@ _TYPES = {
 }
 _SIDECARS = (".aux.xml", ".ovr", ".msk")
 _MAX_BLOCK = 512  # pixels
+_PART_BYTES = 1 << 24  # written at a time, so that a run can be stopped in between
+_COARSEST = 16  # overviews halve the raster up to here: what every tile is a multiple of
+_COG_BLOCK_BYTES = 1 << 24  # of a block with all its bands: a COG keeps them together
 _PALETTE_TYPES = (np.dtype(np.uint8), np.dtype(np.uint16))  # what TIFF allows a colour table for
 
 
@@ -43,6 +49,10 @@ class RasterForm:
         metadata: items of the raster.
         categories: names of the values of the first band, for a class map.
         colors: (red, green, blue), 0 to 255, of these values.
+        overviews: "average" of the pixels that have a value, "nearest", or "" for none; then
+            windows must be written on multiples of 16 pixels.
+        fast: compress for speed (ZSTD where this GDAL has it), for features whose noise does not
+            get much smaller anyway.
     """
 
     descriptions: Sequence[str]
@@ -53,17 +63,20 @@ class RasterForm:
     metadata: Mapping[str, str] = field(default_factory=dict)
     categories: Mapping[int, str] = field(default_factory=dict)
     colors: Mapping[int, tuple[int, int, int]] = field(default_factory=dict)
+    overviews: str = ""
+    fast: bool = False
 
 
-def block_side(tile_size: int) -> int:
+def block_side(tile_size: int, most: int = _MAX_BLOCK) -> int:
     """Side of the GeoTIFF blocks that tiles of this size fill without splitting one.
 
     Args:
         tile_size: a multiple of 16 pixels, which TIFF asks of its blocks.
+        most: pixels that a side has at most.
     """
     for parts in range(1, tile_size // 16 + 1):
         side = tile_size // parts
-        if side <= _MAX_BLOCK and side * parts == tile_size and side % 16 == 0:
+        if side <= most and side * parts == tile_size and side % 16 == 0:
             return side
     raise ValueError(f"{tile_size} is not a multiple of 16")
 
@@ -94,12 +107,20 @@ class RasterOutput:
         grid: CRS, place and size.
         form: bands, type and metadata.
         block: side of the blocks in pixels, a multiple of 16.
+        cog: whether it becomes a Cloud Optimised GeoTIFF at the end.
 
     Raises:
         OutputError: on entering, writing or leaving: the folder or the disk does not take it.
     """
 
-    def __init__(self, path: str | os.PathLike[str], grid: Grid, form: RasterForm, block: int):
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        grid: Grid,
+        form: RasterForm,
+        block: int,
+        cog: bool = False,
+    ):
         self.path = os.fspath(path)
         self._grid = grid
         self._form = form
@@ -108,6 +129,13 @@ class RasterOutput:
         stem = os.path.splitext(name)[0]
         self._temporary = os.path.join(folder, f".{stem}.{uuid.uuid4().hex[:8]}.partial.tif")
         self._dataset: gdal.Dataset | None = None
+        self._cog = cog
+        self._unwanted = False
+        self._levels = _levels(grid) if form.overviews else []
+
+    def abandon(self) -> None:
+        """Stop what is being written, also in another thread: the raster will not be finished."""
+        self._unwanted = True
 
     def __enter__(self) -> RasterOutput:
         require_folder(self.path)
@@ -120,15 +148,12 @@ class RasterOutput:
 
     def _create(self) -> None:
         form = self._form
-        predictor = 3 if form.dtype == np.float32 else 2
         options = [
             "TILED=YES",
             f"BLOCKXSIZE={self._block}",
             f"BLOCKYSIZE={self._block}",
             "INTERLEAVE=BAND",
-            "COMPRESS=DEFLATE",
-            "ZLEVEL=1",
-            f"PREDICTOR={predictor}",
+            *_compression(form),
             "BIGTIFF=IF_SAFER",
         ]
         with quiet_gdal() as failures:
@@ -142,6 +167,8 @@ class RasterOutput:
             )
             if self._dataset is not None:
                 self._describe(self._dataset)
+                if self._levels:  # empty ones; `write` fills them
+                    self._dataset.BuildOverviews("NONE", self._levels)
         if self._dataset is None or failures:
             raise self._refusal(failures)
 
@@ -175,17 +202,29 @@ class RasterOutput:
         expected = (len(self._form.descriptions), window.height, window.width)
         if values.shape != expected or values.dtype != self._form.dtype:
             raise ValueError(f"{values.dtype} {values.shape} instead of {expected}")
-        done = None
+        count = max(1, _PART_BYTES // max(1, values[0].nbytes))
+        for first in range(0, len(values), count):
+            if self._unwanted:
+                raise Cancelled("The run was cancelled.")
+            self._write_bands(window, first, np.ascontiguousarray(values[first : first + count]))
+
+    def _write_bands(self, window: Window, first: int, values: NDArray) -> None:
+        """Some bands, from the one after `first` on, and their overviews."""
+        assert self._dataset is not None
+        bands = list(range(first + 1, first + 1 + len(values)))
+        done = [gdal.CE_None]
         with quiet_gdal() as failures:
-            done = self._dataset.WriteRaster(
-                window.col,
-                window.row,
-                window.width,
-                window.height,
-                np.ascontiguousarray(values),
-            )
+            size = (window.col, window.row, window.width, window.height)
+            done.append(self._dataset.WriteRaster(*size, values, band_list=bands))
+            for number, level in enumerate(self._levels):
+                values = _halved(values, self._form)
+                for band, coarse in zip(bands, values):
+                    overview = self._dataset.GetRasterBand(band).GetOverview(number)
+                    col, row = window.col // level, window.row // level
+                    height, width = coarse.shape
+                    done.append(overview.WriteRaster(col, row, width, height, coarse.tobytes()))
             self._dataset.FlushCache()
-        if done != gdal.CE_None or failures:
+        if any(code != gdal.CE_None for code in done) or failures:
             raise self._refusal(failures)
 
     def __exit__(
@@ -200,7 +239,10 @@ class RasterOutput:
                 return
             if failures:
                 raise self._refusal(failures)
+            if self._cog:
+                self._make_cog()
             try:
+                _to_disk(self._temporary)
                 os.replace(self._temporary, self.path)
             except OSError as reason:
                 raise self._refusal([str(reason.strerror)]) from reason
@@ -212,6 +254,39 @@ class RasterOutput:
                     os.replace(self._temporary + suffix, self.path + suffix)
         finally:
             self._discard()
+
+    def _make_cog(self) -> None:
+        """Copies the finished raster to a COG, which then takes its place."""
+        copy = self._temporary[: -len(".tif")] + ".cog.tif"
+        bytes_per_pixel = len(self._form.descriptions) * np.dtype(self._form.dtype).itemsize
+        block = next(
+            side
+            for side in (512, 256, 128, 64)
+            if side == 64 or side * side * bytes_per_pixel <= _COG_BLOCK_BYTES
+        )
+        options = [f"BLOCKSIZE={block}", "BIGTIFF=IF_SAFER", "PREDICTOR=YES"]
+        options += ["COMPRESS=DEFLATE", "LEVEL=1"]
+        options += ["OVERVIEWS=AUTO" if self._levels else "OVERVIEWS=NONE"]
+        done = None
+        try:
+            with quiet_gdal() as failures:
+                done = gdal.GetDriverByName("COG").CreateCopy(
+                    copy,
+                    gdal.Open(self._temporary),
+                    options=options,
+                    callback=lambda *_: 0 if self._unwanted else 1,
+                )
+            if self._unwanted:
+                raise Cancelled("The run was cancelled.")
+            if done is None or failures:
+                raise self._refusal(failures)
+            del done
+            os.replace(copy, self._temporary)
+        finally:
+            folder, stem = os.path.split(copy)
+            for name in os.listdir(folder):
+                if name.startswith(stem):  # GDAL's own temporary files among them
+                    os.remove(os.path.join(folder, name))
 
     def _close(self) -> list[str]:
         """Closes the dataset; what GDAL could not write is only known then."""
@@ -265,3 +340,96 @@ def _describe_categories(band: gdal.Band, form: RasterForm) -> None:
         for column, level in enumerate(form.colors.get(value, (0, 0, 0)), start=2):
             table.SetValueAsInt(row, column, level)
     band.SetDefaultRAT(table)
+
+
+def _compression(form: RasterForm) -> list[str]:
+    """Creation options of the GTiff driver."""
+    floats = np.dtype(form.dtype) == np.float32
+    offered = gdal.GetDriverByName("GTiff").GetMetadataItem("DMD_CREATIONOPTIONLIST") or ""
+    if form.fast and floats and "<Value>ZSTD</Value>" in offered:
+        return ["COMPRESS=ZSTD", "ZSTD_LEVEL=1", "PREDICTOR=1"]
+    return ["COMPRESS=DEFLATE", "ZLEVEL=1", f"PREDICTOR={3 if floats else 2}"]
+
+
+def _levels(grid: Grid) -> list[int]:
+    """Overviews that halve a raster until it fits into a block, or to the coarsest."""
+    smallest = max(grid.width, grid.height) / 256
+    return [2**i for i in range(1, int(math.log2(_COARSEST)) + 1) if 2 ** (i - 1) < smallest]
+
+
+def _halved(values: NDArray, form: RasterForm) -> NDArray:
+    """`(bands, H, W)` at half the size, rounded up, from blocks of 2 x 2 pixels."""
+    if form.overviews == "nearest":
+        return values[:, ::2, ::2]
+    height, width = values.shape[1:]
+    grow = [(0, 0), (0, height % 2), (0, width % 2)]
+    whole = np.pad(values, grow, mode="edge") if height % 2 or width % 2 else values
+    parts = [whole[:, row::2, col::2] for row in (0, 1) for col in (0, 1)]
+    if np.isnan(form.nodata):
+        missing = [np.isnan(part) for part in parts]
+    else:
+        missing = [part == form.nodata for part in parts]
+    if not any(part.any() for part in missing):
+        mean = sum(part.astype(np.float32) for part in parts) / 4
+    else:
+        count = sum((~gone).astype(np.float32) for gone in missing)
+        total = sum(
+            np.where(gone, 0, part).astype(np.float32) for gone, part in zip(missing, parts)
+        )
+        mean = np.where(count > 0, total / np.maximum(count, 1), form.nodata)
+    if np.dtype(form.dtype) != np.float32:
+        mean = np.rint(mean)
+    return mean.astype(form.dtype)
+
+
+def _to_disk(path: str) -> None:
+    """Waits until the system has written a file, so that its name never precedes its content."""
+    number = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+class WriteBehind:
+    """Does one piece of work at a time in another thread, while the caller makes the next.
+
+    A failure is raised at the next `submit`, or on leaving the `with` block. When the block is
+    left by an exception, the work under way is told to stop and waited for.
+
+    Args:
+        abandon: called to stop the work under way.
+    """
+
+    def __init__(self, abandon: Callable[[], None]) -> None:
+        self._abandon = abandon
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="alise-write")
+        self._pending: Future[None] | None = None
+
+    def submit(self, work: Callable[..., None], *arguments: Any) -> None:
+        """Waits for the piece before, then starts this one."""
+        self.wait()
+        self._pending = self._pool.submit(work, *arguments)
+
+    def wait(self) -> None:
+        """Until nothing is under way; raises what went wrong there."""
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            pending.result()
+
+    def __enter__(self) -> WriteBehind:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is not None:
+                self._abandon()
+            else:
+                self.wait()
+        finally:
+            self._pool.shutdown()

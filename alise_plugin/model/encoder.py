@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Union
+from typing import Any, Union
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import Cancelled, RuntimeMissingError
-from .device import available_threads, choose_device, open_session
+from .ahead import ahead
+from .device import available_threads, choose_device, open_graph
 from .package import ModelPackage
 
 Float = NDArray[np.float32]
@@ -25,8 +27,15 @@ SPATIAL_PIXELS = 1 << 14
 TEMPORAL_ROWS = {"cpu": 1024, "cuda": 1 << 17}
 # Values of reflectance that the decoder writes in one call.
 DECODED_VALUES = 1 << 16
-# Bytes that the spatial graph holds for each pixel of a call (measured peak, rounded up).
-SPATIAL_BYTES_PER_PIXEL = 3000
+# Pixels that go through the compact projection in one call.
+COMPACT_PIXELS = 1 << 12
+# Groups of dates that wait, read and normalised, while the spatial graph is at another.
+AHEAD = 1
+# Bytes that the spatial graph holds for each pixel of a call: measured peaks lie between 1700 and
+# 2400, because onnxruntime takes memory in powers of two.
+SPATIAL_BYTES_PER_PIXEL = 2400
+# What is left of it once `Graph.release` has given the rest back (measured: 140).
+SPATIAL_BYTES_LEFT = 200
 
 
 @dataclass(frozen=True)
@@ -56,11 +65,13 @@ class Encoder:
         chosen = choose_device(device)
         threads = threads or available_threads()
         self.package = package
-        self._spatial, self.device_used = open_session(
-            package.graph("spatial.onnx"), chosen, threads
+        self._spatial = open_graph(package.graph("spatial.onnx"), chosen, threads)
+        self._temporal = open_graph(package.graph("temporal.onnx"), chosen, 1)
+        self._decoder = open_graph(package.graph("decoder.onnx"), chosen, 1)
+        self._compact = (
+            open_graph(package.graph("compact.onnx"), "cpu", 1) if package.compact else None
         )
-        self._temporal, _ = open_session(package.graph("temporal.onnx"), chosen, 1)
-        self._decoder, _ = open_session(package.graph("decoder.onnx"), chosen, 1)
+        self.device_used = self._spatial.device
         self._workers = threads if self.device_used == "cpu" else 1
         if device == "cuda" and self.device_used != "cuda":
             raise RuntimeMissingError(
@@ -126,47 +137,48 @@ class Encoder:
             ValueError: shapes do not fit.
         """
         stop = cancelled or (lambda: False)
-        features: Float | None = None
-        valid: NDArray[np.bool_] | None = None
-        shape: tuple[int, ...] = (0, 0)
-        kept: list[int] = []
-        rows, columns = crop or (slice(None), slice(None))
-        for dates, images, seen_whole in self._batches(reflectance, count, rows, columns):
-            if stop():
-                raise Cancelled("The run was cancelled.")
-            seen = seen_whole[:, rows, columns]
-            if features is None or valid is None:
-                shape = seen.shape[1:]
-                pixels = shape[0] * shape[1]
-                features = np.empty((pixels, count, self.package.d_model), np.float32)
-                valid = np.zeros((pixels, count), bool)
-            if not dates:
-                continue
-            height, width = seen_whole.shape[1:]
-            encoded = self._spatial.run(None, {"image": images})[0]
-            encoded = encoded[:, :height, :width][:, rows, columns]
-            for date, one, mask in zip(dates, encoded, seen):
-                features[:, len(kept)] = one.reshape(-1, one.shape[-1])
-                valid[:, len(kept)] = mask.ravel()
-                kept.append(date)
-        if features is None or valid is None:
-            raise ValueError("a series needs at least one date")
+        seen = self._see(reflectance, count, crop, stop)
         embeddings = []
         for period in periods:
-            days = dict(zip(np.asarray(period.dates).tolist(), np.asarray(period.days, np.float32)))
-            places = [place for place, date in enumerate(kept) if date in days]
-            some = _lattice(shape, period.every)
-            embeddings.append(
-                self._project(
-                    features if some is None else features[some],
-                    _as_slice(places),
-                    np.array([days[kept[place]] for place in places], np.float32),
-                    valid if some is None else valid[some],
-                    tuple(-(-size // period.every) for size in shape),
-                    stop,
-                )
-            )
+            dates, days = seen.places_of(period)
+            some = _lattice(seen.shape, period.every)
+            shape = tuple(-(-size // period.every) for size in seen.shape)
+            embeddings.append(self._project(seen, dates, days, some, shape, stop))
         return embeddings
+
+    def encode_strips(
+        self,
+        reflectance: NDArray[np.floating] | Iterable[NDArray[np.floating]],
+        days: NDArray[np.floating],
+        rows: int,
+        *,
+        crop: tuple[slice, slice] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> Iterator[Float]:
+        """As `encode`, a few rows at a time: the whole embedding is never in memory at once.
+
+        Args:
+            reflectance: as in `encode`.
+            days: as in `encode`.
+            rows: of a strip; the last may have fewer.
+            crop: as in `encode`.
+            cancelled: as in `encode`.
+
+        Yields:
+            `(n_queries, d_model, rows, w)`, from the top of the crop to its bottom.
+
+        Raises:
+            Cancelled: `cancelled()` was true.
+            ValueError: shapes do not fit.
+        """
+        stop = cancelled or (lambda: False)
+        seen = self._see(reflectance, len(days), crop, stop)
+        dates, kept = seen.places_of(Period(np.arange(len(days)), days))
+        height, width = seen.shape
+        for top in range(0, height, rows):
+            bottom = min(top + rows, height)
+            pixels = slice(top * width, bottom * width)
+            yield self._project(seen, dates, kept, pixels, (bottom - top, width), stop)
 
     def decode(self, embedding: Float, days: NDArray[np.floating]) -> Float:
         """Reflectance that the model expects on any days (Eq. 8, 9).
@@ -186,7 +198,7 @@ class Encoder:
 
         def decode_block(block: slice) -> None:
             inputs = {"embedding": np.ascontiguousarray(vectors[block]), "days": days}
-            normalised = self._decoder.run(None, inputs)[0]
+            normalised = self._decoder.run(inputs, ("embedding",))
             bands = normalised * (package.q95 - package.q05) + package.median
             out[:, :, block] = bands.transpose(1, 2, 0)
 
@@ -194,6 +206,31 @@ class Encoder:
             step = max(1, DECODED_VALUES // (len(days) * len(package.bands)))
             self._each_block(decode_block, len(vectors), step)
         return out.reshape(len(days), len(package.bands), *shape)
+
+    def compact(self, features: Float) -> Float:
+        """The compact form of features: the fixed projection of the package.
+
+        Args:
+            features: `(n_queries * d_model, H, W)` float32, NaN for a pixel without any value.
+
+        Returns:
+            `(compact features, H, W)` float32, NaN where the features are.
+
+        Raises:
+            ModelPackageError: the package has no compact form.
+        """
+        form = self.package.require_compact()
+        assert self._compact is not None
+        graph = self._compact
+        flat = features.reshape(len(features), -1)
+        out = np.empty((len(form.scale), flat.shape[1]), np.float32)
+
+        def project(block: slice) -> None:
+            vectors = np.ascontiguousarray(flat[:, block].T)
+            out[:, block] = graph.run({"features": vectors}, ("features",)).T
+
+        self._each_block(project, flat.shape[1], COMPACT_PIXELS)
+        return out.reshape(-1, *features.shape[1:])
 
     def memory_needed(self, dates: int, read_pixels: int, inner_pixels: int) -> int:
         """Bytes that `encode` holds at its peak, input and output included.
@@ -205,18 +242,24 @@ class Encoder:
         """
         package = self.package
         in_flight = max(read_pixels, min(SPATIAL_PIXELS, read_pixels * dates))
-        spatial = in_flight * (SPATIAL_BYTES_PER_PIXEL + 4 * (package.d_model + 3 * 10))
+        # What the graph holds; the images of the call and of those that wait; the one that is
+        # being read, with what normalising it takes.
+        images = (AHEAD + 4) * 4 * len(package.bands)
+        spatial = in_flight * (SPATIAL_BYTES_PER_PIXEL + images)
         kept = inner_pixels * dates * (4 * package.d_model + 1)
-        return spatial + kept + inner_pixels * 4 * package.n_features
+        after = in_flight * SPATIAL_BYTES_LEFT + inner_pixels * 4 * package.n_features
+        return kept + max(spatial, after)
 
     def _normalise(self, image: NDArray[np.floating]) -> tuple[Float, NDArray[np.bool_]]:
         """`(10, H, W)` reflectance -> normalised and filled, and where anything was `(H, W)`."""
         package = self.package
-        low, high = package.q05[:, None, None], package.q95[:, None, None]
         seen = np.isfinite(image)
-        filled = (np.clip(image, low, high) - package.median[:, None, None]) / (high - low)
+        low, high = package.q05[:, None, None], package.q95[:, None, None]
+        filled = np.clip(np.asarray(image, np.float32), low, high)
+        filled -= package.median[:, None, None]
+        filled /= high - low
         filled[~seen] = package.missing_value
-        return filled.astype(np.float32, copy=False), seen.any(0)
+        return filled, seen.any(0)
 
     def _pad(self, image: Float) -> Float:
         """Reflect at the bottom and at the right, up to a size that the spatial graph takes."""
@@ -253,43 +296,77 @@ class Encoder:
             images.append(self._pad(normalised))
             masks.append(seen)
             if sum(one[0].size for one in images) + images[0][0].size > SPATIAL_PIXELS:
-                yield dates, np.stack(images), np.stack(masks)
+                yield dates, _stacked(images), _stacked(masks)
                 dates, images, masks = [], [], []
         if date + 1 != count:
             raise ValueError(f"there are {date + 1} dates but {count} days")
-        last = np.stack(images) if images else np.empty(0, np.float32)
-        yield dates, last, np.stack(masks or [seen])
+        yield dates, _stacked(images or [np.empty(0, np.float32)]), _stacked(masks or [seen])
+
+    def _see(
+        self,
+        reflectance: Iterable[NDArray[np.floating]],
+        count: int,
+        crop: tuple[slice, slice] | None,
+        stop: Callable[[], bool],
+    ) -> _Seen:
+        """The spatial graph on every date, while the next ones are read and normalised."""
+        rows, columns = crop or (slice(None), slice(None))
+        seen: _Seen | None = None
+        batches = ahead(self._batches(reflectance, count, rows, columns), AHEAD)
+        with contextlib.closing(batches):  # type: ignore[type-var]
+            for dates, images, masks in batches:
+                height, width = masks.shape[1:]
+                masks = masks[:, rows, columns]
+                if seen is None:
+                    seen = _Seen(count, masks.shape[1:], self.package.d_model)
+                if stop():
+                    raise Cancelled("The run was cancelled.")
+                if dates:
+                    encoded = self._spatial.run({"image": images}, ("image",), stop)
+                    seen.add(dates, encoded[:, :height, :width][:, rows, columns], masks)
+                    del encoded
+        if seen is None:
+            raise ValueError("a series needs at least one date")
+        least = self.package.minimum_size
+        self._spatial.release({"image": (1, len(self.package.bands), least, least)})
+        return seen
 
     def _project(
         self,
-        features: Float,
+        seen: _Seen,
         dates: Places,
         days: Float,
-        valid: NDArray[np.bool_],
+        pixels: Places,
         shape: tuple[int, ...],
         stop: Callable[[], bool],
     ) -> Float:
-        """Some dates of features `(P, T, d_model)` -> `(n_queries, d_model, *shape)`, in blocks."""
+        """Some dates and pixels of what was seen -> `(n_queries, d_model, *shape)`, in blocks."""
         package = self.package
-        out = np.full((package.n_features, len(features)), np.nan, np.float32)
+        count = int(np.prod(shape))
+        out = np.full((package.n_features, count), np.nan, np.float32)
 
         def project_block(block: slice) -> None:
-            seen = valid[block][:, dates]
-            used = seen.any(0)  # Dates that nobody in the block has are not computed at all.
+            if isinstance(pixels, slice):
+                here: Places = slice(pixels.start + block.start, pixels.start + block.stop)
+            else:
+                here = pixels[block]
+            valid = seen.valid[:, here][dates]
+            used = valid.any(1)  # Dates that nobody in the block has are not computed at all.
             if not used.any():
                 return
             some = slice(None) if used.all() else used
             inputs = {
-                "features": np.ascontiguousarray(features[block][:, dates][:, some]),
-                "days": np.ascontiguousarray(days[some]),
-                "valid": np.ascontiguousarray(seen[:, some]),
+                "features": seen.features[:, here][dates][some].transpose(1, 0, 2),
+                "days": days[some],
+                "valid": valid[some].T,
             }
-            aligned = self._temporal.run(None, inputs)[0].reshape(len(seen), -1)
-            aligned[~seen.any(1)] = np.nan
+            inputs = {name: np.ascontiguousarray(value) for name, value in inputs.items()}
+            aligned = self._temporal.run(inputs, ("features", "valid")).reshape(len(valid.T), -1)
+            aligned[~valid.any(0)] = np.nan
             out[:, block] = aligned.T
 
         step = max(1, TEMPORAL_ROWS[self.device_used] // max(1, len(days)))
-        self._each_block(project_block, len(features), step, stop)
+        self._each_block(project_block, count, step, stop)
         return out.reshape(package.n_queries, package.d_model, *shape)
 
     def _each_block(
@@ -308,13 +385,47 @@ class Encoder:
                     raise Cancelled("The run was cancelled.")
 
 
-def _lattice(shape: tuple[int, ...], every: int) -> NDArray[np.integer] | None:
-    """Places of every n-th row and column in an image without its shape; None for all."""
-    return (
-        np.arange(shape[0] * shape[1]).reshape(shape)[::every, ::every].ravel()
-        if every > 1
-        else None
-    )
+class _Seen:
+    """Spatial features of the dates that have any value, date by date.
+
+    Attributes:
+        shape: rows and columns.
+        features: `(T, P, d_model)`; the first `len(kept)` dates of it are filled.
+        valid: `(T, P)`, which of them are values.
+        kept: places of these dates in the series.
+    """
+
+    def __init__(self, count: int, shape: tuple[int, ...], d_model: int) -> None:
+        self.shape = shape
+        pixels = shape[0] * shape[1]
+        self.features = np.empty((count, pixels, d_model), np.float32)
+        self.valid = np.zeros((count, pixels), bool)
+        self.kept: list[int] = []
+
+    def add(self, dates: list[int], encoded: Float, masks: NDArray[np.bool_]) -> None:
+        """Take dates in: features `(n, h, w, d_model)` and masks `(n, h, w)`."""
+        to = slice(len(self.kept), len(self.kept) + len(dates))
+        self.features[to].reshape(encoded.shape)[:] = encoded
+        self.valid[to].reshape(masks.shape)[:] = masks
+        self.kept.extend(dates)
+
+    def places_of(self, period: Period) -> tuple[Places, Float]:
+        """Where the dates of a period are in `features`, and their days."""
+        days = dict(zip(np.asarray(period.dates).tolist(), np.asarray(period.days, np.float32)))
+        places = [place for place, date in enumerate(self.kept) if date in days]
+        return _as_slice(places), np.array([days[self.kept[i]] for i in places], np.float32)
+
+
+def _lattice(shape: tuple[int, ...], every: int) -> Places:
+    """Places of every n-th row and column in an image without its shape."""
+    if every == 1:
+        return slice(0, shape[0] * shape[1])
+    return np.arange(shape[0] * shape[1]).reshape(shape)[::every, ::every].ravel()
+
+
+def _stacked(arrays: list[Any]) -> Any:
+    """As `np.stack`, without a copy of a single one."""
+    return np.stack(arrays) if len(arrays) > 1 else arrays[0][None]
 
 
 def _as_slice(places: list[int]) -> Places:

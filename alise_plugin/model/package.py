@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 MANIFEST = "model.json"
 GRAPHS = ("spatial.onnx", "temporal.onnx", "decoder.onnx")
+COMPACT = "compact.onnx"
 _REMEDY = "get the model package again"
 _FIELDS: dict[str, type | tuple[type, ...]] = {
     "name": str,
@@ -41,6 +42,23 @@ _FIELDS: dict[str, type | tuple[type, ...]] = {
 
 
 @dataclass(frozen=True)
+class CompactForm:
+    """How a package writes its features in few bytes, the same for every place and year.
+
+    Attributes:
+        sha256: hash of the graph that projects features onto fewer.
+        scale: `(n,)` value = raw x scale + offset, raw 1 to 255.
+        offset: `(n,)`.
+        variance: share of the variance that the projection keeps, on simulated series.
+    """
+
+    sha256: str
+    scale: NDArray[np.float64]
+    offset: NDArray[np.float64]
+    variance: float
+
+
+@dataclass(frozen=True)
 class ModelPackage:
     """A checked model package.
 
@@ -56,6 +74,7 @@ class ModelPackage:
         stride: tiles start on multiples of this.
         minimum_size: least height and width that the spatial graph takes.
         missing_value: normalised value that stands for a missing band or pixel.
+        compact: its compact form, where it has one.
     """
 
     folder: str
@@ -73,6 +92,7 @@ class ModelPackage:
     stride: int
     minimum_size: int
     missing_value: float
+    compact: CompactForm | None = None
 
     @property
     def model_id(self) -> str:
@@ -88,6 +108,19 @@ class ModelPackage:
     def n_features(self) -> int:
         """Length of a pixel's whole vector."""
         return self.n_queries * self.d_model
+
+    def require_compact(self) -> CompactForm:
+        """The compact form.
+
+        Raises:
+            ModelPackageError: the package has none.
+        """
+        if self.compact is None:
+            raise ModelPackageError(
+                f"The model {self.name} {self.version} has no compact form; choose the format "
+                "int8 or float32, or a newer model package."
+            )
+        return self.compact
 
     def graph(self, name: str) -> str:
         """Path of one of the ONNX graphs."""
@@ -141,7 +174,24 @@ def load_package(path: str | os.PathLike[str]) -> ModelPackage:
         stride=content["stride"],
         minimum_size=content["minimum_size"],
         missing_value=float(content["missing_value"]),
+        compact=_compact(folder, content),
     )
+
+
+def _compact(folder: str, content: dict[str, Any]) -> CompactForm | None:
+    """The compact form that a package may have."""
+    entry = content.get("compact")
+    if entry is None:
+        return None
+    try:
+        scale, offset = np.array([entry["scale"], entry["offset"]], np.float64)
+        variance = float(entry["variance"])
+    except (KeyError, TypeError, ValueError):
+        raise _broken(folder, "the scale and offset of 'compact' are missing") from None
+    if scale.ndim != 1 or not len(scale) or not (np.isfinite(offset).all() and (scale > 0).all()):
+        raise _broken(folder, "the scale and offset of 'compact' are no numbers of one length")
+    sha256 = _checked_hash(folder, COMPACT, content["files"].get(COMPACT))
+    return CompactForm(sha256, scale, offset, variance)
 
 
 def _manifest(folder: str) -> dict[str, Any]:

@@ -29,12 +29,13 @@ def spatial_dates(encoder, monkeypatch):
     """How many dates went through the spatial graph."""
     counts = []
 
-    class Counting:
-        def run(self, outputs, inputs, session=encoder._spatial):
-            counts.append(len(inputs["image"]))
-            return session.run(outputs, inputs)
+    run = encoder._spatial.run
 
-    monkeypatch.setattr(encoder, "_spatial", Counting())
+    def counting(inputs, batched, stop):
+        counts.append(len(inputs["image"]))
+        return run(inputs, batched, stop)
+
+    monkeypatch.setattr(encoder._spatial, "run", counting)
     return lambda: sum(counts)
 
 
