@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import date
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,7 +84,8 @@ def read_on_grid(
     if part is None:
         bands = len(read(Window(0, 0, 1, 1)))
         return np.full((bands, window.height, window.width), np.nan, np.float32)
-    return _warp(read(part), source.subgrid(part), target.subgrid(window), resampling)
+    scale = _scale(source, target)
+    return _warp(read(part), source.subgrid(part), target.subgrid(window), resampling, scale)
 
 
 def _whole_pixels(source: Grid, target: Grid) -> tuple[int, int] | None:
@@ -137,6 +139,17 @@ def _source_window(source: Grid, target: Grid, window: Window) -> Window | None:
         return None
 
 
+def _scale(source: Grid, target: Grid) -> tuple[float, float]:
+    """Pixels of the target for each pixel of the source, in the middle of the target."""
+    middle = target.subgrid(Window(target.width // 2, target.height // 2, 1, 1))
+    extent = _transformed(middle.extent, target, source)
+    if extent is None:
+        return 1.0, 1.0
+    dx, dy = source.pixel_size
+    return dx / (extent[2] - extent[0]), dy / (extent[3] - extent[1])
+
+
+@lru_cache(maxsize=256)  # the dates of a tile ask for the same windows
 def _transformed(
     extent: tuple[float, float, float, float], source: Grid, target: Grid
 ) -> tuple[float, float, float, float] | None:
@@ -166,7 +179,11 @@ def _reference(grid: Grid) -> osr.SpatialReference:
 
 
 def _warp(
-    values: NDArray[np.float32], source: Grid, target: Grid, resampling: str
+    values: NDArray[np.float32],
+    source: Grid,
+    target: Grid,
+    resampling: str,
+    scale: tuple[float, float],
 ) -> NDArray[np.float32]:
     bands, height, width = values.shape
     out = np.full((bands, target.height, target.width), np.nan, np.float32)
@@ -182,9 +199,14 @@ def _warp(
             resampleAlg=resampling,
             srcNodata="nan",
             dstNodata="nan",
-            # Exact transformation: an approximate one depends on the window.
+            # An approximate transformation, and the width of the kernel that GDAL chooses,
+            # depend on the window.
             errorThreshold=0,
-            warpOptions=["UNIFIED_SRC_NODATA=NO"],
+            warpOptions=[
+                "UNIFIED_SRC_NODATA=NO",
+                f"XSCALE={scale[0]!r}",
+                f"YSCALE={scale[1]!r}",
+            ],
         )
         if done:
             made.ReadRaster(

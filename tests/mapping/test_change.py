@@ -1,0 +1,540 @@
+import os
+from datetime import date, timedelta
+
+import numpy as np
+import pytest
+from osgeo import gdal, ogr, osr
+from pair_encoder import PairEncoder
+from rasters_for_tests import TRANSFORM, write_raster
+
+from alise_plugin.errors import AliseError, Cancelled, OutputError, SeriesError
+from alise_plugin.mapping.change import UNITS, detect_change
+from alise_plugin.mapping.embed import embed
+from alise_plugin.mapping.embedding_raster import EmbeddingRaster
+from alise_plugin.mapping.pairs import within
+from alise_plugin.mapping.threshold import ThresholdRule
+from alise_plugin.sits.acquisitions import days_since_reference
+from alise_plugin.sits.build import build_series
+from alise_plugin.sits.grid import Window
+
+BEFORE = [date(2018, 2, 3), date(2018, 5, 14), date(2018, 7, 20), date(2018, 10, 30)]
+AFTER = [date(2020, 3, 9), date(2020, 6, 1), date(2020, 9, 12)]
+SIZE = 70, 83  # rows, columns
+
+
+@pytest.fixture
+def encoder():
+    return PairEncoder()
+
+
+def smooth(rng, bands=10, height=SIZE[0], width=SIZE[1]):
+    """DN that change little from pixel to pixel, so that a resampled image can be compared."""
+    y, x = np.mgrid[:height, :width]
+    phase = rng.uniform(0, 6, (bands, 1, 1))
+    wave = np.sin(x / 17 + phase) + np.cos(y / 13 + phase)
+    return (2500 + 900 * wave).astype(np.uint16)
+
+
+def make_series(folder, dates, images, name="series", **options):
+    folder.mkdir(exist_ok=True)
+    paths = [
+        write_raster(folder / f"S2_{day:%Y%m%d}.tif", image, **options)
+        for day, image in zip(dates, images)
+    ]
+    return build_series(paths, folder / f"{name}.vrt")
+
+
+@pytest.fixture
+def years(tmp_path, rng):
+    """Two years with swath edges: before has nothing in 10 columns, after in 5 rows."""
+    before = [smooth(rng) for _ in BEFORE]
+    after = [smooth(rng) for _ in AFTER]
+    for image in before:
+        image[:, :, :10] = 0
+    for image in after:
+        image[:, :5] = 0
+    before[0][:, 40:] = 0
+    after[1][:, :, 55:] = 0
+    return (
+        make_series(tmp_path / "before", BEFORE, before),
+        make_series(tmp_path / "after", AFTER, after),
+    )
+
+
+def encoded(series, encoder, shift=0):
+    features = encoder.encode(series.read_all(series.grid.window), series.days - shift)
+    return features.reshape(-1, *features.shape[2:])
+
+
+def read(path, band=None):
+    dataset = gdal.Open(str(path))
+    return dataset.ReadAsArray() if band is None else dataset.GetRasterBand(band).ReadAsArray()
+
+
+def box(col, row, width, height, grid_transform=TRANSFORM):
+    """WKB of a rectangle of pixels."""
+    left, dx, _, top, _, dy = grid_transform
+    x0, x1 = left + dx * col, left + dx * (col + width)
+    y0, y1 = top + dy * row, top + dy * (row + height)
+    ring = f"{x0} {y0}, {x1} {y0}, {x1} {y1}, {x0} {y1}, {x0} {y0}"
+    return bytes(ogr.CreateGeometryFromWkt(f"POLYGON(({ring}))").ExportToWkb())
+
+
+@pytest.mark.parametrize("tile_size", [None, 16, 37, 64])
+def test_the_distance_is_the_mean_squared_difference(years, encoder, tmp_path, tile_size):
+    before, after = years
+    path = tmp_path / "distance.tif"
+    result = detect_change(before, after, encoder, path, align="none", tile_size=tile_size)
+    expected = ((encoded(before, encoder) - encoded(after, encoder)) ** 2).mean(0)
+    np.testing.assert_allclose(read(path), expected, rtol=1e-4)
+    assert np.isnan(read(path)[:, :10]).all()
+    assert np.isnan(read(path)[:5]).all()
+    assert np.isfinite(read(path)[5:, 10:]).all()
+    assert (result.encoded, result.year_shift, result.threshold) == (7, 0, None)
+    assert result.median_distance == pytest.approx(np.nanmedian(expected), rel=1e-4)
+    items = gdal.Open(str(path)).GetMetadata()
+    assert items["ALISE_UNIT"] == UNITS["alise"]
+    assert items["ALISE_DATES_AFTER"] == "2020-03-09,2020-06-01,2020-09-12"
+    assert sorted(os.listdir(tmp_path)) == ["after", "before", "distance.tif"]
+
+
+def test_years_are_aligned_to_the_days_of_the_first(years, encoder, tmp_path):
+    before, after = years
+    path = tmp_path / "distance.tif"
+    result = detect_change(before, after, encoder, path)
+    assert result.year_shift == 730
+    expected = (encoded(before, encoder) - encoded(after, encoder, 730)) ** 2
+    np.testing.assert_allclose(read(path), expected.mean(0), rtol=1e-4)
+    assert gdal.Open(str(path)).GetMetadataItem("ALISE_DAYS_SHIFTED") == "-730"
+
+
+def test_the_order_does_not_matter_and_is_said(years, encoder, tmp_path):
+    before, after = years
+    listener = Listener()
+    detect_change(before, after, encoder, tmp_path / "one.tif", align="none")
+    detect_change(after, before, encoder, tmp_path / "two.tif", align="none", feedback=listener)
+    one, two = read(tmp_path / "one.tif"), read(tmp_path / "two.tif")
+    np.testing.assert_allclose(one, two, rtol=1e-4)
+    assert any("before BEFORE" in text for text in listener.texts)
+
+
+class Listener:
+    """Keeps what it is told, and cancels once `cancel_at` is reached."""
+
+    def __init__(self, cancel_at=2.0):
+        self.fractions, self.texts, self.cancel_at = [], [], cancel_at
+
+    def progress(self, fraction):
+        self.fractions.append(fraction)
+
+    def cancelled(self):
+        return bool(self.fractions) and self.fractions[-1] >= self.cancel_at
+
+    def info(self, text):
+        self.texts.append(text)
+
+
+@pytest.mark.parametrize("align", ["none", "years", "shift", "both"])
+def test_a_series_is_at_distance_0_of_itself(years, encoder, tmp_path, align):
+    before, _ = years
+    result = detect_change(before, before, encoder, tmp_path / "distance.tif", align=align)
+    values = read(tmp_path / "distance.tif")
+    assert (values[:, 10:] == 0).all()
+    assert result.encoded == len(BEFORE)
+
+
+def test_an_acquisition_in_both_is_encoded_once(years, encoder, tmp_path):
+    files = [tmp_path / "before" / f"S2_{day:%Y%m%d}.tif" for day in BEFORE]
+    files += [tmp_path / "after" / f"S2_{day:%Y%m%d}.tif" for day in AFTER]
+    early = build_series(files[:5], tmp_path / "early.vrt")
+    (tmp_path / "elsewhere").mkdir()
+    late = build_series(files[2:], tmp_path / "elsewhere" / "late.vrt")
+    result = detect_change(early, late, encoder, tmp_path / "two.tif", align="none")
+    assert result.encoded == len(encoder.reads) == 7
+    whole = build_series(files, tmp_path / "whole.vrt")
+    first, second = within(whole, None, AFTER[0], "BEFORE"), within(whole, BEFORE[2], None, "AFTER")
+    encoder.reads.clear()
+    result = detect_change(first, second, encoder, tmp_path / "one.tif", align="none")
+    assert result.encoded == len(encoder.reads) == 7
+    np.testing.assert_allclose(
+        read(tmp_path / "one.tif"), read(tmp_path / "two.tif"), rtol=1e-4, atol=1e-7
+    )
+
+
+def test_a_copy_with_other_values_is_not_taken_for_the_same(years, encoder, tmp_path, rng):
+    before, _ = years
+    copy = make_series(tmp_path / "copy", BEFORE, [smooth(rng) for _ in BEFORE])
+    result = detect_change(before, copy, encoder, tmp_path / "distance.tif")
+    assert result.encoded == 2 * len(BEFORE)
+    assert result.median_distance > 0
+
+
+def test_after_may_be_cut_otherwise(years, encoder, tmp_path, rng):
+    """A larger raster on the same lattice gives what a cut of it gives."""
+    before, _ = years
+    images = [smooth(rng, height=95, width=120) for _ in AFTER]
+    corner = (TRANSFORM[0] - 200, 10.0, 0.0, TRANSFORM[3] + 100, 0.0, -10.0)
+    wide = make_series(tmp_path / "wide", AFTER, images, transform=corner)
+    cut = make_series(tmp_path / "cut", AFTER, [image[:, 10:80, 20:103] for image in images])
+    detect_change(before, wide, encoder, tmp_path / "wide.tif", tile_size=32)
+    detect_change(before, cut, encoder, tmp_path / "cut.tif")
+    np.testing.assert_allclose(read(tmp_path / "wide.tif"), read(tmp_path / "cut.tif"), rtol=1e-4)
+
+
+def test_only_what_both_cover_is_mapped(years, encoder, tmp_path, rng):
+    before, _ = years
+    corner = (TRANSFORM[0] + 300, 10.0, 0.0, TRANSFORM[3] - 200, 0.0, -10.0)
+    part = make_series(tmp_path / "part", AFTER, [smooth(rng) for _ in AFTER], transform=corner)
+    detect_change(before, part, encoder, tmp_path / "distance.tif")
+    dataset = gdal.Open(str(tmp_path / "distance.tif"))
+    assert (dataset.RasterXSize, dataset.RasterYSize) == (SIZE[1] - 30, SIZE[0] - 20)
+    assert dataset.GetGeoTransform() == corner
+    assert np.isfinite(dataset.ReadAsArray()).all()
+
+
+def other_crs(folder, series, dates):
+    """The rasters of a series, warped to UTM 32 at 8 m."""
+    folder.mkdir()
+    paths = []
+    for day in dates:
+        source = gdal.Open(os.path.join(os.path.dirname(series.path), f"S2_{day:%Y%m%d}.tif"))
+        path = str(folder / f"S2_{day:%Y%m%d}.tif")
+        options = {"dstSRS": "EPSG:32632", "xRes": 8, "yRes": 8, "resampleAlg": "cubic"}
+        gdal.Warp(path, source, srcNodata=0, dstNodata=0, errorThreshold=0, **options)
+        paths.append(path)
+    return build_series(paths, folder / "series.vrt")
+
+
+def test_after_may_have_another_crs(tmp_path, rng, encoder):
+    images = [smooth(rng) for _ in BEFORE]
+    before = make_series(tmp_path / "before", BEFORE, images)
+    later = [day + timedelta(days=365) for day in BEFORE]
+    after = make_series(tmp_path / "after", later, [smooth(rng) for _ in later])
+    there = other_crs(tmp_path / "there", after, later)
+    detect_change(before, after, encoder, tmp_path / "plain.tif")
+    plain, warped = read(tmp_path / "plain.tif"), {}
+    for tile_size in (None, 32):
+        path = tmp_path / f"warped_{tile_size}.tif"
+        detect_change(before, there, encoder, path, tile_size=tile_size)
+        warped[tile_size] = read(path)
+    np.testing.assert_allclose(warped[None], warped[32], rtol=1e-3, atol=1e-8)
+    inside = np.s_[12:-12, 12:-12]
+    assert np.isfinite(warped[None][inside]).all()
+    scale = np.std(plain)
+    assert np.abs(warped[None] - plain)[inside].max() < 0.02 * scale + 0.02 * plain.max()
+
+
+def test_embedding_rasters_give_what_their_series_give(years, encoder, tmp_path):
+    before, after = years
+    for name, series in (("one", before), ("two", after)):
+        embed(series, encoder, tmp_path / f"{name}.tif")
+    rasters = [EmbeddingRaster(tmp_path / f"{name}.tif") for name in ("one", "two")]
+    detect_change(*years, encoder, tmp_path / "series.tif", align="none")
+    result = detect_change(*rasters, None, tmp_path / "rasters.tif", tile_size=32)
+    np.testing.assert_allclose(
+        read(tmp_path / "rasters.tif"), read(tmp_path / "series.tif"), rtol=1e-4
+    )
+    assert (result.encoded, result.noise_floor) == (0, None)
+    assert result.model_id == "fake 1.2 00000000"
+    assert result.dates == (before.dates, after.dates)
+
+
+def test_the_noise_floor_is_the_distance_of_even_and_odd_dates(years, encoder, tmp_path):
+    before, after = years
+    expected = []
+    for series, shift in ((before, 0), (after, 730)):
+        halves = [
+            encoder.encode(
+                series.read_all(series.grid.window)[k::2], series.days[k::2] - np.float32(shift)
+            )
+            for k in (0, 1)
+        ]
+        expected.append(((halves[0] - halves[1]) ** 2).mean((0, 1))[::4, ::4])
+    values = np.concatenate([part[np.isfinite(part)] for part in expected])
+    for tile_size in (None, 16):  # neither the figure nor the threshold depends on tiles
+        path = tmp_path / "distance.tif"
+        rule = ThresholdRule("noise", false_alarm=0.1)
+        result = detect_change(before, after, encoder, path, rule=rule, tile_size=tile_size)
+        assert result.noise_floor == pytest.approx(np.median(values), rel=1e-4)
+        assert (values > result.threshold * 1.0001).mean() <= 0.1
+        assert (values > result.threshold * 0.98).mean() >= 0.1
+        assert result.noise_ratio == pytest.approx(result.noise_floor / result.median_distance)
+
+
+def test_changed_pixels_share_and_area(years, encoder, tmp_path):
+    path, change = tmp_path / "distance.tif", tmp_path / "change.tif"
+    rule = ThresholdRule("quantile", 0.8)
+    result = detect_change(*years, encoder, path, rule=rule, change=change, tile_size=32)
+    distance, codes = read(path), read(change)
+    known = np.isfinite(distance)
+    assert result.threshold == pytest.approx(np.quantile(distance[known], 0.8), rel=1e-5)
+    np.testing.assert_array_equal(codes == 1, known & (distance > result.threshold))
+    np.testing.assert_array_equal(codes == 255, ~known)
+    assert result.changed_share == pytest.approx(0.2, abs=0.01)
+    assert result.changed_area == pytest.approx(100 * (codes == 1).sum())
+    dataset = gdal.Open(str(change))
+    assert dataset.GetRasterBand(1).GetNoDataValue() == 255
+    assert dataset.GetMetadataItem("ALISE_THRESHOLD") == repr(result.threshold)
+
+
+def test_unchanged_areas_set_the_false_alarms(years, encoder, tmp_path):
+    path = tmp_path / "distance.tif"
+    stable = [box(20, 10, 15, 12), box(60, 40, 9, 9)]
+    rule = ThresholdRule("unchanged", false_alarm=0.1)
+    result = detect_change(*years, encoder, path, rule=rule, unchanged=stable)
+    distance = read(path)
+    inside = np.concatenate([distance[10:22, 20:35].ravel(), distance[40:49, 60:69].ravel()])
+    assert (inside > result.threshold).sum() == int(0.1 * len(inside))
+
+
+def test_zones_are_summed_up(years, encoder, tmp_path):
+    path = tmp_path / "distance.tif"
+    zones = [
+        box(12, 8, 20, 10),
+        box(25, 12, 30, 30),  # overlaps the first
+        box(500, 500, 3, 3),  # outside the map
+        box(40.2, 30.2, 0.2, 0.2),  # holds no pixel's centre
+        box(0, 20, 10, 10),  # where nothing was seen before
+        b"",
+    ]
+    rule = ThresholdRule("quantile", 0.7)
+    result = detect_change(*years, encoder, path, rule=rule, zones=zones, changed_from=0.25)
+    distance = read(path)
+    first, second, outside, tiny, unseen, none = result.zones
+    inside = distance[8:18, 12:32]
+    assert first.pixels == 200
+    assert first.mean == pytest.approx(inside.mean(), rel=1e-4)
+    assert first.median == pytest.approx(np.median(inside), rel=1e-4)
+    assert first.changed_share == pytest.approx((inside > result.threshold).mean())
+    assert first.changed == (first.changed_share >= 0.25)
+    assert second.pixels == 900
+    assert tiny.pixels == 1
+    assert tiny.mean == pytest.approx(distance[30, 40], rel=1e-4)
+    for zone in (outside, unseen, none):
+        assert (zone.pixels, zone.mean, zone.rank, zone.changed) == (0, None, None, None)
+    ranked = sorted((first, second, tiny), key=lambda zone: zone.mean, reverse=True)
+    assert [zone.rank for zone in ranked] == [1, 2, 3]
+
+
+def test_zones_without_a_threshold_have_no_decision(years, encoder, tmp_path):
+    result = detect_change(*years, encoder, tmp_path / "d.tif", zones=[box(12, 8, 20, 10)])
+    (zone,) = result.zones
+    assert zone.mean is not None
+    assert (zone.changed_share, zone.changed, result.changed_share) == (None, None, None)
+
+
+def test_a_shift_of_the_whole_scene_can_be_left_out(tmp_path, rng, encoder):
+    """Every pixel is brighter by the same: with `shift` that is no change, elsewhere it is."""
+    images = [smooth(rng) for _ in BEFORE]
+    later = [day.replace(year=2019) for day in BEFORE]
+    brighter = [image + np.uint16(400) for image in images]
+    brighter[1][:, 20:40, 30:60] += 1500
+    before = make_series(tmp_path / "before", BEFORE, images)
+    after = make_series(tmp_path / "after", later, brighter)
+    for tile_size in (None, 32):
+        path = tmp_path / "distance.tif"
+        detect_change(before, after, encoder, path, align="both", tile_size=tile_size)
+        values = read(path)
+        assert np.median(values) < 0.02 * values[25:35, 40:50].mean()
+    detect_change(before, after, encoder, tmp_path / "years.tif", align="years")
+    assert np.median(read(tmp_path / "years.tif")) > 10 * np.median(values)
+
+
+def test_the_explanation_says_why(years, encoder, tmp_path):
+    path, why = tmp_path / "distance.tif", tmp_path / "why.tif"
+    detect_change(*years, encoder, path, explanation=why, tile_size=32)
+    dataset = gdal.Open(str(why))
+    names = [dataset.GetRasterBand(i + 1).GetDescription() for i in range(dataset.RasterCount)]
+    assert names[:3] == ["share_q00", "share_q01", "top_query"]
+    bands = dict(zip(names, dataset.ReadAsArray()))
+    known = np.isfinite(read(path))
+    for band in bands.values():
+        np.testing.assert_array_equal(np.isfinite(band), known)
+    before, after = years
+    squares = (encoded(before, encoder) - encoded(after, encoder, 730)) ** 2
+    share = squares.reshape(2, 3, *SIZE).sum(1) / squares.sum(0)
+    np.testing.assert_allclose(bands["share_q01"], share[1], rtol=1e-3)
+    top = np.where(known, bands["top_query"] * 3 + bands["top_feature"], -1)
+    np.testing.assert_array_equal(top[known], squares.argmax(0)[known])
+    gap = encoded(after, encoder, 730)[0] - encoded(before, encoder)[0]
+    np.testing.assert_allclose(
+        (bands["ndvi_before"] - bands["ndvi_after"])[known], gap[known], atol=1e-3
+    )
+    assert 68 <= bands["day_of_year"][known].min() <= bands["day_of_year"][known].max() <= 255
+
+
+def test_the_extent_does_not_change_values(years, encoder, tmp_path):
+    detect_change(*years, encoder, tmp_path / "all.tif")
+    window = Window(21, 13, 40, 33)
+    extent = years[0].grid.subgrid(window).extent
+    detect_change(*years, encoder, tmp_path / "part.tif", extent=extent, tile_size=16)
+    np.testing.assert_allclose(
+        read(tmp_path / "part.tif"), read(tmp_path / "all.tif")[13:46, 21:61], rtol=1e-4
+    )
+
+
+def test_progress_rises_to_the_end(years, encoder, tmp_path):
+    listener = Listener()
+    detect_change(*years, encoder, tmp_path / "d.tif", tile_size=32, feedback=listener)
+    assert listener.fractions == sorted(listener.fractions)
+    assert len(listener.fractions) > 7 * 9
+    assert listener.fractions[-1] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("cancel_at", [0.01, 0.5, 0.95])
+def test_a_cancelled_run_leaves_nothing(years, encoder, tmp_path, cancel_at):
+    (tmp_path / "out").mkdir()
+    paths = [tmp_path / "out" / name for name in ("distance.tif", "change.tif", "why.tif")]
+    with pytest.raises(Cancelled):
+        detect_change(
+            *years,
+            encoder,
+            paths[0],
+            rule=ThresholdRule("otsu"),
+            change=paths[1],
+            explanation=paths[2],
+            tile_size=32,
+            feedback=Listener(cancel_at),
+        )
+    assert os.listdir(tmp_path / "out") == []
+
+
+def test_memory_sets_the_tiles(years, tmp_path):
+    listener = Listener()
+    encoder = PairEncoder(bytes_per_read_pixel=3000)
+    detect_change(*years, encoder, tmp_path / "d.tif", memory_mb=17, feedback=listener)
+    assert not any("in 1 tiles" in text for text in listener.texts)
+    assert max(height * width for height, width in encoder.reads) < SIZE[0] * SIZE[1]
+
+
+def refused(years, encoder, folder, *says, kind=AliseError, **options):
+    """One sentence that holds `says`; nothing is written."""
+    folder = folder / "out"
+    folder.mkdir(exist_ok=True)
+    with pytest.raises(kind) as caught:
+        detect_change(*years, encoder, options.pop("path", folder / "d.tif"), **options)
+    message = str(caught.value)
+    for text in says:
+        assert text in message
+    assert "\n" not in message
+    assert message.endswith(".")
+    assert os.listdir(folder) == []
+
+
+def test_two_places_are_refused(years, encoder, tmp_path, rng):
+    far = (TRANSFORM[0] + 90000, 10.0, 0.0, TRANSFORM[3], 0.0, -10.0)
+    there = make_series(tmp_path / "far", AFTER, [smooth(rng) for _ in AFTER], transform=far)
+    refused((years[0], there), encoder, tmp_path, "does not overlap", "one area", kind=SeriesError)
+    reference = osr.SpatialReference()
+    reference.ImportFromEPSG(32735)
+    south = make_series(
+        tmp_path / "south", AFTER, [smooth(rng) for _ in AFTER], transform=far, crs=reference
+    )
+    refused((years[0], south), encoder, tmp_path, "does not overlap", kind=SeriesError)
+
+
+def test_an_empty_year_is_named(years, encoder, tmp_path):
+    empty = years[0].grid.subgrid(Window(0, 20, 10, 10)).extent
+    refused(
+        years, encoder, tmp_path, "series.vrt (2018-02-03", "no value in the extent", extent=empty
+    )
+    strip = years[0].grid.subgrid(Window(20, 0, 30, 5)).extent
+    refused(years, encoder, tmp_path, "series.vrt (2020-03-09", extent=strip)
+
+
+def test_no_pixel_in_common_is_said(tmp_path, rng, encoder):
+    left, right = smooth(rng), smooth(rng)
+    left[:, :, 30:], right[:, :, :30] = 0, 0
+    before = make_series(tmp_path / "before", BEFORE[:1], [left], name="left")
+    after = make_series(tmp_path / "after", AFTER[:1], [right], name="right")
+    refused((before, after), encoder, tmp_path, "both left.vrt and right.vrt")
+
+
+def test_a_period_without_acquisitions_names_those_there_are(years):
+    with pytest.raises(SeriesError) as caught:
+        within(years[0], date(2019, 1, 1), date(2019, 12, 31), "BEFORE")
+    message = str(caught.value)
+    assert "2018-02-03, 2018-05-14, 2018-07-20, 2018-10-30" in message
+    assert "from 2019-01-01 to 2019-12-31" in message
+    assert within(years[0], None, None, "BEFORE") is years[0]
+    assert within(years[0], date(2018, 5, 14), None, "BEFORE").dates == tuple(BEFORE[1:])
+
+
+def test_rasters_of_two_models_are_refused(years, encoder, tmp_path):
+    embed(years[0], encoder, tmp_path / "one.tif")
+    encoder.package.sha256 = "1" * 64
+    embed(years[1], encoder, tmp_path / "two.tif")
+    rasters = [EmbeddingRaster(tmp_path / f"{name}.tif") for name in ("one", "two")]
+    refused(rasters, None, tmp_path, "one.tif", "fake 1.2 00000000", "two.tif", "fake 1.2 11111111")
+    # And one that was made by another model than the one that would explain it.
+    refused(
+        (rasters[0], rasters[0]),
+        encoder,
+        tmp_path,
+        "fake 1.2 00000000",
+        "cannot explain",
+        explanation=tmp_path / "out" / "why.tif",
+    )
+
+
+def test_a_series_and_an_embedding_raster_are_refused(years, encoder, tmp_path):
+    embed(years[1], encoder, tmp_path / "two.tif")
+    mixed = (years[0], EmbeddingRaster(tmp_path / "two.tif"))
+    refused(mixed, encoder, tmp_path, "two.tif is an embedding raster", "series.vrt an image")
+
+
+@pytest.mark.parametrize(
+    ("rule", "says"),
+    [
+        (("value", -0.1), "-0.1 is no distance"),
+        (("value", None), '"value" needs a number'),
+        (("quantile", 1.5), "The quantile 1.5 is outside its range"),
+        (("quantile", 0.0), "outside its range"),
+        (("noise", None, 1.5), "The false-alarm rate 1.5 is outside its range"),
+        (("unchanged", None, -0.1), "outside its range"),
+    ],
+)
+def test_a_threshold_outside_its_range_is_refused(rule, says):
+    with pytest.raises(AliseError, match=says):
+        ThresholdRule(*rule)
+
+
+def test_what_does_not_go_together_is_said(years, encoder, tmp_path):
+    out = tmp_path / "out"
+    refused(years, encoder, tmp_path, "needs a threshold", change=out / "c.tif")
+    refused(years, encoder, tmp_path, "known to be stable", rule=ThresholdRule("unchanged"))
+    refused(
+        years,
+        encoder,
+        tmp_path,
+        "cover no pixel",
+        rule=ThresholdRule("unchanged"),
+        unchanged=[box(500, 500, 3, 3)],
+    )
+    refused(years, None, tmp_path, "by a model")
+    one = (years[0].subset(BEFORE[:1]), years[1])
+    refused(one, encoder, tmp_path, "two dates or more", rule=ThresholdRule("noise"))
+
+
+def test_too_little_memory_says_how_much(years, tmp_path):
+    refused(years, PairEncoder(10**6), tmp_path, "7 dates of two years", "MB", memory_mb=20)
+
+
+def test_an_output_that_cannot_be_written_is_said_before_the_work(years, encoder, tmp_path):
+    path = tmp_path / "nowhere" / "d.tif"
+    refused(years, encoder, tmp_path, "nowhere", kind=OutputError, path=path)
+    assert encoder.reads == []
+
+
+def test_a_threshold_that_nothing_reaches_is_said(years, encoder, tmp_path):
+    listener = Listener()
+    rule = ThresholdRule("value", 1e6)
+    result = detect_change(*years, encoder, tmp_path / "d.tif", rule=rule, feedback=listener)
+    assert (result.changed_share, result.changed_area) == (0, 0)
+    assert any("No pixel is changed" in text for text in listener.texts)
+
+
+def test_days_are_the_only_thing_that_years_change(years, encoder, tmp_path):
+    detect_change(*years, encoder, tmp_path / "d.tif")
+    np.testing.assert_allclose(encoder.days[0], days_since_reference(BEFORE))
+    np.testing.assert_allclose(encoder.days[1], days_since_reference(AFTER) - 730)
