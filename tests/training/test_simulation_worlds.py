@@ -13,7 +13,7 @@ if importlib.util.find_spec("prosail") is None:
 from training.simulation.covers import COVERS, NAMES
 from training.simulation.dataset import PatchWorlds, PixelWorlds
 from training.simulation.draws import Draws
-from training.simulation.landscapes import simulate_landscapes
+from training.simulation.landscapes import displaced, simulate_landscapes
 from training.simulation.pixels import (
     FIRST_YEAR_DAY,
     YEAR,
@@ -142,3 +142,14 @@ def test_streams_repeat_and_neighbouring_seeds_differ():
     assert all(a.equal(b) for a, b in zip(first, again))
     assert not first[0].equal(first[1])
     assert not first[0].equal(other[0])
+
+
+def test_displaced_dates_stay_within_half_a_pixel():
+    column = torch.arange(32.0).expand(1, 5, 10, 32, 32)
+    moved = displaced(Draws(0), column)
+    shift = (moved - column)[..., 1:-1]
+    assert shift.shape == (1, 5, 10, 32, 30)
+    assert (shift.abs() <= 0.4).all()
+    # One shift for a date, the same in all its bands and pixels; other dates have others.
+    assert (shift.amax((2, 3, 4)) - shift.amin((2, 3, 4)) < 1e-4).all()
+    assert shift.mean((0, 2, 3, 4)).std() > 0.05

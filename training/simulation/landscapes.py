@@ -167,6 +167,7 @@ def observe_space(
     """What the satellite delivers (N, T, 10, H, W), where it looked, and what is called clear."""
     count, dates, bands, size, _ = ground.shape
     column = (count, dates, 1, 1, 1)
+    ground = displaced(draws, ground)
     gain = 1 + draws.normal(0.035, *column)
     colour = 1 + draws.normal(0.015, count, dates, bands, 1, 1)
     scatter = torch.tensor([1, 0.7, 0.5, 0.4, 0.3, 0.27, 0.25, 0.22, 0.05, 0.02])
@@ -196,6 +197,19 @@ def observe_space(
     observed = held[:, :, None, None] & ~outside_swath(draws, count, dates, size)
     reflectance = torch.where(observed[:, :, None], seen.clamp(1e-4, 1.6), torch.nan)
     return reflectance, observed, observed & ~flagged
+
+
+def displaced(draws: Draws, ground: Tensor) -> Tensor:
+    """Every date lies a part of a pixel, at most 0.4, beside where it should, as real ones do."""
+    count, dates, bands, height, width = ground.shape
+    image = ground.reshape(1, -1, height, width)
+    padded = F.pad(image, (1, 1, 1, 1), mode="replicate").view(count, dates, bands, height + 2, -1)
+    for axis in (3, 4):
+        shift = draws.uniform(-0.4, 0.4, count, dates, 1, 1, 1)
+        size = padded.shape[axis] - 2
+        before, here, after = (padded.narrow(axis, start, size) for start in range(3))
+        padded = shift.clamp(min=0) * before + (1 - shift.abs()) * here - shift.clamp(max=0) * after
+    return padded
 
 
 def outside_swath(draws: Draws, count: int, dates: int, size: int) -> Tensor:
