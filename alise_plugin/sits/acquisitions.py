@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from datetime import date
+from dataclasses import dataclass
+from datetime import date, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..errors import SeriesError
 
 REFERENCE_DATE = date(2014, 3, 3)
 """Day 0 of the model's day encoding, as in the ALISE paper's published configuration."""
@@ -17,6 +20,18 @@ _DATE = re.compile(
     r"(?<!\d)((?:19|20)\d\d)(?P<sep>[-/_:.]?)(0[1-9]|1[0-2])(?P=sep)(0[1-9]|[12]\d|3[01])(?!\d)"
 )
 _PRODUCT = re.compile(r"(?<![A-Za-z0-9])(S2[A-D]_|SENTINEL2)", re.IGNORECASE)
+# 20190514T105031_20190514T105555_T31TCJ: acquisition, processing, tile, as Earth Engine indexes.
+_INDEX = re.compile(r"(?<!\d)(20\d{6}T\d{6})_(20\d{6}T\d{6})_(T\d{2}[A-Z]{3})(?![A-Za-z0-9])")
+# S2A_MSIL2A_20190514T105031_N0212_R051_T31TCJ_20190516T135205
+_NAME = re.compile(
+    r"S2[A-D]_MSI(?P<level>L1C|L2A)_(?P<sensed>\d{8}T\d{6})_N(?P<baseline>\d{4})_R\d{3}_"
+    r"(?P<tile>T\d{2}[A-Z]{3})_(?P<processed>\d{8}T\d{6})",
+    re.IGNORECASE,
+)
+# T31TCJ_20190514T105031, how the images inside a product begin.
+_IMAGE = re.compile(r"(?<![A-Za-z0-9])(T\d{2}[A-Z]{3})_(20\d{6}T\d{6})(?!\d)")
+FIRST_YEAR = 2015
+"""Sentinel-2A was launched on 2015-06-23; no image of a series is older than its year."""
 
 
 def parse_date(text: str | None) -> date | None:
@@ -39,7 +54,8 @@ def parse_date(text: str | None) -> date | None:
             continue
     if not found:
         return None
-    if len(set(found)) > 1 and not _PRODUCT.search(text or ""):
+    several = len(set(found)) > 1
+    if several and not (_PRODUCT.search(text or "") or _INDEX.search(text or "")):
         return None
     return found[0]
 
@@ -47,3 +63,53 @@ def parse_date(text: str | None) -> date | None:
 def days_since_reference(dates: Iterable[date]) -> NDArray[np.float32]:
     """Days from REFERENCE_DATE, `(T,)` float32, negative before it."""
     return np.array([(day - REFERENCE_DATE).days for day in dates], dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a Sentinel-2 name says of the scene that it belongs to.
+
+    Attributes:
+        key: tile and sensing time; two products with one key are two processings of one scene.
+        processed: sorts the processings of a scene by age; empty where the name does not say.
+        baseline: processing baseline as "04.00"; empty where the name does not say.
+        level: "L1C", "L2A", or empty.
+    """
+
+    key: str = ""
+    processed: str = ""
+    baseline: str = ""
+    level: str = ""
+
+
+def scene_of(text: str) -> Scene:
+    """The scene that a product's name, an image's name or an Earth Engine index states."""
+    name = _NAME.search(text)
+    if name:
+        baseline = f"{name['baseline'][:2]}.{name['baseline'][2:]}"
+        return Scene(
+            f"{name['tile']}_{name['sensed']}".upper(),
+            f"{baseline}_{name['processed']}".upper(),
+            baseline,
+            name["level"].upper(),
+        )
+    index = _INDEX.search(text)
+    if index:
+        return Scene(f"{index[3]}_{index[1]}", index[2])
+    image = _IMAGE.search(text)
+    return Scene(f"{image[1]}_{image[2]}") if image else Scene()
+
+
+def refuse_impossible_day(day: date, name: str) -> None:
+    """Raises SeriesError where no Sentinel-2 can have taken an image on that day."""
+    # A day of grace: it is already tomorrow elsewhere.
+    if day > date.today() + timedelta(days=1):
+        raise SeriesError(
+            f"{name} is dated {day}, which is in the future; correct the date in its metadata or "
+            "name, or give the dates."
+        )
+    if day.year < FIRST_YEAR:
+        raise SeriesError(
+            f"{name} is dated {day}, before the first Sentinel-2 was launched in June 2015; "
+            "correct the date, or take the file out."
+        )

@@ -6,6 +6,35 @@ import re
 
 BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
 
+MASKS = ("SCL", "CLM", "MG2")
+"""Masks that products bring: Sen2Cor's scene classes, MAJA's clouds, MAJA's geophysical mask."""
+
+_MASK = re.compile(r"(?<![A-Za-z0-9])(SCL|CLM|MG2)(?![A-Za-z0-9])", re.IGNORECASE)
+
+# What STAC catalogues and the cubes made of them call the bands of Sentinel-2.
+_ASSETS = {
+    "blue": "B02",
+    "green": "B03",
+    "red": "B04",
+    "rededge1": "B05",
+    "rededge071": "B05",
+    "rededge2": "B06",
+    "rededge075": "B06",
+    "rededge3": "B07",
+    "rededge078": "B07",
+    "nir": "B08",
+    "nir08": "B8A",
+    "swir16": "B11",
+    "swir22": "B12",
+}
+
+PRODUCT_ORDERS = {
+    10: BANDS,
+    12: ("B01", *BANDS[:8], "B09", *BANDS[8:]),
+    13: ("B01", *BANDS[:8], "B09", "B10", *BANDS[8:]),
+}
+"""The order of undescribed bands, by their number: the model's, that of L2A, that of L1C."""
+
 # A band number stands alone: "SENTINEL2B_2019" and "B021" name no band, "FRE_B2.tif" does.
 _BAND = re.compile(r"(?<![A-Za-z0-9])B(8A|0?[1-9]|1[0-2])(?![A-Za-z0-9])", re.IGNORECASE)
 
@@ -27,3 +56,20 @@ def canonical_band(text: str | None) -> str | None:
         return None
     name = names.pop()
     return name if name in BANDS else None
+
+
+def canonical_mask(text: str | None) -> str | None:
+    """The one name in MASKS that a description, a variable or a file name holds, else None."""
+    names = {name.upper() for name in _MASK.findall(text or "")}
+    return names.pop() if len(names) == 1 else None
+
+
+def names_another_band(text: str | None) -> bool:
+    """Whether a text names a Sentinel-2 band that the model does not read (B01, B09, B10)."""
+    return bool(_BAND.search(text or "")) and canonical_band(text) is None
+
+
+def asset_band(text: str | None) -> str | None:
+    """Band or mask that an asset, or a band of a cube, is called after: "B04", "red", "scl"."""
+    name = (text or "").strip()
+    return canonical_band(name) or canonical_mask(name) or _ASSETS.get(name.lower())

@@ -108,11 +108,16 @@ class Grid:
                 f"{name} is rotated or upside down; warp it to a north-up raster first."
             )
         return cls(
-            _registered(reference).ExportToWkt(),
+            cls.registered_wkt(reference),
             tuple(transform),
             dataset.RasterXSize,
             dataset.RasterYSize,
         )
+
+    @staticmethod
+    def registered_wkt(reference: osr.SpatialReference) -> str:
+        """WKT of the EPSG definition of a CRS that states its code, else of the CRS as it is."""
+        return _registered(reference).ExportToWkt()
 
     @property
     def window(self) -> Window:
@@ -124,6 +129,15 @@ class Grid:
         """(xmin, ymin, xmax, ymax) in CRS units."""
         left, dx, _, top, _, dy = self.geotransform
         return left, top + dy * self.height, left + dx * self.width, top
+
+    @property
+    def crs_name(self) -> str:
+        """The name of the CRS, with its code where it has one."""
+        reference = osr.SpatialReference()
+        reference.ImportFromWkt(self.crs_wkt)
+        code = reference.GetAuthorityCode(None)
+        name = reference.GetName() or "unknown CRS"
+        return f"{name} ({reference.GetAuthorityName(None)}:{code})" if code else name
 
     @property
     def pixel_size(self) -> tuple[float, float]:

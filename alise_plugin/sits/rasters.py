@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,11 +70,86 @@ def open_raster(name: str, open_options: Sequence[str] = ()) -> gdal.Dataset:
     with quiet_gdal() as failures:
         dataset = gdal.OpenEx(name, gdal.OF_RASTER, open_options=list(open_options))
     if dataset is None:
-        if not name.startswith(("/vsi", "NETCDF:", "http")) and not os.path.exists(name):
+        if not name.startswith(("/vsi", "NETCDF:", "ZARR:", "http")) and not os.path.exists(name):
             raise SeriesError(f"{name} does not exist; check the path.")
         reason = f" ({failures[0]})" if failures else ""
         raise SeriesError(f"{name} cannot be opened as a raster{reason}; check the file.")
     return dataset
+
+
+_JP2_BOXED, _JP2_BARE = b"\x00\x00\x00\x0cjP  ", b"\xff\x4f\xff\x51"
+_JP2_END = b"\xff\xd9"
+_TIFF = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
+_CHECKED_BLOCKS = 256  # of a TIFF's first band, spread, and its last row of blocks
+
+
+def refuse_truncated(path: str) -> None:
+    """Raises SeriesError where a JPEG 2000 or TIFF on this machine ends before its image does.
+
+    GDAL opens such a file without a word and fails when somebody reads the missing part. A JPEG
+    2000 states the length of its boxes, and its codestream ends with a marker; a TIFF states where
+    each block lies. Files inside archives or on servers are not looked at: the archive's own
+    directory, and the server, know their sizes.
+    """
+    if path.startswith("/vsi") or not os.path.isfile(path):
+        return
+    size = os.path.getsize(path)
+    with open(path, "rb") as file:
+        head = file.read(12)
+        cut = size == 0
+        if head.startswith(_JP2_BOXED):
+            cut = _boxes_are_cut(file, size)
+        elif head.startswith(_JP2_BARE):
+            cut = not _ends_as_jp2(file)
+        elif head.startswith(_TIFF):
+            with quiet_gdal():
+                cut = _blocks_end(path) > size
+    if cut:
+        raise SeriesError(
+            f"{path} is cut off: only {size} bytes of it are there; download or copy it again."
+        )
+
+
+def _boxes_are_cut(file: BinaryIO, size: int) -> bool:
+    """Whether the boxes of a JP2 end beyond the file, or no codestream is among them."""
+    place, codestream = 0, False
+    while place + 8 <= size:
+        file.seek(place)
+        header = file.read(16)
+        length = int.from_bytes(header[:4], "big")
+        codestream = codestream or header[4:8] == b"jp2c"
+        if length == 1:
+            length = int.from_bytes(header[8:16], "big")
+        if length == 0:  # the last box, up to the end of the file
+            return not codestream or not _ends_as_jp2(file)
+        if length < 8:
+            return True
+        place += length
+    return place != size or not codestream
+
+
+def _ends_as_jp2(file: BinaryIO) -> bool:
+    file.seek(-2, os.SEEK_END)
+    return file.read(2) == _JP2_END
+
+
+def _blocks_end(path: str) -> int:
+    """The last byte that a sample of a TIFF's blocks takes."""
+    dataset = gdal.OpenEx(path, gdal.OF_RASTER, allowed_drivers=["GTiff"])
+    if dataset is None:
+        return 0
+    end = 0
+    for band in (dataset.GetRasterBand(1), dataset.GetRasterBand(dataset.RasterCount)):
+        width, height = band.GetBlockSize()
+        columns, rows = -(-band.XSize // width), -(-band.YSize // height)
+        last = range((rows - 1) * columns, rows * columns)
+        for block in {*range(0, rows * columns, 1 + rows * columns // _CHECKED_BLOCKS), *last}:
+            place = f"{block % columns}_{block // columns}"
+            offset = band.GetMetadataItem(f"BLOCK_OFFSET_{place}", "TIFF")
+            length = band.GetMetadataItem(f"BLOCK_SIZE_{place}", "TIFF")
+            if offset is not None and length is not None:
+                end = max(end, int(offset) + int(length))
+    return end
 
 
 def read_bands(

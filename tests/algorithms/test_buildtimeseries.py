@@ -142,7 +142,8 @@ def test_rasters_that_do_not_fit_are_named(run, refused, tmp_path, write_raster,
     refuse([write_raster(tmp_path / "20190602.tif", pixels(2), crs=None)], "20190602.tif", "CRS")
     far = write_raster(tmp_path / "20190603.tif", pixels(3), corner=(700000.0, 5000000.0))
     refuse([first, far], "20190603.tif", "overlap")
-    refuse([first, write_raster(tmp_path / "20190604.tif", pixels(3), crs=32632)], "CRS")
+    other_zone = write_raster(tmp_path / "20190604.tif", pixels(3), crs=32632)
+    refuse([first, other_zone], "20190604.tif", "overlap")
 
 
 def test_a_web_layer_is_named(run, refused, tmp_path, plugin):

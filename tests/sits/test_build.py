@@ -88,15 +88,14 @@ def test_bands_are_matched_by_description(tmp_path, rng):
 
 
 def test_absent_and_other_bands(tmp_path, rng):
-    values = digital_numbers(rng, 3)
-    path = write_raster(
-        tmp_path / "2020-07-01.tif", values, descriptions=["B8A", "Scene classification", "B02"]
-    )
+    values = digital_numbers(rng, 5)
+    names = ["B8A", "Scene classification", "B02", "B04", "B11"]
+    path = write_raster(tmp_path / "2020-07-01.tif", values, descriptions=names)
     series = build_series([path], tmp_path / "series.vrt")
-    assert series.bands_present == ("B02", "B8A")
+    assert series.bands_present == ("B02", "B04", "B8A", "B11")
     got = series.read(series.grid.window, 0)
-    np.testing.assert_allclose(got[[0, 7]], values[[2, 0]] * 1e-4, atol=2e-7)
-    assert np.isnan(np.delete(got, [0, 7], axis=0)).all()
+    np.testing.assert_allclose(got[[0, 7, 2, 8]], values[[2, 0, 3, 4]] * 1e-4, atol=2e-7)
+    assert np.isnan(np.delete(got, [0, 2, 7, 8], axis=0)).all()
     assert gdal.Open(str(tmp_path / "series.vrt")).RasterCount == 10
 
 
@@ -242,10 +241,17 @@ def test_an_empty_date_does_not_hide_the_scale_of_the_others(tmp_path, rng):
     same(series, truth)
 
 
+def test_whole_numbers_in_floating_point_are_dn(tmp_path, rng):
+    values = digital_numbers(rng).astype(np.float32)
+    values[:, 2, 3] = np.nan
+    path = write_raster(tmp_path / "20200101.tif", values)
+    same(build_series([path], tmp_path / "series.vrt"), values[None] * 1e-4)
+
+
 @pytest.mark.parametrize("kind", ["ones", "float DN"])
 def test_an_unclear_scale_is_refused(tmp_path, rng, kind):
     values = digital_numbers(rng)
-    values = np.ones_like(values) if kind == "ones" else values.astype(np.float32)
+    values = np.ones_like(values) if kind == "ones" else values.astype(np.float32) + 0.5
     path = write_raster(tmp_path / "20200101.tif", values)
     with pytest.raises(SeriesError, match="give the scale") as error:
         build_series([path], tmp_path / "series.vrt")
@@ -309,7 +315,8 @@ def test_coarse_bands_are_resampled_and_their_edges_do_not_bleed(tmp_path, rng):
 def test_netcdf_cubes(tmp_path, rng, flip):
     since = [0, 10, 45]
     fine = {
-        name: rng.integers(1, 9000, (3, 20, 16)).astype(np.int16) for name in ("B2", "B4", "SCL")
+        name: rng.integers(1, 9000, (3, 20, 16)).astype(np.int16)
+        for name in ("B2", "B3", "B4", "SCL")
     }
     fine["B2"][1, 4] = 0
     coarse = {name: rng.integers(1, 9000, (3, 10, 8)).astype(np.int16) for name in ("B4", "B8A")}
@@ -318,10 +325,10 @@ def test_netcdf_cubes(tmp_path, rng, flip):
     b = write_cube(tmp_path / "cube_20m.nc", coarse, size=20, **place)
     series = build_series([b, a], tmp_path / "series.vrt")
     assert series.dates == (date(2015, 8, 1), date(2015, 8, 11), date(2015, 9, 15))
-    assert series.bands_present == ("B02", "B04", "B8A")
+    assert series.bands_present == ("B02", "B03", "B04", "B8A")
     assert series.grid.geotransform == pytest.approx(TRANSFORM)
     got = series.read_all(series.grid.window)
-    for plane, name in ((0, "B2"), (2, "B4")):
+    for plane, name in ((0, "B2"), (1, "B3"), (2, "B4")):
         truth = np.where(fine[name] == 0, np.nan, fine[name] * 1e-4)
         np.testing.assert_allclose(got[:, plane], truth, atol=2e-7)
     means = got[:, 7].reshape(3, 10, 2, 8, 2).mean((2, 4))
@@ -368,7 +375,6 @@ def test_files_that_do_not_fit(tmp_path, rng):
     refuse([tmp_path / "gone_20200101.tif"], output, r"gone_20200101\.tif does not exist")
     (tmp_path / "text.tif").write_text("not a raster")
     refuse([tmp_path / "text.tif"], output, r"text\.tif cannot be opened")
-    refuse([tmp_path], output, "is a folder")
     seven = write_raster(tmp_path / "20200102.tif", values[:7])
     refuse([seven], output, r"20200102\.tif has 7 bands")
     undated = write_raster(tmp_path / "scene.tif", values)
@@ -399,15 +405,11 @@ def test_places_that_do_not_fit(tmp_path, rng):
     )
     refuse([good, upside], output, "upside down")
     zone = write_raster(tmp_path / "20200105.tif", values, crs=utm(32))
-    refuse([good, zone], output, "different CRS")
+    refuse([good, zone], output, r"20200105\.tif does not overlap 20200101\.tif")
     far = write_raster(
         tmp_path / "20200106.tif", values, transform=(7e5, 10.0, 0.0, 5e6, 0.0, -10.0)
     )
     refuse([good, far], output, "does not overlap")
-    between = write_raster(
-        tmp_path / "20200107.tif", values, transform=(6e5 + 4, 10.0, 0.0, 5e6, 0.0, -10.0)
-    )
-    refuse([good, between], output, "do not lie on those of")
 
 
 def test_the_output_must_be_writable_and_not_an_input(tmp_path, rng):

@@ -1,45 +1,86 @@
-"""Rasters whose bands are the bands of one date, or of several dates one after the other."""
+"""Rasters whose bands are the bands of one date, or of several dates, or one band of one date."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 
 from osgeo import gdal
 
 from ...errors import SeriesError
-from ..acquisitions import parse_date
-from ..bands import BANDS
+from ..acquisitions import parse_date, scene_of
+from ..bands import BANDS, PRODUCT_ORDERS, canonical_band, canonical_mask
 from ..grid import Grid
-from ..rasters import is_integer, open_raster, stated_scale
+from ..rasters import is_integer, open_raster, refuse_truncated, stated_scale
 from ..series import ABSENT, band_identity
-from .record import SourceBand
+from .product_files import refuse_l1c
+from .record import NotAScene, Product, SourceBand
+from .safe import OFFSET_BASELINE
+
+_DATE_ITEMS = (
+    "ACQUISITION_DATE",
+    "DATATAKE_1_DATATAKE_SENSING_START",
+    "DATATAKE_SENSING_START",
+    "PRODUCT_START_TIME",
+    "SENSING_TIME",
+    "datetime",
+)
+_FOLDERS_READ = 2  # how many folders above a file may bear its date
 
 
-def read_raster(path: str, dates: Sequence[date] | None = None) -> list[SourceBand]:
-    """The bands of a raster: of one date, or date-major of several.
+@dataclass(frozen=True)
+class Declared:
+    """What the user says of rasters that do not say it themselves.
 
-    Band names come from the bands' metadata or descriptions; a raster that names none of its
-    bands must hold ten per date, in the order of BANDS. Dates come from `dates`, else from the
-    bands, else (one date) from the file's metadata or name. Bands with another name (SCL, masks)
-    are left out.
+    Attributes:
+        dates: acquisition dates in the order of the bands.
+        band_order: names of the bands of a date, in their order; others than BANDS are left out.
+        band_major: a stack holds all dates of its first band, then all of the second ...
+        layer_day: the day that the layer of the project states.
+    """
+
+    dates: Sequence[date] | None = None
+    band_order: Sequence[str] | None = None
+    band_major: bool = False
+    layer_day: date | None = None
+
+
+_Identity = tuple[int, "date | None", "str | None"]
+_Placed = tuple[int, date, str]
+
+
+def read_raster(path: str, declared: Declared | None = None) -> list[SourceBand]:
+    """The bands of a raster: of one date, of several, or one band alone.
+
+    Band names come from the bands' metadata or descriptions; of one band alone, from the file's
+    name; else from the order that is declared, or the order of ten bands (BANDS), or of the
+    twelve or thirteen of a product. Dates come from `declared.dates`, else from the bands, else
+    (one date) from the file's metadata, the layer, the file's name, or its folder's. Bands with
+    another name are left out.
 
     Args:
         path: a file that GDAL opens.
-        dates: acquisition dates in the order of the bands, if the caller knows them.
+        declared: what the caller knows.
 
     Raises:
-        SeriesError: band count, band names or dates do not fit.
+        NotAScene: no band has a name, and their number is no Sentinel-2 image's.
+        SeriesError: band count, band names or dates do not fit, or the file is cut off.
     """
+    declared = declared or Declared()
+    refuse_truncated(path)
     dataset = open_raster(path)
     name = os.path.basename(path)
+    scene = scene_of(name)
+    if scene.level == "L1C":
+        refuse_l1c(name)
     identities = [
-        (index, *band_identity(dataset.GetRasterBand(index)))
+        (index, *_identity(dataset.GetRasterBand(index)))
         for index in range(1, dataset.RasterCount + 1)
     ]
-    placed = _place(dataset, name, identities, dates)
-    _refuse_repeats(name, placed)
+    placed, remark, date_from = _place(dataset, path, identities, declared)
+    _refuse_repeats(name, dataset, placed)
     grid = Grid.from_dataset(dataset, name)
     records = []
     for index, day, band_name in placed:
@@ -49,6 +90,7 @@ def read_raster(path: str, dates: Sequence[date] | None = None) -> list[SourceBa
         scale, offset = stated_scale(band)
         if scale is None and band.GetMetadataItem("BAND") and not is_integer(band.DataType):
             scale, offset = 1.0, 0.0  # a band of an image series: in reflectance, by definition
+        own = scene_of(band.GetDescription())
         records.append(
             SourceBand(
                 file=path,
@@ -62,57 +104,109 @@ def read_raster(path: str, dates: Sequence[date] | None = None) -> list[SourceBa
                 offset=offset,
                 dtype=band.DataType,
                 block=tuple(band.GetBlockSize()),
+                product=Product(
+                    name=name,
+                    kind=dataset.GetDriver().ShortName,
+                    date_from=date_from,
+                    scene=own.key or scene.key,
+                    processed=own.processed or scene.processed,
+                    remark=remark,
+                ),
+                may_hold_offset=scene.baseline >= OFFSET_BASELINE,
             )
         )
     return records
 
 
-_Identity = tuple[int, "date | None", "str | None"]
-_Placed = tuple[int, date, str]
+def _identity(band: gdal.Band) -> tuple[date | None, str | None]:
+    day, name = band_identity(band)
+    return day, name or canonical_mask(band.GetMetadataItem("BAND") or band.GetDescription())
 
 
 def _place(
-    dataset: gdal.Dataset,
-    name: str,
-    identities: Sequence[_Identity],
-    dates: Sequence[date] | None,
-) -> list[_Placed]:
-    """GDAL band number, date and band name of each band to use."""
+    dataset: gdal.Dataset, path: str, identities: Sequence[_Identity], declared: Declared
+) -> tuple[list[_Placed], str, str]:
+    """GDAL band number, date and band name of each band to use; how bands and dates were found."""
+    name = os.path.basename(path)
     count = len(identities)
+    dates = declared.dates
+    if dates and count % len(dates):
+        raise SeriesError(
+            f"{name} has {count} bands, which {len(dates)} dates cannot share equally; "
+            "give one date per acquisition."
+        )
+    remark = ""
     named = [item for item in identities if item[2] is not None]
     if not named:
-        known = f"{len(dates)} dates" if dates else "one date"
-        if count != len(BANDS) * (len(dates) if dates else 1):
-            raise SeriesError(
-                f"{name} has {count} bands without band names, which is not 10 for {known}; "
-                "describe its bands (B02, B03, ...) or give one date per 10 bands."
-            )
-        named = [(index, day, BANDS[(index - 1) % len(BANDS)]) for index, day, _ in identities]
+        order, remark = _order(name, count, declared)
+        per = len(dates) if dates else 1
+        named = []
+        for index, day, _ in identities:
+            position = (index - 1) // per if declared.band_major else (index - 1) % len(order)
+            named.append((index, day, order[position]))
+        named = [item for item in named if item[2] is not None]
     if dates:
-        if count % len(dates):
-            raise SeriesError(
-                f"{name} has {count} bands, which {len(dates)} dates cannot share equally; "
-                "give one date per acquisition."
-            )
         per_date = count // len(dates)
-        return [(i, dates[(i - 1) // per_date], band) for i, _, band in named if band]
+        placed = []
+        for index, _, band in named:
+            number = index - 1
+            position = number % len(dates) if declared.band_major else number // per_date
+            if band:
+                placed.append((index, dates[position], band))
+        return placed, remark, "given"
     if all(day is not None for _, day, _ in named):
-        return [(i, day, band) for i, day, band in named if day and band]
+        placed = [(i, day, band) for i, day, band in named if day and band]
+        return placed, remark, "band descriptions"
     if any(day is not None for _, day, _ in named):
         raise SeriesError(
             f"{name} describes some bands with a date and some without; describe all of them as "
             "in '2019-05-14 B02'."
         )
-    day = _file_date(dataset, name)
-    return [(i, day, band) for i, _, band in named if band]
+    day, date_from = _file_date(dataset, path, declared.layer_day)
+    return [(i, day, band) for i, _, band in named if band], remark, date_from
 
 
-def _file_date(dataset: gdal.Dataset, name: str) -> date:
-    """The date of a raster that holds one acquisition."""
+def _order(name: str, count: int, declared: Declared) -> tuple[list[str | None], str]:
+    """Names of the undescribed bands of one date, and how they were found."""
+    dates = len(declared.dates) if declared.dates else 1
+    per_date = count // dates
+    if declared.band_order:
+        order = [canonical_band(text) or canonical_mask(text) for text in declared.band_order]
+        if len(order) != per_date:
+            raise SeriesError(
+                f"{name} has {per_date} bands a date, and {len(order)} band names were given; "
+                "give one name per band."
+            )
+        return order, "bands in the order given"
+    if per_date == 1 and dates == 1:
+        band = canonical_band(name) or canonical_mask(name)
+        if band is None:
+            raise NotAScene(
+                f"{name} has 1 band without a band name, neither in its description nor in its "
+                "file name; describe it (B02, B03, ...) or take it out."
+            )
+        return [band], ""
+    if per_date not in PRODUCT_ORDERS:
+        known = f"{dates} dates" if declared.dates else "one date"
+        raise NotAScene(
+            f"{name} has {count} bands without band names, which is not 10, 12 or 13 for {known}; "
+            "describe its bands (B02, B03, ...), declare their order, or give one date per image."
+        )
+    order = [band if band in BANDS else None for band in PRODUCT_ORDERS[per_date]]
+    text = f"{PRODUCT_ORDERS[per_date][0]} to {PRODUCT_ORDERS[per_date][-1]}"
+    return order, f"{per_date} bands without names, taken in the usual order {text}"
+
+
+def _file_date(dataset: gdal.Dataset, path: str, layer_day: date | None) -> tuple[date, str]:
+    """The date of a raster that holds one acquisition, and where it was found."""
+    name = os.path.basename(path)
     items = dataset.GetMetadata() or {}
-    stated = parse_date(items.get("ACQUISITION_DATE"))
-    if stated:
-        return stated
+    for item in _DATE_ITEMS:
+        stated = parse_date(items.get(item))
+        if stated:
+            return stated, f"metadata ({item})"
+    if layer_day is not None:
+        return layer_day, "the layer's temporal range"
     # Many programs write the day of processing into TIFFTAG_DATETIME: where the name disagrees
     # with it, either could be the acquisition.
     from_tag, from_name = parse_date(items.get("TIFFTAG_DATETIME")), parse_date(name)
@@ -121,19 +215,28 @@ def _file_date(dataset: gdal.Dataset, name: str) -> date:
             f"{name} bears {from_name} in its name and {from_tag} in its TIFFTAG_DATETIME; give "
             "the acquisition dates explicitly."
         )
-    day = from_tag or from_name
-    if day is None:
-        raise SeriesError(
-            f"{name} has no acquisition date, neither in its metadata (ACQUISITION_DATE) nor, "
-            "unmistakably, in its name (20190514 or 2019-05-14); rename it or give the dates."
-        )
-    return day
+    if from_tag:
+        return from_tag, "metadata (TIFFTAG_DATETIME)"
+    if from_name:
+        return from_name, "file name"
+    folder = os.path.dirname(os.path.abspath(path))
+    for _ in range(_FOLDERS_READ):
+        day = parse_date(os.path.basename(folder))
+        if day:
+            return day, "folder name"
+        folder = os.path.dirname(folder)
+    raise SeriesError(
+        f"{name} has no acquisition date, neither in its metadata (ACQUISITION_DATE) nor, "
+        "unmistakably, in its name (20190514 or 2019-05-14); rename it or give the dates."
+    )
 
 
-def _refuse_repeats(name: str, placed: Sequence[_Placed]) -> None:
-    seen: dict[tuple[date, str], int] = {}
+def _refuse_repeats(name: str, dataset: gdal.Dataset, placed: Sequence[_Placed]) -> None:
+    """Raises where one scene's band is there twice; two tiles of one day are two scenes."""
+    seen: dict[tuple[date, str, str], int] = {}
     for index, day, band_name in placed:
-        other = seen.setdefault((day, band_name), index)
+        scene = scene_of(dataset.GetRasterBand(index).GetDescription()).key
+        other = seen.setdefault((day, band_name, scene), index)
         if other != index:
             raise SeriesError(
                 f"{name} holds {band_name} of {day} twice (bands {other} and {index}); "

@@ -1,4 +1,4 @@
-"""The record that passes from readers to the VRT writer."""
+"""The records that pass from readers to the builder."""
 
 from __future__ import annotations
 
@@ -6,12 +6,44 @@ import os
 from dataclasses import dataclass
 from datetime import date
 
+from ...errors import SeriesError
 from ..grid import Grid
+
+
+class NotAScene(SeriesError):
+    """A raster that holds no band of Sentinel-2: in a searched folder it is left out, and said."""
+
+
+@dataclass(frozen=True)
+class Product:
+    """What a reader knows of the image that a band belongs to.
+
+    Attributes:
+        name: for messages and the report.
+        kind: for example "SAFE" or "GeoTIFF".
+        date_from: where the date was read, for the report.
+        scene: two products with the same scene are two processings of it; empty if not known.
+        processed: sorts the processings of one scene by age.
+        cloud: share of the product's valid pixels that it calls cloud, 0 to 1; None if not stated.
+        valid: share of the product's extent that holds values, 0 to 1; None if not stated.
+        preview: a small picture of it that GDAL opens; None if there is none.
+        remark: what the reader had to decide, for the report.
+    """
+
+    name: str = ""
+    kind: str = ""
+    date_from: str = ""
+    scene: str = ""
+    processed: str = ""
+    cloud: float | None = None
+    valid: float | None = None
+    preview: str | None = None
+    remark: str = ""
 
 
 @dataclass(frozen=True)
 class SourceBand:
-    """One band of one acquisition, as it lies in a file.
+    """One band, or mask, of one acquisition, as it lies in a file.
 
     Attributes:
         file: path of the file (or folder) that the user gave, for messages.
@@ -21,13 +53,18 @@ class SourceBand:
         open_options: `KEY=VALUE` that GDAL needs to open it.
         index: GDAL band number in the dataset.
         day: acquisition date.
-        band: a name of BANDS.
-        grid: of the dataset.
+        band: a name of BANDS or of MASKS.
+        grid: of the dataset, north-up.
         nodata: raw value that means "no value", as the file declares it; None if it does not.
         scale: reflectance = raw x scale + offset; None where the file does not say.
         offset: see scale; None where the file does not say.
         dtype: GDAL data type.
         block: width and height of the dataset's blocks.
+        product: the image that it belongs to.
+        certain: nodata, scale and offset come from the product's own metadata, so that what the
+            user says about other files does not touch them.
+        may_hold_offset: a processing baseline from 04.00 on, with nothing about its offset.
+        flipped: the dataset's rows run from south to north, although `grid` is north-up.
     """
 
     file: str
@@ -43,11 +80,15 @@ class SourceBand:
     block: tuple[int, int]
     dataset: str = "{path}"
     open_options: tuple[str, ...] = ()
+    product: Product = Product()
+    certain: bool = False
+    may_hold_offset: bool = False
+    flipped: bool = False
 
     @property
     def name(self) -> str:
-        """The file's name without its folder, for messages."""
-        return os.path.basename(os.path.normpath(self.file))
+        """The name of the product, or of the file without its folder, for messages."""
+        return self.product.name or os.path.basename(os.path.normpath(self.file))
 
     @property
     def dataset_name(self) -> str:

@@ -1,0 +1,148 @@
+"""Which of the bands that were read make the acquisitions, and which are left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+import numpy as np
+
+from ..errors import SeriesError
+from .bands import BANDS
+from .rasters import open_raster, read_bands
+from .sources.record import SourceBand
+
+MIN_BANDS = 4
+_STRIP = 256  # rows compared at a time
+_COPIES = ("SAFE", "Theia", "STAC")  # kinds whose scene and processing time identify the pixels
+
+
+@dataclass
+class Chosen:
+    """What a series is made of.
+
+    Attributes:
+        bands: per day and band, the sources to lay over each other, the last on top.
+        masks: per day, the product's masks, in the same order.
+        left_out: (name, reason).
+    """
+
+    bands: dict[date, dict[str, list[SourceBand]]] = field(default_factory=dict)
+    masks: dict[date, list[SourceBand]] = field(default_factory=dict)
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+
+
+def choose(records: Sequence[SourceBand]) -> Chosen:
+    """Resolves repetitions: reprocessings, copies, pixel sizes, mosaics of a day.
+
+    Two processings of a scene: the newer. One band at two pixel sizes: the finer, where it covers
+    the coarser. Two scenes of a day: both, as a mosaic.
+
+    Raises:
+        SeriesError: two files hold different pixels for one band, day and place, and nothing says
+            which is newer.
+    """
+    chosen = Chosen()
+    for record in _newest(records, chosen):
+        if record.band in BANDS:
+            pile = chosen.bands.setdefault(record.day, {}).setdefault(record.band, [])
+        else:
+            pile = chosen.masks.setdefault(record.day, [])
+        _add(pile, record, chosen)
+    for piles in chosen.bands.values():
+        for pile in piles.values():
+            pile.sort(key=_order)
+    for pile in chosen.masks.values():
+        pile.sort(key=_order)
+    chosen.left_out = list(dict.fromkeys(chosen.left_out))
+    return chosen
+
+
+def _order(record: SourceBand) -> tuple[float, str]:
+    return -record.grid.pixel_size[0], record.product.processed
+
+
+def _newest(records: Sequence[SourceBand], chosen: Chosen) -> list[SourceBand]:
+    """Records without those of older processings of the same scene."""
+    newest: dict[str, SourceBand] = {}
+    for record in records:
+        scene = record.product.scene
+        if not scene:
+            continue
+        best = newest.setdefault(scene, record)
+        if record.product.processed > best.product.processed:
+            newest[scene] = record
+    kept = []
+    for record in records:
+        best = newest.get(record.product.scene, record)
+        if record.product.processed < best.product.processed:
+            reason = f"an older processing of the scene of {best.name}"
+            chosen.left_out.append((record.name, reason))
+        else:
+            kept.append(record)
+    return kept
+
+
+def _add(pile: list[SourceBand], record: SourceBand, chosen: Chosen) -> None:
+    """Puts a record among those of its day and band, or leaves it, or another, out."""
+    for other in list(pile):
+        if record.band != other.band:
+            continue  # masks of two kinds
+        scenes = record.product.scene, other.product.scene
+        if all(scenes) and scenes[0] != scenes[1]:
+            continue
+        if record.grid.same_grid(other.grid):
+            copy = all(scenes) and record.product.kind in _COPIES
+            if copy or record.band not in BANDS or _same_pixels(record, other):
+                if record.name != other.name or record.file != other.file:
+                    chosen.left_out.append((record.name, f"a copy of {other.name}"))
+                return
+            raise SeriesError(
+                f"{other.name} and {record.name} are both {record.band} of {record.day} and "
+                "differ; give one of them, or their mosaic."
+            )
+        if _covers(record, other):
+            pile.remove(other)
+        elif _covers(other, record):
+            return
+    pile.append(record)
+
+
+def _covers(finer: SourceBand, coarser: SourceBand) -> bool:
+    """Whether a record holds all that a coarser one does, better."""
+    if finer.grid.pixel_size >= coarser.grid.pixel_size or not finer.grid.same_crs(coarser.grid):
+        return False
+    dx, dy = coarser.grid.pixel_size
+    inner, outer = coarser.grid.extent, finer.grid.extent
+    return (
+        outer[0] <= inner[0] + dx
+        and outer[1] <= inner[1] + dy
+        and outer[2] >= inner[2] - dx
+        and outer[3] >= inner[3] - dy
+    )
+
+
+def _same_pixels(first: SourceBand, second: SourceBand) -> bool:
+    one, two = (open_raster(record.dataset_name, record.open_options) for record in (first, second))
+    for row in range(0, first.grid.height, _STRIP):
+        size = (0, row, first.grid.width, min(_STRIP, first.grid.height - row))
+        a, b = read_bands(one, [first.index], *size), read_bands(two, [second.index], *size)
+        if not np.array_equal(a, b, equal_nan=True):
+            return False
+    return True
+
+
+def refuse_too_few_bands(bands: set[str]) -> None:
+    """Raises SeriesError below four bands, or without red or near infrared."""
+    listed = ", ".join(band for band in BANDS if band in bands) or "none"
+    if "B04" not in bands or not bands & {"B08", "B8A"}:
+        raise SeriesError(
+            f"Of the ten bands only {listed} were found, and ALISE needs at least four with red "
+            "(B04) and near infrared (B08 or B8A); add the files of these bands."
+        )
+    if len(bands) < MIN_BANDS:
+        raise SeriesError(
+            f"Only {listed} were found, and ALISE needs at least {MIN_BANDS} of its ten bands; "
+            "add the files of others."
+        )

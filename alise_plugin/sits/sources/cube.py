@@ -1,0 +1,345 @@
+"""Data cubes, NetCDF or Zarr, as openEO, xcube, stackstac and xarray write them.
+
+Either one variable per band with the dimensions (time, y, x), or one variable for all bands with
+(time, band, y, x). What the cube says of itself is read through GDAL's multidimensional interface,
+which NetCDF and Zarr share; its pixels are then addressed as ordinary rasters.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+from osgeo import gdal, osr
+
+from ...errors import SeriesError
+from ..acquisitions import parse_date
+from ..bands import BANDS, asset_band
+from ..grid import Grid
+from ..rasters import open_raster, quiet_gdal, read_bands
+from .record import NotAScene, Product, SourceBand
+
+# Cubes written by xarray often lack the CF attributes of x and y. Without this option the driver
+# then takes rows for bottom-up and finds no georeferencing.
+_NETCDF_OPTIONS = ("IGNORE_XY_AXIS_NAME_CHECKS=YES",)
+_DAYS_PER_UNIT = {
+    "day": 1.0,
+    "hour": 1 / 24,
+    "minute": 1 / 1440,
+    "second": 1 / 86400,
+    "millisecond": 1 / 86400e3,
+    "microsecond": 1 / 86400e6,
+    "nanosecond": 1 / 86400e9,
+}
+_CALENDARS = ("standard", "gregorian", "proleptic_gregorian")
+_TIME = re.compile(r"t|time|date|dates|day", re.IGNORECASE)
+_UNEVEN = 0.01  # pixels: how far coordinates may lie beside even steps
+_ZARR_MARKS = (".zgroup", ".zarray", ".zmetadata", "zarr.json")
+
+
+def is_cube(path: str) -> bool:
+    """Whether a path is a NetCDF file or a Zarr folder."""
+    if os.path.isdir(path):
+        return any(os.path.exists(os.path.join(path, mark)) for mark in _ZARR_MARKS)
+    with quiet_gdal():
+        driver = gdal.IdentifyDriver(path)
+        return driver is not None and driver.ShortName == "netCDF"
+    return False
+
+
+def read_cube(path: str) -> list[SourceBand]:
+    """The bands, and scene classes (SCL), of a cube.
+
+    Variables, or the entries of a band dimension, are recognised by name (B2, B02, red, SCL); the
+    others are left out.
+
+    Raises:
+        SeriesError: nothing in it is a band, or it has no dates, no CRS or other dimensions.
+    """
+    path = path.rstrip("/\\")
+    name = os.path.basename(path)
+    dataset = None
+    with quiet_gdal() as failures:
+        dataset = gdal.OpenEx(path, gdal.OF_MULTIDIM_RASTER)
+    if dataset is None:
+        reason = f" ({failures[0]})" if failures else ""
+        raise SeriesError(f"{path} cannot be opened as a cube{reason}; check that it is complete.")
+    group = dataset.GetRootGroup()
+    records: list[SourceBand] = []
+    for variable in group.GetMDArrayNames():
+        array = _array(group, variable)
+        if array is None or len(array.GetDimensions()) not in (3, 4):
+            if asset_band(variable) in BANDS:
+                raise SeriesError(
+                    f"{name} ({variable}) does not have the dimensions (time, y, x); reshape it."
+                )
+            continue
+        if len(array.GetDimensions()) == 4 or asset_band(variable) is not None:
+            records += _Variable(path, group, array, variable).records()
+    if not records:
+        raise NotAScene(
+            f"{name} has no variable named as a Sentinel-2 band (B2, B03, B8A, ...); rename its "
+            "variables."
+        )
+    return records
+
+
+@dataclass(frozen=True)
+class _Variable:
+    """One array of a cube."""
+
+    path: str
+    group: gdal.Group
+    array: gdal.MDArray
+    variable: str
+
+    @property
+    def where(self) -> str:
+        return f"{os.path.basename(self.path)} ({self.variable})"
+
+    def records(self) -> list[SourceBand]:
+        extra = self.array.GetDimensions()[:-2]
+        labels = [self._labels(dimension) for dimension in extra]
+        times = [axis for axis, dimension in enumerate(extra) if self._is_time(dimension)]
+        if len(times) != 1:
+            raise SeriesError(
+                f"{self.where} does not have the dimensions (time, y, x), or (time, band, y, x); "
+                "reshape it."
+            )
+        days = self._days(extra[times[0]])
+        own = asset_band(self.variable)
+        others = [axis for axis in range(len(extra)) if axis != times[0]]
+        bands: Sequence[str | None] = [own]
+        if others:
+            bands = [asset_band(str(label)) for label in labels[others[0]]]
+            if not any(bands):
+                return []
+        grid, ascending = self._grid()
+        zarr = os.path.isdir(self.path)
+        scale, offset = self.array.GetScale(), self.array.GetOffset()
+        if scale in (None, 1.0) and offset in (None, 0.0):
+            scale = offset = None
+        nodata = self.array.GetNoDataValueAsDouble()
+        records = []
+        flipped: bool | None = None
+        for number, place in enumerate(
+            itertools.product(*(range(dimension.GetSize()) for dimension in extra))
+        ):
+            band = bands[place[others[0]]] if others else own
+            if band is None:
+                continue
+            indices = ":".join(map(str, place))
+            record = SourceBand(
+                file=self.path,
+                path=self.path,
+                dataset=(
+                    f'ZARR:"{{path}}":/{self.variable}:{indices}'
+                    if zarr
+                    else f'NETCDF:"{{path}}":{self.variable}'
+                ),
+                open_options=() if zarr else _NETCDF_OPTIONS,
+                index=1 if zarr else number + 1,
+                day=days[place[times[0]]],
+                band=band,
+                grid=grid,
+                nodata=None if nodata is None or math.isnan(nodata) else nodata,
+                scale=None if scale is None and offset is None else (scale or 1.0),
+                offset=None if scale is None and offset is None else (offset or 0.0),
+                dtype=self.array.GetDataType().GetNumericDataType(),
+                block=self._block(grid),
+                product=Product(
+                    name=os.path.basename(self.path),
+                    kind="Zarr" if zarr else "NetCDF",
+                    date_from="the cube's time",
+                ),
+            )
+            if flipped is None:
+                flipped = ascending if zarr else self._reads_flipped(record, place, ascending)
+            records.append(replace(record, flipped=flipped))
+        return records
+
+    def _labels(self, dimension: gdal.Dimension) -> list[object]:
+        coordinate = _coordinate(self.group, dimension)
+        if coordinate is None:
+            return list(range(dimension.GetSize()))
+        if coordinate.GetDataType().GetClass() == gdal.GEDTC_STRING:
+            return list(coordinate.Read())
+        return list(_numbers(coordinate))
+
+    def _is_time(self, dimension: gdal.Dimension) -> bool:
+        coordinate = _coordinate(self.group, dimension)
+        units = "" if coordinate is None else _units(coordinate)
+        return " since " in units or bool(_TIME.fullmatch(dimension.GetName()))
+
+    def _days(self, dimension: gdal.Dimension) -> list[date]:
+        coordinate = _coordinate(self.group, dimension)
+        if coordinate is None:
+            raise SeriesError(
+                f"The time of {self.where} has no coordinate; write the cube with its dates."
+            )
+        if coordinate.GetDataType().GetClass() == gdal.GEDTC_STRING:
+            days = [parse_date(text) for text in coordinate.Read()]
+            if any(day is None for day in days):
+                raise SeriesError(f"The time of {self.where} holds texts that are not dates.")
+            return [day for day in days if day is not None]
+        units, calendar = _units(coordinate), _text(coordinate, "calendar") or "standard"
+        return [_day(self.where, value, units, calendar) for value in _numbers(coordinate)]
+
+    def _grid(self) -> tuple[Grid, bool]:
+        """The grid, and whether the cube's rows run from south to north."""
+        *_, vertical, horizontal = self.array.GetDimensions()
+        xs, dx = self._steps(horizontal)
+        ys, dy = self._steps(vertical)
+        if dx <= 0:
+            raise SeriesError(f"The columns of {self.where} run from east to west; sort them.")
+        ascending = dy > 0
+        dy = abs(dy)
+        left, top = xs[0] - dx / 2, max(ys[0], ys[-1]) + dy / 2
+        if self._counts_corners(xs[0], dx):
+            # stackstac labels a pixel by its upper left corner unless it is told otherwise.
+            left, top = left + dx / 2, top - dy / 2
+        transform = (float(left), dx, 0.0, float(top), 0.0, -dy)
+        return Grid(self._crs(), transform, len(xs), len(ys)), ascending
+
+    def _steps(self, dimension: gdal.Dimension) -> tuple[NDArray[np.float64], float]:
+        coordinate = _coordinate(self.group, dimension)
+        if coordinate is None:
+            raise SeriesError(
+                f"{self.where} has no coordinates of {dimension.GetName()}, so nothing says where "
+                "it lies; write the cube with them."
+            )
+        values = _numbers(coordinate)
+        if len(values) < 2:
+            raise SeriesError(f"{self.where} is one pixel wide; give a larger cube.")
+        step = (values[-1] - values[0]) / (len(values) - 1)
+        even = values[0] + step * np.arange(len(values))
+        if step == 0 or np.abs(values - even).max() > _UNEVEN * abs(step):
+            raise SeriesError(
+                f"The coordinates {dimension.GetName()} of {self.where} are not evenly spaced; "
+                "resample the cube to a regular grid."
+            )
+        return values, float(step)
+
+    def _counts_corners(self, x0: float, dx: float) -> bool:
+        """Whether the coordinates are those of corners, not of centres as CF wants them."""
+        transform = re.findall(r"[-+\d.eE]+", _text(self.array, "transform") or "")
+        if len(transform) >= 6:
+            phase = (x0 - float(transform[2])) / dx
+        elif _scalar(self.group, "epsg") is not None:
+            phase = x0 / dx  # Sentinel-2's own grid: corners are multiples of the pixel size
+        else:
+            return False
+        return abs(phase - round(phase)) < 0.1
+
+    def _crs(self) -> str:
+        reference = self.array.GetSpatialRef()
+        if reference is None:
+            reference = osr.SpatialReference()
+            mapping = _text(self.array, "grid_mapping")
+            holders = [_array(self.group, mapping)] if mapping else []
+            holders += [_array(self.group, name) for name in ("spatial_ref", "crs")]
+            found = None
+            for holder in holders:
+                for key in ("crs_wkt", "spatial_ref"):
+                    found = found or (holder and _text(holder, key))
+            epsg = _scalar(self.group, "epsg")
+            found = found or _text(self.array, "crs") or (f"EPSG:{epsg:.0f}" if epsg else None)
+            names = [d.GetName().lower() for d in self.array.GetDimensions()[-2:]]
+            if found is None and names in (["lat", "lon"], ["latitude", "longitude"]):
+                found = "EPSG:4326"  # what CF means by latitude and longitude
+            known = False
+            if found:
+                with quiet_gdal():
+                    known = reference.SetFromUserInput(found) == 0
+            if not known:
+                raise SeriesError(
+                    f"{self.where} has no CRS; write the cube with its CRS (spatial_ref, or epsg)."
+                )
+        return Grid.registered_wkt(reference)
+
+    def _block(self, grid: Grid) -> tuple[int, int]:
+        blocks = list(self.array.GetBlockSize() or [0, 0])
+        return int(blocks[-1] or grid.width), int(blocks[-2] or 1)
+
+    def _reads_flipped(self, record: SourceBand, place: tuple[int, ...], ascending: bool) -> bool:
+        """Whether GDAL's classic view shows the south first.
+
+        The driver decides by the attributes of y, which differ from writer to writer; so its first
+        column is compared with that of the array itself.
+        """
+        height = record.grid.height
+        shown = read_bands(
+            open_raster(record.dataset_name, record.open_options), [record.index], 0, 0, 1, height
+        ).ravel()
+        start = [*place, 0, 0]
+        count = [*[1] * len(place), height, 1]
+        raw = self.array.Read(
+            array_start_idx=start,
+            count=count,
+            buffer_datatype=gdal.ExtendedDataType.Create(gdal.GDT_Float32),
+        )
+        column = np.frombuffer(raw, dtype=np.float32)
+        north_first = column[::-1] if ascending else column
+        if np.array_equal(shown, north_first, equal_nan=True):
+            return False
+        return np.array_equal(shown, north_first[::-1], equal_nan=True)
+
+
+def _array(group: gdal.Group, name: str) -> gdal.MDArray | None:
+    with quiet_gdal():
+        return group.OpenMDArray(name)
+    return None
+
+
+def _coordinate(group: gdal.Group, dimension: gdal.Dimension) -> gdal.MDArray | None:
+    return dimension.GetIndexingVariable() or _array(group, dimension.GetName())
+
+
+def _numbers(array: gdal.MDArray) -> NDArray[np.float64]:
+    kind = gdal.ExtendedDataType.Create(gdal.GDT_Float64)
+    return np.frombuffer(array.Read(buffer_datatype=kind), dtype=np.float64)
+
+
+def _scalar(group: gdal.Group, name: str) -> float | None:
+    array = _array(group, name) if name in (group.GetMDArrayNames() or []) else None
+    if array is None or array.GetDimensions() or array.GetDataType().GetClass() != 0:
+        return None
+    return float(_numbers(array)[0])
+
+
+def _text(holder: gdal.MDArray, name: str) -> str | None:
+    for attribute in holder.GetAttributes():
+        if attribute.GetName() == name:
+            return attribute.ReadAsString()
+    return None
+
+
+def _units(coordinate: gdal.MDArray) -> str:
+    return coordinate.GetUnit() or _text(coordinate, "units") or ""
+
+
+def _day(where: str, moment: float, units: str, calendar: str) -> date:
+    """The calendar day of a CF time coordinate ("days since 2015-08-01 00:00:00")."""
+    match = re.fullmatch(r"(\w+?)s? since (.+)", units.strip())
+    origin = parse_date(match[2]) if match else None
+    unit = _DAYS_PER_UNIT.get(match[1].lower()) if match else None
+    if match is None or origin is None or unit is None or calendar not in _CALENDARS:
+        raise SeriesError(
+            f"The time of {where} is '{units}' in the {calendar} calendar, which is not a count "
+            "of days, hours, minutes or seconds since a date; convert it."
+        )
+    hour = re.search(r"[ T](\d{1,2}):(\d{2})", match[2])
+    start = (int(hour[1]) + int(hour[2]) / 60) / 24 if hour else 0.0
+    try:
+        return origin + timedelta(days=math.floor(moment * unit + start + 1e-9))
+    except (OverflowError, ValueError) as error:
+        raise SeriesError(
+            f"The time of {where} holds {moment:g} {units}, which is no date; correct it."
+        ) from error

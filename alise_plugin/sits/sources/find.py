@@ -1,0 +1,296 @@
+"""Finds what is in the files and folders that a user gives, and hands each to its reader."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from functools import partial
+
+from ...errors import SeriesError
+from .cube import is_cube, read_cube
+from .product_files import read_json, refuse_l1c
+from .raster import Declared, read_raster
+from .record import NotAScene, SourceBand
+from .safe import METADATA, METADATA_L1C, read_safe
+from .stac import is_stac, read_stac
+from .theia import METADATA_ENDING, read_theia
+
+RASTER_SUFFIXES = (".tif", ".tiff", ".vrt", ".jp2", ".img", ".nc", ".nc4")
+PARTS_ENDING = "_parts"
+"""Folder of the helper VRTs of a series: never searched."""
+_JSON_SUFFIXES = (".json", ".geojson")
+_MAX_JSON = 200_000_000
+
+
+@dataclass(frozen=True)
+class Found:
+    """One thing to read: `kind` names its reader; `searched` says that a search found it."""
+
+    kind: str
+    path: str
+    searched: bool = False
+
+
+@dataclass
+class Readings:
+    """What the readers made of the inputs.
+
+    Attributes:
+        records: every band and mask.
+        left_out: (name, reason) of what a search found and no reader took.
+    """
+
+    records: list[SourceBand] = field(default_factory=list)
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+
+
+def find(paths: Sequence[str], avoid: frozenset[str] = frozenset()) -> list[Found]:
+    """Products, cubes, STAC files and rasters in the given files and folders, in their order.
+
+    Args:
+        paths: files, folders (searched to the bottom) and product folders.
+        avoid: real paths that a search passes by: the output.
+
+    Raises:
+        SeriesError: a path is not there, or a file is of no known kind.
+    """
+    found: list[Found] = []
+    for path in paths:
+        if path.startswith("/vsi") or not os.path.isdir(path):
+            found.append(_file(path, searched=False))
+            continue
+        inside = list(_search(path, avoid))
+        if not inside:
+            raise SeriesError(
+                f"The folder {path} holds no raster and no Sentinel-2 product (SAFE, Theia, "
+                f"{', '.join(RASTER_SUFFIXES)}, Zarr, STAC), so choose another folder."
+            )
+        found += inside
+    return list(dict.fromkeys(found))
+
+
+def _search(folder: str, avoid: frozenset[str]) -> Iterator[Found]:
+    """What a folder is, or else what is in it."""
+    kind = _folder_kind(folder)
+    if kind is not None:
+        yield Found(kind, folder, searched=False)
+        return
+    for current, folders, files in os.walk(folder):
+        folders.sort()
+        for name in list(folders):
+            path = os.path.join(current, name)
+            kind = _folder_kind(path)
+            if kind is not None:
+                folders.remove(name)
+                yield Found(kind, path, searched=True)
+            elif name.startswith(".") or name.endswith(PARTS_ENDING):
+                folders.remove(name)
+        # A catalogue is read from its top, which lies nearest to the folder that was given.
+        order = {"catalog.json": 0, "collection.json": 1}
+        for name in sorted(files, key=lambda item: (order.get(item.lower(), 2), item)):
+            path = os.path.join(current, name)
+            suffix = os.path.splitext(name)[1].lower()
+            if name.startswith(".") or os.path.realpath(path) in avoid:
+                continue
+            if suffix in RASTER_SUFFIXES:
+                yield Found("cube" if is_cube(path) else "raster", path, searched=True)
+            elif suffix == ".zip" or (suffix in _JSON_SUFFIXES and _is_stac_file(path)):
+                yield _file(path, searched=True)
+
+
+def _folder_kind(folder: str) -> str | None:
+    """The reader of a folder that is one product or cube; None for an ordinary folder."""
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return None
+    if METADATA in names:
+        return "safe"
+    if METADATA_L1C in names:
+        return "l1c"
+    if any(name.endswith(METADATA_ENDING) for name in names):
+        return "theia"
+    if is_cube(folder):
+        return "cube"
+    if folder.rstrip("/\\").upper().endswith(".SAFE"):
+        return "l1c" if "MSIL1C" in os.path.basename(folder).upper() else "safe"
+    return None
+
+
+def _file(path: str, searched: bool) -> Found:
+    if path.startswith("/vsi"):
+        return Found("raster", path, searched)
+    lower = path.lower()
+    if lower.endswith((METADATA.lower(), METADATA_L1C.lower(), METADATA_ENDING.lower())):
+        folder = os.path.dirname(os.path.abspath(path))
+        return Found(_folder_kind(folder) or "raster", folder, searched)
+    if not os.path.exists(path):
+        raise SeriesError(f"{path} does not exist; check the path.")
+    if lower.endswith(".zip"):
+        return _zip(path, searched)
+    if lower.endswith(_JSON_SUFFIXES):
+        return Found("stac", path, searched)
+    return Found("cube" if is_cube(path) else "raster", path, searched)
+
+
+def _is_stac_file(path: str) -> bool:
+    """Whether a JSON file that a search met is STAC; others are nobody's business."""
+    if os.path.getsize(path) > _MAX_JSON:
+        return False
+    try:
+        return is_stac(read_json(path))
+    except SeriesError:
+        return False
+
+
+def _zip(path: str, searched: bool) -> Found:
+    """The product in a zip, which is read where it lies and never unpacked.
+
+    Raises:
+        SeriesError: the file is no zip, names places outside itself, or holds no product.
+    """
+    name = os.path.basename(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.namelist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise SeriesError(
+            f"{path} is not a zip, or only a part of one ({error}); download it again."
+        ) from error
+    for entry in entries:
+        parts = entry.replace("\\", "/").split("/")
+        if ".." in parts or entry.startswith(("/", "\\")) or ":" in parts[0]:
+            raise SeriesError(
+                f"{name} names {entry[:200]!r}, a place outside of itself, as no product does; "
+                "do not trust it."
+            )
+    prefix = "/vsizip/" + os.path.abspath(path).replace("\\", "/")
+    for entry in sorted(entries, key=lambda item: item.count("/")):
+        folder, _, last = entry.rpartition("/")
+        target = posixpath.join(prefix, folder) if folder else prefix
+        if last == METADATA:
+            return Found("safe", target, searched)
+        if last == METADATA_L1C:
+            return Found("l1c", target, searched)
+        if last.endswith(METADATA_ENDING):
+            return Found("theia", target, searched)
+    if searched:
+        return Found("other", path, searched)
+    raise SeriesError(
+        f"{name} holds no Sentinel-2 product (neither {METADATA} nor *{METADATA_ENDING} is in "
+        "it); unpack it and give its rasters."
+    )
+
+
+def read_all(
+    found: Sequence[Found],
+    *,
+    dates: Sequence[date] | None = None,
+    layer_days: Mapping[str, date] | None = None,
+    band_order: Sequence[str] | None = None,
+    band_major: bool = False,
+    theia: str = "FRE",
+    step: Callable[[int, int], None] = lambda done, total: None,
+) -> Readings:
+    """Reads what was found, each by the reader of its kind.
+
+    Args:
+        found: from `find`.
+        dates: one per raster, or the dates of a single stack.
+        layer_days: the day that a layer of the project states, per path.
+        band_order: names of undescribed bands.
+        band_major: how an undescribed stack is laid out.
+        theia: "FRE" or "SRE".
+        step: called before each reading with how many are done, of how many.
+
+    Raises:
+        SeriesError: what a reader says; or nothing of it is Sentinel-2 L2A.
+    """
+    rasters = [item for item in found if item.kind == "raster"]
+    if dates:
+        _refuse_dates(found, rasters, dates)
+    readings = Readings()
+    seen_json: set[str] = set()
+    for number, item in enumerate(found):
+        step(number, len(found))
+        name = os.path.basename(item.path.rstrip("/\\"))
+        if item.kind == "other":
+            readings.left_out.append((name, "a zip without a Sentinel-2 product"))
+        elif item.kind == "l1c":
+            _level_1c(item, name, found, readings)
+        elif item.kind == "safe":
+            readings.records += read_safe(item.path)
+        elif item.kind == "theia":
+            readings.records += read_theia(item.path, theia)
+        elif item.kind == "stac":
+            readings.records += read_stac(item.path, partial(step, number, len(found)), seen_json)
+        else:
+            declared = Declared(
+                _dates_of(item, rasters, dates),
+                band_order,
+                band_major,
+                (layer_days or {}).get(item.path),
+            )
+            try:
+                if item.kind == "cube":
+                    readings.records += read_cube(item.path)
+                else:
+                    readings.records += read_raster(item.path, declared)
+            except NotAScene as error:
+                if not item.searched:
+                    raise
+                readings.left_out.append((name, str(error)))
+    readings.records = _once(readings.records)
+    if not readings.records:
+        # Where a search found only what no reader takes, the first reason says best what to do.
+        reason = f" ({readings.left_out[0][1].rstrip('.')})" if readings.left_out else ""
+        raise SeriesError(f"No Sentinel-2 product is in what was given{reason}.")
+    return readings
+
+
+def _refuse_dates(found: Sequence[Found], rasters: Sequence[Found], dates: Sequence[date]) -> None:
+    for item in found:
+        if item.kind in ("cube", "safe", "theia", "stac"):
+            raise SeriesError(
+                f"{os.path.basename(item.path)} has its own dates; leave DATES out, or give the "
+                "rasters without dates alone."
+            )
+    if len(rasters) > 1 and len(dates) != len(rasters):
+        raise SeriesError(
+            f"{len(dates)} dates were given for {len(rasters)} rasters; give one date per raster, "
+            "in the same order."
+        )
+
+
+def _dates_of(
+    item: Found, rasters: Sequence[Found], dates: Sequence[date] | None
+) -> Sequence[date] | None:
+    if not dates or len(rasters) <= 1:
+        return dates
+    return [dates[rasters.index(item)]] if item in rasters else None
+
+
+def _level_1c(item: Found, name: str, found: Sequence[Found], readings: Readings) -> None:
+    """A Level-1C product is an error where it was asked for, and left out where it lay around."""
+    if not item.searched or all(other.kind in ("l1c", "other") for other in found):
+        refuse_l1c(name)
+    readings.left_out.append((name, "Level-1C (top of atmosphere), ALISE reads Level-2A"))
+
+
+def _once(records: Sequence[SourceBand]) -> list[SourceBand]:
+    """Records without the second of two that are the same band of the same dataset.
+
+    A folder may hold a STAC item and its assets, which a search finds both: what the item says of
+    the values counts, so records that are certain come first.
+    """
+    chosen: dict[tuple[str, int], SourceBand] = {}
+    for record in records:
+        path = record.path if record.path.startswith("/vsi") else os.path.realpath(record.path)
+        key = (record.dataset.format(path=path), record.index)
+        if key not in chosen or (record.product.kind == "STAC" != chosen[key].product.kind):
+            chosen[key] = record
+    return list(chosen.values())

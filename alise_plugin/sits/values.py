@@ -1,0 +1,230 @@
+"""Scale, offset and nodata of every band: stated by its product, by the user, or judged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import SeriesError
+from .rasters import is_integer, open_raster, read_bands
+from .sources.record import SourceBand
+from .vrt import Layer
+
+DN_SCALE = 1e-4
+"""Reflectance per digital number, where integers are DN = reflectance x 10^4."""
+_MAX_REFLECTANCE = 2.0  # bright cloud and glint pass 1.0; nothing natural passes this
+_SURELY_DN = 200.0  # whole numbers beyond it are no reflectance, nor per cent of it
+_OFFSET_SINCE = date(2022, 1, 25)
+"""First day of processing baseline 04.00, whose DN = 10000 x reflectance + 1000."""
+_OFFSET_DN = 1000
+_OFFSET_DARK = 1300  # DN at which the darkest pixels of a clear image with the offset begin
+_DARK_BANDS = ("B02", "B03", "B04")  # in which water, shadow or leaves are nearly black
+_SAMPLE = 64  # pixels: side of the windows that the scale is judged on
+_SAMPLED_BANDS = 20  # bands of a file that the scale is judged on
+_SAMPLED_IMAGES = 40  # images that are asked whether they hold an offset
+
+
+class Values:
+    """Settles the values of the bands of a series; `notes` say what was found.
+
+    Args:
+        scale: reflectance per raw unit, of all files whose product states nothing.
+        offset: reflectance of the raw value 0, of the same.
+        nodata: raw value without meaning, of the same.
+    """
+
+    def __init__(self, scale: float | None, offset: float | None, nodata: float | None) -> None:
+        self._scale = scale
+        self._offset = offset
+        self._nodata = nodata
+        self.notes: list[str] = []
+
+    def settle(self, records: Sequence[SourceBand]) -> list[Layer]:
+        """A layer for every record, in their order.
+
+        Raises:
+            SeriesError: the values may be read in two ways, or in none.
+        """
+        unstated = [r for r in records if r.scale is None] if self._scale is None else []
+        judged = self._judge(unstated)
+        if self._offset is None and self._scale in (None, DN_SCALE):
+            dn = [
+                r
+                for r in records
+                if r.scale is None and judged.get(is_integer(r.dtype), self._scale) == DN_SCALE
+            ]
+            self._refuse_hidden_offset(dn)
+        layers = [self._layer(record, judged) for record in records]
+        self._note_stated(layers)
+        return layers
+
+    def _layer(self, record: SourceBand, judged: dict[bool, float]) -> Layer:
+        # What a product's own metadata state is not for the user to override: the word that is
+        # meant for plain files would change the product beside them.
+        scale = None if record.certain else self._scale
+        offset = None if record.certain else self._offset
+        nodata = None if record.certain else self._nodata
+        # Sentinel-2 products keep DN 0 for "no value" and rarely declare it.
+        raw = record.nodata if nodata is None else nodata
+        if raw is None:
+            raw = 0.0 if is_integer(record.dtype) else np.nan
+        return Layer(
+            record,
+            nodata=float(raw),
+            scale=_first(scale, record.scale, judged.get(is_integer(record.dtype))),
+            offset=_first(offset, record.offset, 0.0),
+        )
+
+    def _note_stated(self, layers: Sequence[Layer]) -> None:
+        stated: dict[tuple[float, float], set[str]] = {}
+        for layer in layers:
+            if layer.source.scale is not None:
+                key = (round(layer.scale, 9), round(layer.offset, 6))
+                stated.setdefault(key, set()).add(layer.source.name)
+        for (scale, offset), names in sorted(stated.items()):
+            self.notes.append(
+                f"Scale {scale:g} and offset {offset:g}, as stated by {_some(names)}."
+            )
+        if self._scale is not None or self._offset is not None:
+            self.notes.append("Scale or offset were given by the user for files of no product.")
+
+    def _judge(self, records: Sequence[SourceBand]) -> dict[bool, float]:
+        """Scale of the integer records (key True) and of the floating-point ones (key False).
+
+        Integers beyond 2 are DN; floating-point values up to 2 are reflectance, and whole numbers
+        far beyond are DN that a program has stored as floating point. A dark or empty file says
+        nothing alone, so each of the two kinds is judged as a whole.
+
+        Raises:
+            SeriesError: the values are neither.
+        """
+        judged = {}
+        integers = [record for record in records if is_integer(record.dtype)]
+        if integers:
+            proof = next((r for r in integers if _highest(r) > _MAX_REFLECTANCE), None)
+            if proof is None:
+                raise SeriesError(
+                    f"{integers[0].name} holds integers that do not pass 2 where they were looked "
+                    "at, so they may be anything; give the scale (0.0001 for DN = reflectance x "
+                    "10000)."
+                )
+            judged[True] = DN_SCALE
+            self.notes.append(
+                f"Scale 0.0001: {_some({r.name for r in integers})} hold integers beyond 2, taken "
+                "as DN = reflectance x 10000."
+            )
+        floats = [record for record in records if not is_integer(record.dtype)]
+        whole, highest, brightest = True, -np.inf, None
+        for record in _some_per_file(floats):
+            values = _sampled_values(record)
+            whole = whole and bool((values == np.rint(values)).all())
+            if values.max(initial=-np.inf) > highest:
+                highest, brightest = float(values.max()), record
+        if not floats:
+            return judged
+        if highest > _SURELY_DN and whole:
+            judged[False] = DN_SCALE
+            self.notes.append(
+                f"Scale 0.0001: {_some({r.name for r in floats})} hold whole numbers up to "
+                f"{highest:.0f} in floating point, taken as DN = reflectance x 10000."
+            )
+        elif highest > _MAX_REFLECTANCE and brightest is not None:
+            raise SeriesError(
+                f"{brightest.name} holds floating-point values up to {highest:.6g}, which are not "
+                "reflectance (0 to 1); give the scale (0.0001 for DN = reflectance x 10000)."
+            )
+        else:
+            judged[False] = 1.0
+            self.notes.append(
+                f"Scale 1: {_some({r.name for r in floats})} hold floating-point values up to "
+                f"{highest:.3g}, taken as reflectance."
+            )
+        return judged
+
+    def _refuse_hidden_offset(self, records: Sequence[SourceBand]) -> None:
+        """Raises where DN look as if they held BOA_ADD_OFFSET, and nothing says so.
+
+        One dark pixel proves that an image does not: with the offset, black is DN 1000.
+        """
+        images: dict[tuple[date, str], list[SourceBand]] = {}
+        for r in records:
+            if (r.day >= _OFFSET_SINCE or r.may_hold_offset) and r.band in _DARK_BANDS:
+                images.setdefault((r.day, r.product.scene), []).append(r)
+        without: tuple[float, SourceBand] | None = None
+        suspect: tuple[float, SourceBand] | None = None
+        bright: tuple[float, SourceBand] | None = None
+        groups = list(images.values())
+        for group in groups[:: max(1, len(groups) // _SAMPLED_IMAGES)]:
+            lowest = np.inf
+            for record in group:
+                values = _sampled_values(record)
+                lowest = min(lowest, float(values[values != 0].min(initial=np.inf)))
+                if lowest < _OFFSET_DN:
+                    without = without or (lowest, record)
+                    break
+            else:
+                if lowest < _OFFSET_DARK:
+                    suspect = suspect or (lowest, group[0])
+                elif np.isfinite(lowest):
+                    bright = bright or (lowest, group[0])
+        if without and suspect:
+            raise SeriesError(
+                f"The DN of {without[1].name} go down to {without[0]:.0f} and those of "
+                f"{suspect[1].name} begin at {suspect[0]:.0f}, so that some may hold the offset of "
+                "1000 of products since 2022-01-25 and some not; build one series of each kind, "
+                "with offset 0 and -0.1, and then one series of both."
+            )
+        first = suspect or bright
+        if first and not without:
+            raise SeriesError(
+                f"The DN of {first[1].name} and of all that follow begin at {first[0]:.0f}, as in "
+                "products since 2022-01-25 that hold an offset of 1000; give the offset (-0.1 if "
+                "they do, 0 if these images are only bright)."
+            )
+        if without:
+            self.notes.append(
+                f"Offset 0: DN go down to {without[0]:.0f} in {without[1].name}, below the 1000 "
+                "that products with an offset begin at."
+            )
+
+
+def _some(names: set[str]) -> str:
+    listed = sorted(names)
+    return listed[0] if len(listed) == 1 else f"{listed[0]} and {len(listed) - 1} more"
+
+
+def _first(*values: float | None) -> float:
+    return next(float(value) for value in values if value is not None)
+
+
+def _some_per_file(records: Sequence[SourceBand]) -> list[SourceBand]:
+    """At most _SAMPLED_BANDS records of each file, spread over its bands."""
+    by_file: dict[str, list[SourceBand]] = {}
+    for record in records:
+        by_file.setdefault(record.file, []).append(record)
+    return [
+        record
+        for group in by_file.values()
+        for record in group[:: max(1, len(group) // _SAMPLED_BANDS)]
+    ]
+
+
+def _highest(record: SourceBand) -> float:
+    """The highest of the sampled values of a record; -inf where all are nodata."""
+    return float(_sampled_values(record).max(initial=-np.inf))
+
+
+def _sampled_values(record: SourceBand) -> NDArray[np.float32]:
+    """The values, 1-D and without nodata, of a few windows spread over a record."""
+    dataset = open_raster(record.dataset_name, record.open_options)
+    width, height = min(record.grid.width, _SAMPLE), min(record.grid.height, _SAMPLE)
+    found = []
+    for part in (0.5, 0.25, 0.75, 0.0, 1.0):
+        col = int((record.grid.width - width) * part)
+        row = int((record.grid.height - height) * part)
+        values = read_bands(dataset, [record.index], col, row, width, height)
+        found.append(values[np.isfinite(values) & (values != record.nodata)])
+    return np.concatenate(found)
