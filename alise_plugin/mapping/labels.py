@@ -320,12 +320,12 @@ def legend_of(band: gdal.Band) -> Legend:
     """Names and colours of a raster band: from its attribute table, else its palette and names."""
     names: dict[Value, str] = {}
     colors: dict[Value, str] = {}
+    table = band.GetDefaultRAT()  # first: GDAL 3.6 finds the names only after the table
     palette, categories = band.GetColorTable(), band.GetCategoryNames() or []
     if palette is not None:
         for value in range(palette.GetCount()):
             colors[value] = "#{:02x}{:02x}{:02x}".format(*palette.GetColorEntry(value)[:3])
     names.update({value: text for value, text in enumerate(categories) if text})
-    table = band.GetDefaultRAT()
     if table is None:
         return Legend(names, colors)
     usages = {table.GetUsageOfCol(i): i for i in range(table.GetColumnCount())}

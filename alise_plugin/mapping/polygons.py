@@ -156,6 +156,7 @@ def _copy(
     ):
         layer.CreateField(ogr.FieldDefn(name, kind))
     layer.StartTransaction()
+    stop_if_cancelled(feedback)
     for done, outline in enumerate(source):
         if done % _COMMIT == _COMMIT - 1:
             stop_if_cancelled(feedback)

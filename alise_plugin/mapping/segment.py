@@ -43,7 +43,7 @@ _GREY = "#bdbdbd"
 _UNKNOWN, _NONE = 254, 255
 _STEPS = 10_000  # probabilities are stored as whole numbers of 1/10000
 _NO_PROBABILITY = 65535
-_ENCODING = 0.85  # of a run's progress, where more follows
+_ENCODED, _WRITTEN = 0.8, 0.9  # of a run's progress, where more follows
 _SIDES = (512, 256, 128, 64, 32, 16)  # pixels: windows of the second pass
 _COPIES = 8  # of a window's probabilities that smoothing holds
 
@@ -164,7 +164,7 @@ def segment(
         f"{len(head.classes)} classes, model {model_id}{' on ' if device else ''}{device}."
     )
     in_two_passes = options.smoothing != "none" or options.minimum_area > 0
-    encoding = Part(feedback, 0.0, _ENCODING if in_two_passes or vector else 1.0)
+    encoding = Part(feedback, 0.0, _ENCODED if in_two_passes or vector else 1.0)
 
     def predicted() -> Iterator[tuple[Tile, Float]]:
         for tile, features in features_of(source, encoder, chosen, encoding):
@@ -189,12 +189,13 @@ def segment(
             stored = _Stored(path, source.grid, work, len(head.classes), options)
             stored.fill(predicted(), block_side(side))
             windows = _windows(inner, second_side)
-            step = Part(feedback, _ENCODING, 1.0)
+            step = Part(feedback, _ENCODED, _WRITTEN)
             numbers = None
             if options.minimum_area > 0:
                 numbers = _sieved(stored, windows, scratch, grid, inner, options, step)
-            for window in windows:
+            for done, window in enumerate(windows):
                 stop_if_cancelled(feedback)
+                step.progress(0.5 + 0.5 * done / len(windows))
                 scores, shown = stored.classes(window)
                 if numbers is not None:
                     shown = numbers.read(_relative(window, inner))
@@ -205,8 +206,9 @@ def segment(
                 writers.write(_relative(tile.inner, inner), scores, shown)
         if vector:
             polygons = Polygons(sheet.shown, *writers.close_numbers(stack))
-            write_polygons(vector, polygons, Part(feedback, _ENCODING, 1.0))
+            write_polygons(vector, polygons, Part(feedback, _WRITTEN, 1.0))
     write_raster_style(output, sheet.shown)
+    feedback.progress(1.0)
     return SegmentResult(os.fspath(output), writers.areas(), device)
 
 

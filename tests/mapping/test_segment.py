@@ -1,0 +1,291 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from labelled_region import (
+    CLASSES,
+    CODES,
+    COLORS,
+    features_of,
+    map_codes,
+    region,
+    square,
+    write_layer,
+)
+from osgeo import gdal, ogr
+
+from alise_plugin.errors import AliseError, Cancelled, HeadError, LabelsError, OutputError
+from alise_plugin.mapping.embed import embed
+from alise_plugin.mapping.embedding_raster import EmbeddingRaster
+from alise_plugin.mapping.labels import legend_of, read_mask, read_vector_labels
+from alise_plugin.mapping.samples import LabelledSource
+from alise_plugin.mapping.segment import MapOptions, segment
+from alise_plugin.mapping.train import train_classifier
+from alise_plugin.model.head import Head
+
+pytest.importorskip("onnxruntime")
+pytest.importorskip("sklearn")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    from fake_encoder import FakeEncoder
+
+    folder = tmp_path_factory.mktemp("region")
+    found = region(folder / "data")
+    found.encoder = FakeEncoder()
+    labels = read_vector_labels(found.labels, "code", "crop", "color")
+    found.head_path = str(folder / "head.onnx")
+    found.trained = train_classifier(
+        [LabelledSource(found.series, labels)], found.encoder, found.head_path
+    )
+    found.head = Head(found.head_path)
+    return found
+
+
+def mapped(place, path, **arguments):
+    options = MapOptions(**arguments.pop("options", {}))
+    return segment(place.series, place.encoder, place.head, path, options=options, **arguments)
+
+
+def test_fields_come_back(place, tmp_path):
+    result = mapped(place, tmp_path / "map.tif")
+    codes = map_codes(tmp_path / "map.tif")
+    assert codes.dtype == np.uint8
+    assert (codes == np.array(CODES)[place.truth]).mean() > 0.93
+    for row, code in zip(result.areas, CODES):
+        assert row.pixels == (codes == code).sum()
+        # The scale factor of UTM is 0.9996 on its central meridian and grows away from it.
+        assert row.square_metres == pytest.approx(100 * row.pixels, rel=2e-3)
+
+
+def test_the_raster_carries_its_legend(place, tmp_path):
+    mapped(place, tmp_path / "map.tif")
+    dataset = gdal.Open(str(tmp_path / "map.tif"))
+    band = dataset.GetRasterBand(1)
+    assert band.GetNoDataValue() == 0
+    assert [band.GetCategoryNames()[code] for code in CODES] == list(CLASSES)
+    assert band.GetColorTable().GetColorEntry(40)[:3] == (10, 90, 20)
+    style = (tmp_path / "map.qml").read_text(encoding="utf-8")
+    assert 'value="40"' in style
+    assert COLORS[2] in style
+    items = dataset.GetMetadata()
+    assert items["ALISE_MODEL_SHA256"] == place.encoder.package.sha256
+    assert items["ALISE_HEAD"] == "head.onnx"
+    assert len(items["ALISE_HEAD_SHA256"]) == 64
+
+
+OPTIONS = {
+    "none": {},
+    "bayes": {"smoothing": "bayes", "window": 5},
+    "majority": {"smoothing": "majority", "window": 5, "unknown": 0.6},
+    "sieve": {"minimum_area": 1200.0},
+    "all": {"smoothing": "bayes", "window": 7, "minimum_area": 900.0, "unknown": 0.5},
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_neither_tiles_nor_memory_show(place, tmp_path, name, monkeypatch):
+    import alise_plugin.mapping.segment as module
+
+    files = ("map.tif", "confidence.tif", "probabilities.tif")
+    maps = {}
+    for key, tile_size, sides in (
+        ("whole", None, (512, 16)),
+        ("tiles", 16, (16,)),
+        ("odd", 48, (32,)),
+    ):
+        monkeypatch.setattr(module, "_SIDES", sides)
+        folder = tmp_path / key
+        folder.mkdir()
+        result = mapped(
+            place,
+            folder / files[0],
+            options=OPTIONS[name],
+            tile_size=tile_size,
+            confidence=folder / files[1],
+            probabilities=folder / files[2],
+            vector=folder / "map.gpkg",
+        )
+        maps[key] = [gdal.Open(str(folder / file)).ReadAsArray() for file in files]
+        maps[key].append(np.array([row.square_metres for row in result.areas]))
+        assert sorted(p.name for p in folder.iterdir() if p.name.startswith(".")) == []
+        assert not list(folder.glob("*partial*"))
+    for key in ("tiles", "odd"):
+        np.testing.assert_array_equal(maps[key][0], maps["whole"][0])
+        np.testing.assert_allclose(maps[key][1], maps["whole"][1], atol=1e-3)
+        assert np.abs(maps[key][2].astype(int) - maps["whole"][2].astype(int)).max() <= 2
+        np.testing.assert_allclose(maps[key][3], maps["whole"][3], rtol=1e-9)
+
+
+def noisy(place):
+    """The same region seen through more noise, so that there is something to smooth."""
+    return region(Path(place.path).parent.parent / "noisy", noise=900.0)
+
+
+@pytest.mark.parametrize(
+    "helping", [OPTIONS["bayes"], {"smoothing": "majority", "window": 5}, OPTIONS["sieve"]]
+)
+def test_neighbours_help_where_pixels_are_noisy(place, tmp_path, helping):
+    worse = noisy(place)
+    truth = np.array(CODES)[worse.truth]
+    scores = []
+    for options in ({}, helping):
+        path = tmp_path / f"{len(scores)}.tif"
+        segment(worse.series, place.encoder, place.head, path, options=MapOptions(**options))
+        scores.append((map_codes(path) == truth).mean())
+    assert scores[0] < 0.93
+    assert scores[1] > scores[0] + 0.03
+
+
+def test_small_patches_are_gone(place, tmp_path):
+    worse = noisy(place)
+    path, vector = tmp_path / "map.tif", tmp_path / "map.gpkg"
+    options = MapOptions(minimum_area=2000.0)  # 20 pixels
+    segment(worse.series, place.encoder, place.head, path, options=options, vector=vector)
+    sizes = [feature["area_m2"] for feature in features_of(vector)]
+    # Patches in a ring of small patches stay, as users of gdal_sieve know.
+    assert np.mean(np.array(sizes) >= 1990) > 0.9
+
+
+def test_confidence_and_probabilities(place, tmp_path):
+    paths = [tmp_path / name for name in ("map.tif", "confidence.tif", "probabilities.tif")]
+    mapped(place, paths[0], confidence=paths[1], probabilities=paths[2])
+    codes = map_codes(paths[0])
+    dataset = gdal.Open(str(paths[2]))
+    assert [dataset.GetRasterBand(i + 1).GetDescription() for i in range(3)] == list(CLASSES)
+    shares = dataset.ReadAsArray() * dataset.GetRasterBand(1).GetScale()
+    np.testing.assert_allclose(shares.sum(0), 1, atol=2e-4)
+    np.testing.assert_array_equal(np.array(CODES)[shares.argmax(0)], codes)
+    probability, entropy = gdal.Open(str(paths[1])).ReadAsArray()
+    np.testing.assert_allclose(probability, shares.max(0), atol=1e-4)
+    expected = -(shares * np.log(np.maximum(shares, 1e-12))).sum(0) / np.log(3)
+    np.testing.assert_allclose(entropy, expected, atol=2e-3)
+
+
+def test_unknown_pixels_are_named_and_counted(place, tmp_path):
+    worse = noisy(place)
+    path, confidence = tmp_path / "map.tif", tmp_path / "confidence.tif"
+    result = segment(
+        worse.series,
+        place.encoder,
+        place.head,
+        path,
+        options=MapOptions(unknown=0.7),
+        confidence=confidence,
+    )
+    probability = gdal.Open(str(confidence)).ReadAsArray()[0]
+    np.testing.assert_array_equal(map_codes(path) == 255, probability < 0.7)
+    assert result.areas[-1].item.name == "unclassified"
+    assert result.areas[-1].pixels == (probability < 0.7).sum() > 0
+    dataset = gdal.Open(str(path))
+    assert legend_of(dataset.GetRasterBand(1)).names[255] == "unclassified"
+
+
+def test_a_mask_limits_the_map(place, tmp_path):
+    mask_path = write_layer(tmp_path / "mask.gpkg", [square(12, 7, 20, 31), square(60, 60, 5, 5)])
+    path, vector = tmp_path / "map.tif", tmp_path / "map.gpkg"
+    place.encoder.reads.clear()
+    result = mapped(place, path, mask=read_mask(mask_path), tile_size=16, vector=vector)
+    inside = np.zeros(place.truth.shape, bool)
+    inside[7:38, 12:32] = inside[60:65, 60:65] = True
+    np.testing.assert_array_equal(map_codes(path) > 0, inside)
+    assert sum(row.pixels for row in result.areas) == inside.sum()
+    assert len(place.encoder.reads) < 4 * 30 * 0.6  # what the mask leaves out is not encoded
+    total = sum(feature["area_m2"] for feature in features_of(vector))
+    assert total == pytest.approx(sum(row.square_metres for row in result.areas))
+
+
+def test_an_extent_does_not_change_what_is_inside(place, tmp_path):
+    whole, part = tmp_path / "whole.tif", tmp_path / "part.tif"
+    options = OPTIONS["bayes"]
+    mapped(place, whole, options=options)
+    left, _, _, top, _, _ = place.series.grid.geotransform
+    extent = (left + 230, top - 510, left + 610, top - 120)
+    mapped(place, part, options=options, extent=extent)
+    np.testing.assert_array_equal(map_codes(part), map_codes(whole)[12:51, 23:61])
+
+
+def test_polygons_hold_class_area_and_confidence(place, tmp_path):
+    path, confidence, vector = (tmp_path / n for n in ("map.tif", "c.tif", "polygons.gpkg"))
+    result = mapped(place, path, confidence=confidence, vector=vector)
+    codes, probability = map_codes(path), gdal.Open(str(confidence)).ReadAsArray()[0]
+    names = dict(zip(CODES, CLASSES))
+    for row in result.areas:
+        features = [f for f in features_of(vector) if f["code"] == row.item.code]
+        assert {feature["class"] for feature in features} == {names[row.item.code]}
+        areas = np.array([feature["area_m2"] for feature in features])
+        assert areas.sum() == pytest.approx(row.square_metres)
+        assert [f["area_ha"] for f in features] == pytest.approx((areas / 1e4).tolist())
+        mean = (areas * [f["confidence"] for f in features]).sum() / areas.sum()
+        assert mean == pytest.approx(probability[codes == row.item.code].mean(), abs=1e-4)
+    assert 'attr="code"' in (tmp_path / "polygons.qml").read_text()
+
+
+def test_an_embedding_raster_gives_the_same_map(place, tmp_path):
+    embedding = tmp_path / "embedding.tif"
+    embed(place.series, place.encoder, embedding)
+    mapped(place, tmp_path / "one.tif")
+    segment(EmbeddingRaster(embedding), None, place.head, tmp_path / "two.tif")
+    np.testing.assert_array_equal(map_codes(tmp_path / "one.tif"), map_codes(tmp_path / "two.tif"))
+
+
+def test_places_without_a_date_have_no_class(place, series, encoder, tmp_path):
+    result = segment(series, encoder, place.head, tmp_path / "map.tif", vector=tmp_path / "m.gpkg")
+    codes = map_codes(tmp_path / "map.tif")
+    assert (codes[:, :10] == 0).all()
+    assert (codes[:, 10:] > 0).all()
+    assert sum(row.pixels for row in result.areas) == codes[:, 10:].size
+
+
+class Stopper:
+    def __init__(self, moment):
+        self.moment, self.fraction = moment, 0.0
+
+    def progress(self, fraction):
+        self.fraction = fraction
+
+    def cancelled(self):
+        return self.fraction >= self.moment
+
+    def info(self, text):
+        pass
+
+
+@pytest.mark.parametrize("moment", [0.0, 0.4, 0.82, 0.88, 0.94])
+def test_cancel_leaves_nothing(place, tmp_path, moment):
+    with pytest.raises(Cancelled):
+        mapped(
+            place,
+            tmp_path / "map.tif",
+            options=OPTIONS["all"],
+            tile_size=32,
+            confidence=tmp_path / "c.tif",
+            probabilities=tmp_path / "p.tif",
+            vector=tmp_path / "map.gpkg",
+            feedback=Stopper(moment),
+        )
+    assert os.listdir(tmp_path) == []
+
+
+def test_mistakes_are_said(place, tmp_path):
+    far = write_layer(tmp_path / "far.gpkg", [square(5000, 5000, 9, 9)])
+    with pytest.raises(LabelsError, match="do not overlap"):
+        mapped(place, tmp_path / "map.tif", mask=read_mask(far))
+    with pytest.raises(OutputError, match="odd WINDOW"):
+        mapped(place, tmp_path / "map.tif", options={"smoothing": "bayes", "window": 4})
+    with pytest.raises(OutputError, match=r"end in \.gpkg"):
+        mapped(place, tmp_path / "map.tif", vector=tmp_path / "map.shp")
+    with pytest.raises(OutputError, match="is not a folder"):
+        mapped(place, tmp_path / "map.tif", confidence=tmp_path / "none" / "c.tif")
+    with pytest.raises(AliseError, match="image series: choose the model"):
+        segment(place.series, None, place.head, tmp_path / "map.tif")
+    other = type(place.encoder)()
+    other.package.sha256 = "1" * 64
+    with pytest.raises(HeadError, match="was trained on features of the model"):
+        segment(place.series, other, place.head, tmp_path / "map.tif")
+    lines = ogr.CreateGeometryFromWkt("LINESTRING (0 0, 1 1)")
+    with pytest.raises(LabelsError, match="a mask is made of polygons"):
+        read_mask(write_layer(tmp_path / "lines.gpkg", [lines]))
+    assert sorted(os.listdir(tmp_path)) == ["far.gpkg", "lines.gpkg"]
