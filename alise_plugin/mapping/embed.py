@@ -2,29 +2,42 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
-from itertools import chain
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import AliseError, Cancelled
 from ..model.encoder import Encoder
-from ..sits.grid import Tile, Window, plan_tiles
+from ..sits.grid import Grid, Tile, Window, plan_tiles
 from ..sits.rasters import block_cache
 from ..sits.series import ImageSeries
+from .blocks import BlockFolder, source_files
 from .feedback import Feedback, SilentFeedback
-from .output import RasterForm, RasterOutput, block_side, require_folder
+from .output import RasterForm, RasterOutput, WriteBehind, require_folder
 from .quantise import NODATA, Quantiser
-from .tile_loop import cache_size, encode_tile, encode_tiles, tile_halo, tiles_of
+from .tile_loop import (
+    cache_size,
+    encode_strips,
+    encode_tile,
+    strip_block,
+    tile_halo,
+    tile_memory,
+    tiles_of,
+)
 
-FORMATS = ("float32", "int8")
+FORMATS = ("float32", "int8", "compact")
 _SAMPLE_SIDE = 16  # pixels: windows that the ranges of int8 are judged on
-_SAMPLE_PIXELS = 5000  # of a tile, at most about
+_SAMPLE_PIXELS = 5000  # of a window, at most about
 _SAMPLE_SHARE = 0.05  # of the pixels that the map reads
 _SAMPLE_WINDOWS = (4, 25)  # at least, at most
+_MAKING = 0.97  # of a run with RESUME: the tiles; the rest puts them together
 
 
 @dataclass(frozen=True)
@@ -53,6 +66,37 @@ def feature_names(n_queries: int, d_model: int) -> list[str]:
     ]
 
 
+@dataclass(frozen=True)
+class Plan:
+    """A map, decided on to the last bit: who works it off, where and in which order is open.
+
+    Attributes:
+        grid: of the map.
+        inner: its window in the series.
+        side: of its tiles.
+        tiles: windows to read and to keep.
+        form: what the raster holds.
+        format: one of FORMATS.
+        quantiser: of int8 and compact; None writes float32.
+    """
+
+    grid: Grid
+    inner: Window
+    side: int
+    tiles: list[Tile]
+    form: RasterForm
+    format: str
+    quantiser: Quantiser | None
+
+    def write(self, raster: RasterOutput, origin: Window, features: Any, window: Window) -> int:
+        """Writes features `(F, h, w)` of a window of the series; returns how many were clipped."""
+        values, clipped = features, 0
+        if self.quantiser is not None:
+            values, clipped = self.quantiser.encode(features)
+        raster.write(_relative(window, origin), values)
+        return clipped
+
+
 def embed(
     series: ImageSeries,
     encoder: Encoder,
@@ -63,11 +107,13 @@ def embed(
     tile_size: int | None = None,
     format: str = "float32",
     feedback: Feedback | None = None,
+    resume: bool = False,
+    cog: bool = False,
 ) -> EmbedResult:
     """Writes the embedding of every pixel (paper, Eq. 1), one band per query and feature.
 
     Values depend neither on the tiles nor on the extent: every tile is read with the model's halo
-    from the whole series, on the model's stride.
+    from the whole series, on the model's stride. Reading, encoding and writing overlap.
 
     Args:
         series: the image series.
@@ -76,59 +122,259 @@ def embed(
         extent: (xmin, ymin, xmax, ymax) in the CRS of the series; all of it if None.
         memory_mb: what the run may take, in 10^6 bytes, beside the program itself.
         tile_size: side of the tiles in pixels instead of what the memory allows.
-        format: "float32" (nodata NaN), or "int8": one byte per feature (nodata 0), with scale and
-            offset per band from a sample of the map's pixels (see `Quantiser`).
+        format: "float32" (nodata NaN); "int8": one byte per feature (nodata 0), with scale and
+            offset per band from a sample of the map's pixels (see `Quantiser`); or "compact": the
+            model's own fixed projection onto fewer features, in one byte each, with the model's
+            own scale and offset, so that places and years stay comparable.
         feedback: progress and cancelling.
+        resume: keep finished tiles in `<output>.blocks` until the raster is complete, and go on
+            with those that an earlier run left there.
+        cog: make a Cloud Optimised GeoTIFF.
 
     Raises:
         SeriesError: the extent is outside, or a file cannot be read.
+        ModelPackageError: the model has no compact form.
         AliseError: the memory is too little.
-        OutputError: the raster cannot be written.
-        Cancelled: the feedback said so; nothing is left.
+        OutputError: the raster cannot be written, or there is nothing that a run can go on with.
+        Cancelled: the feedback said so; nothing is left but what `resume` keeps.
     """
-    if format not in FORMATS:
-        raise ValueError(f"format is {format!r}; choose one of {', '.join(FORMATS)}")
     require_folder(output)
     feedback = feedback or SilentFeedback()
-    package = encoder.package
-    inner = series.grid.window if extent is None else series.grid.window_of(extent)
-    side, tiles = tiles_of(series, encoder, inner, memory_mb, tile_size)
-    feedback.info(
-        f"{len(series.dates)} dates from {series.dates[0]} to {series.dates[-1]}, "
-        f"{inner.width} x {inner.height} pixels in {len(tiles)} tiles of {side}, "
-        f"model {package.model_id} on {encoder.device_used}."
-    )
-    metadata = provenance(series, encoder)
-    names = feature_names(package.n_queries, package.d_model)
-    encoded = encode_tiles(series, encoder, tiles, feedback)
-    quantiser = None
-    form = RasterForm(names, np.dtype(np.float32), float("nan"), metadata=metadata)
-    if format == "int8":
-        if len(tiles) == 1:  # then the map is its own sample, and nothing is encoded twice
-            only = next(encoded)
-            quantiser = Quantiser.from_sample(_valid_pixels(only[1], len(names)))
-            encoded = chain([only], encoded)
+    folder = BlockFolder(output) if resume else None
+    with block_cache(cache_size(memory_mb)):
+        plan = make_plan(
+            series,
+            encoder,
+            extent=extent,
+            memory_mb=memory_mb,
+            tile_size=tile_size,
+            format=format,
+            feedback=feedback,
+            folder=folder,
+        )
+        feedback.info(_summary(series, encoder, plan))
+        raster = RasterOutput(output, plan.grid, plan.form, strip_block(plan.side), cog)
+        if folder is None:
+            clipped = _embed_at_once(series, encoder, plan, raster, feedback)
         else:
-            quantiser = _sampled_quantiser(series, encoder, inner, tiles, feedback)
-        form = _int8_form(names, quantiser, metadata)
-    clipped = 0
-    grid = series.grid.subgrid(inner)
-    raster = RasterOutput(output, grid, form, block_side(side))
-    with block_cache(cache_size(memory_mb)), raster:
-        for tile, features in encoded:
-            values: NDArray = features
-            if quantiser is not None:
-                values, beyond = quantiser.encode(features)
-                clipped += beyond
-            raster.write(_relative(tile.inner, inner), values)
-    share = clipped / (len(names) * inner.pixels)
+            clipped = _embed_in_blocks(series, encoder, plan, raster, folder, feedback)
+    share = clipped / (len(plan.form.descriptions) * plan.inner.pixels)
     if share:
         feedback.info(
             f"{100 * share:.2g} % of the values lay outside the range of int8 and were clipped."
         )
     return EmbedResult(
-        os.fspath(output), series.dates, encoder.device_used, package.model_id, share
+        os.fspath(output), series.dates, encoder.device_used, encoder.package.model_id, share
     )
+
+
+def make_plan(
+    series: ImageSeries,
+    encoder: Encoder,
+    *,
+    extent: Sequence[float] | None,
+    memory_mb: float,
+    tile_size: int | None,
+    format: str,
+    feedback: Feedback,
+    folder: BlockFolder | None = None,
+) -> Plan:
+    """Decide everything about a map before its first tile; see `embed` for the arguments.
+
+    Args:
+        folder: where the run keeps its blocks. If there are some, the plan is that of the run
+            that left them; if not, the folder is made.
+    """
+    if format not in FORMATS:
+        raise ValueError(f"format is {format!r}; choose one of {', '.join(FORMATS)}")
+    package = encoder.package
+    metadata = provenance(series, encoder)
+    names = feature_names(package.n_queries, package.d_model)
+    if format == "compact":
+        compact = package.require_compact()
+        names = [f"c{feature:02d}" for feature in range(len(compact.scale))]
+        metadata["ALISE_COMPACT_SHA256"] = compact.sha256
+    inner = series.grid.window if extent is None else series.grid.window_of(extent)
+    run = {
+        "model": package.sha256,
+        "compact": metadata.get("ALISE_COMPACT_SHA256"),
+        "dates": metadata["ALISE_DATES"],
+        "files": source_files(series.path),
+        "window": [inner.col, inner.row, inner.width, inner.height],
+        "format": format,
+    }
+    going_on = folder is not None and folder.found(run)
+    if folder is not None and going_on:
+        tile_size = folder.notes["side"]
+        _require_memory(encoder, series, folder.notes["side"], memory_mb)
+    side, tiles = tiles_of(series, encoder, inner, memory_mb, tile_size, in_strips=True)
+    quantiser = None
+    if format == "compact":
+        quantiser = Quantiser(compact.scale, compact.offset)
+    elif format == "int8" and folder is not None and going_on:
+        scale, offset = np.array(folder.notes["ranges"])
+        quantiser = Quantiser(scale, offset)
+    elif format == "int8":
+        quantiser = _sampled_quantiser(series, encoder, inner, tiles, feedback)
+    if folder is not None and not going_on:
+        ranges = [] if quantiser is None else [quantiser.scale.tolist(), quantiser.offset.tolist()]
+        folder.begin(run, {"side": side, "ranges": ranges})
+    if quantiser is not None:
+        form = _int8_form(names, quantiser, metadata)
+    else:
+        form = RasterForm(
+            names, np.dtype(np.float32), float("nan"), metadata=metadata, overviews="average"
+        )
+    grid = series.grid.subgrid(inner)
+    return Plan(grid, inner, side, tiles, replace(form, fast=True), format, quantiser)
+
+
+def _summary(series: ImageSeries, encoder: Encoder, plan: Plan) -> str:
+    return (
+        f"{len(series.dates)} dates from {series.dates[0]} to {series.dates[-1]}, "
+        f"{plan.inner.width} x {plan.inner.height} pixels in {len(plan.tiles)} tiles of "
+        f"{plan.side}, model {encoder.package.model_id} on {encoder.device_used}."
+    )
+
+
+def _require_memory(encoder: Encoder, series: ImageSeries, side: int, memory_mb: float) -> None:
+    """Raises AliseError where tiles of a run begun with more memory no longer fit."""
+    needed = tile_memory(encoder, len(series.dates), side, series.grid.window, in_strips=True)
+    if needed > memory_mb * 1e6 - cache_size(memory_mb):
+        raise AliseError(
+            f"The run to go on with has tiles of {side} pixels, too large for a memory of "
+            f"{memory_mb:g} MB; allow at least {math.ceil(needed / 0.9e6)} MB, or delete its "
+            "blocks."
+        )
+
+
+def _embed_at_once(
+    series: ImageSeries,
+    encoder: Encoder,
+    plan: Plan,
+    raster: RasterOutput,
+    feedback: Feedback,
+) -> int:
+    """Every tile straight into the raster; returns how many values were clipped."""
+    clipped = 0
+
+    def write(features: NDArray[np.float32], window: Window) -> None:
+        nonlocal clipped
+        clipped += plan.write(raster, plan.inner, features, window)
+
+    with raster, WriteBehind(raster.abandon) as behind:
+        for _, window, features in _strips(series, encoder, plan, plan.tiles, feedback):
+            behind.submit(write, features, window)
+    return clipped
+
+
+def _embed_in_blocks(
+    series: ImageSeries,
+    encoder: Encoder,
+    plan: Plan,
+    raster: RasterOutput,
+    folder: BlockFolder,
+    feedback: Feedback,
+) -> int:
+    """Tiles that are missing into files of their own, then all of them into the raster."""
+    missing = folder.missing(plan.tiles)
+    done = len(plan.tiles) - len(missing)
+    if done:
+        feedback.info(f"{done} of {len(plan.tiles)} tiles are there already.")
+    making = _Part(feedback, _MAKING * done / len(plan.tiles), _MAKING)
+    clipped = 0
+    for tile in making.each(missing):
+        clipped += write_block(series, encoder, plan, folder, tile, making)
+    join_blocks(plan, folder, raster, _Part(feedback, _MAKING, 1.0))
+    return clipped
+
+
+def write_block(
+    series: ImageSeries,
+    encoder: Encoder,
+    plan: Plan,
+    folder: BlockFolder,
+    tile: Tile,
+    feedback: Feedback,
+) -> int:
+    """One tile of a plan into its file; returns how many values were clipped.
+
+    Raises:
+        OutputError: it cannot be written.
+        Cancelled: the feedback says so.
+    """
+    clipped = 0
+    block = RasterOutput(
+        folder.block(tile),
+        series.grid.subgrid(tile.inner),
+        replace(plan.form, overviews=""),
+        strip_block(plan.side),
+    )
+
+    def write(features: NDArray[np.float32], window: Window) -> None:
+        nonlocal clipped
+        clipped += plan.write(block, tile.inner, features, window)
+
+    with block, WriteBehind(block.abandon) as behind:
+        for _, window, features in _strips(series, encoder, plan, [tile], feedback):
+            behind.submit(write, features, window)
+    return clipped
+
+
+def join_blocks(plan: Plan, folder: BlockFolder, raster: RasterOutput, feedback: Feedback) -> None:
+    """All blocks of a plan into the raster, and the folder away.
+
+    Raises:
+        OutputError: a block cannot be read, or the raster not be written.
+        Cancelled: the feedback says so.
+    """
+    with raster, WriteBehind(raster.abandon) as behind:
+        parts = folder.strips(plan.tiles, strip_block(plan.side))
+        for _, window, values in parts:
+            behind.submit(raster.write, _relative(window, plan.inner), values)
+            feedback.progress(min(1.0, (window.row - plan.inner.row) / plan.inner.height))
+            if feedback.cancelled():
+                raise Cancelled("The run was cancelled.")
+    folder.remove()
+    feedback.progress(1.0)
+
+
+def _strips(
+    series: ImageSeries,
+    encoder: Encoder,
+    plan: Plan,
+    tiles: Sequence[Tile],
+    feedback: Feedback,
+) -> Iterator[tuple[Tile, Window, NDArray[np.float32]]]:
+    """Strips of the features that the plan's format is made of."""
+    strips = encode_strips(series, encoder, tiles, strip_block(plan.side), feedback)
+    with contextlib.closing(strips):  # type: ignore[type-var]
+        for tile, window, features in strips:
+            if plan.format == "compact":
+                features = encoder.compact(features)
+            yield tile, window, features
+
+
+class _Part:
+    """The part of a run's progress that a step takes."""
+
+    def __init__(self, feedback: Feedback, start: float, end: float) -> None:
+        self._feedback = feedback
+        self._start, self._end = start, end
+        self._number, self._count = 0, 1
+        self.cancelled = feedback.cancelled
+        self.info = feedback.info
+
+    def each(self, tiles: Sequence[Tile]) -> Iterator[Tile]:
+        """Tiles, each with its share of the part."""
+        self._count = max(1, len(tiles))
+        for self._number, tile in enumerate(tiles):
+            yield tile
+
+    def progress(self, fraction: float) -> None:
+        """Of the tile at hand, or of the step if it has none, 0 to 1."""
+        done = (self._number + fraction) / self._count
+        self._feedback.progress(self._start + (self._end - self._start) * done)
 
 
 def provenance(series: ImageSeries, encoder: Encoder) -> dict[str, str]:
@@ -157,6 +403,7 @@ def _int8_form(names: list[str], quantiser: Quantiser, metadata: dict[str, str])
         scale=quantiser.scale.tolist(),
         offset=quantiser.offset.tolist(),
         metadata={**metadata, "ALISE_QUANTISATION": "value = raw x scale + offset, raw 1 to 255"},
+        overviews="average",
     )
 
 

@@ -370,12 +370,11 @@ def _halved(values: NDArray, form: RasterForm) -> NDArray:
     else:
         missing = [part == form.nodata for part in parts]
     if not any(part.any() for part in missing):
-        mean = sum(part.astype(np.float32) for part in parts) / 4
+        mean = np.mean([part.astype(np.float32) for part in parts], axis=0)
     else:
-        count = sum((~gone).astype(np.float32) for gone in missing)
-        total = sum(
-            np.where(gone, 0, part).astype(np.float32) for gone, part in zip(missing, parts)
-        )
+        count = np.sum([~gone for gone in missing], axis=0, dtype=np.float32)
+        kept = [np.where(gone, 0, part) for gone, part in zip(missing, parts)]
+        total = np.sum(kept, axis=0, dtype=np.float32)
         mean = np.where(count > 0, total / np.maximum(count, 1), form.nodata)
     if np.dtype(form.dtype) != np.float32:
         mean = np.rint(mean)

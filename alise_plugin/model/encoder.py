@@ -232,13 +232,16 @@ class Encoder:
         self._each_block(project, flat.shape[1], COMPACT_PIXELS)
         return out.reshape(-1, *features.shape[1:])
 
-    def memory_needed(self, dates: int, read_pixels: int, inner_pixels: int) -> int:
+    def memory_needed(
+        self, dates: int, read_pixels: int, inner_pixels: int, strip_pixels: int | None = None
+    ) -> int:
         """Bytes that `encode` holds at its peak, input and output included.
 
         Args:
             dates: T.
             read_pixels: pixels of the window given to `encode`, halo included.
             inner_pixels: pixels left after `crop`.
+            strip_pixels: those of a strip, where it is `encode_strips`.
         """
         package = self.package
         in_flight = max(read_pixels, min(SPATIAL_PIXELS, read_pixels * dates))
@@ -247,7 +250,8 @@ class Encoder:
         images = (AHEAD + 4) * 4 * len(package.bands)
         spatial = in_flight * (SPATIAL_BYTES_PER_PIXEL + images)
         kept = inner_pixels * dates * (4 * package.d_model + 1)
-        after = in_flight * SPATIAL_BYTES_LEFT + inner_pixels * 4 * package.n_features
+        embedded = inner_pixels if strip_pixels is None else strip_pixels
+        after = in_flight * SPATIAL_BYTES_LEFT + embedded * 4 * package.n_features
         return kept + max(spatial, after)
 
     def _normalise(self, image: NDArray[np.floating]) -> tuple[Float, NDArray[np.bool_]]:

@@ -59,5 +59,16 @@ class FakeEncoder:
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(count > 0, total / count, np.nan).astype(np.float32)
 
-    def memory_needed(self, dates, read_pixels, inner_pixels):
+    def encode_strips(self, reflectance, days, rows, *, crop=None, cancelled=None):
+        whole = self.encode(reflectance, days, crop=crop, cancelled=cancelled)
+        for top in range(0, whole.shape[2], rows):
+            if cancelled and cancelled():
+                raise Cancelled("The run was cancelled.")
+            yield whole[:, :, top : top + rows]
+
+    def compact(self, features):
+        form = self.package.require_compact()
+        return features[: len(form.scale)] * 2
+
+    def memory_needed(self, dates, read_pixels, inner_pixels, strip_pixels=None):
         return read_pixels * self.bytes_per_read_pixel + inner_pixels * dates * 4

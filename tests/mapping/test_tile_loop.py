@@ -5,7 +5,13 @@ from hypothesis import strategies as st
 
 from alise_plugin.errors import AliseError
 from alise_plugin.mapping.output import block_side
-from alise_plugin.mapping.tile_loop import choose_tile_size, tile_memory, tile_step
+from alise_plugin.mapping.tile_loop import (
+    cache_size,
+    choose_tile_size,
+    strip_block,
+    tile_memory,
+    tile_step,
+)
 from alise_plugin.sits.grid import Window
 
 
@@ -14,28 +20,33 @@ from alise_plugin.sits.grid import Window
     st.integers(1, 6000),
     st.integers(1, 6000),
     st.floats(5, 4000),
+    st.booleans(),
 )
-def test_tiles_stay_within_the_memory(dates, width, height, memory_mb):
+def test_tiles_stay_within_the_memory(dates, width, height, memory_mb, in_strips):
     encoder = FakeEncoder(bytes_per_read_pixel=3000)
     raster = Window(0, 0, width, height)
     step = tile_step(encoder)
-    least = tile_memory(encoder, dates, step, raster)
-    budget = 0.9 * memory_mb * 1e6  # the rest is for GDAL's cache
+    least = tile_memory(encoder, dates, step, raster, in_strips)
+    budget = memory_mb * 1e6 - cache_size(memory_mb)
     if least > budget:
         with pytest.raises(AliseError, match="allow at least") as error:
-            choose_tile_size(encoder, dates, raster, raster, memory_mb)
+            choose_tile_size(encoder, dates, raster, raster, memory_mb, in_strips)
         assert "\n" not in str(error.value)
         return
-    side = choose_tile_size(encoder, dates, raster, raster, memory_mb)
+    side = choose_tile_size(encoder, dates, raster, raster, memory_mb, in_strips)
     assert side % encoder.package.stride == 0
     assert side % 16 == 0
-    assert tile_memory(encoder, dates, side, raster) <= budget
-    # and no more tiles than that takes
+    assert tile_memory(encoder, dates, side, raster, in_strips) <= budget
+    # and no more tiles than that takes, unless their blocks would be slivers
+    assert strip_block(side) >= min(side, 48)
     longest = max(width, height)
     fewer = -(-longest // side) - 1
     if fewer:
         larger = -(-longest // fewer // step) * step
-        assert tile_memory(encoder, dates, larger, raster) > budget
+        assert (
+            tile_memory(encoder, dates, larger, raster, in_strips) > budget
+            or strip_block(larger) < 48
+        )
 
 
 @given(st.integers(1, 400))
