@@ -1,12 +1,18 @@
 """The measuring stick measures what it says: known answers on small made-up data."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 pytest.importorskip("sklearn")
 
+from alise_plugin.model.package import load_package
 from training.evaluation import features, probe, reconstruction, report, robustness
 from training.evaluation.arkansas import CropPixels
+from training.models.checkpoint import load_alise
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def two_classes(count, rng):
@@ -101,3 +107,14 @@ def test_tables_replace_what_stood_between_the_marks(tmp_path):
     assert "| x | 0.500 |" in content
     assert "| y | - |" in content
     assert content.startswith("# Title\n\ntext\n")
+
+
+def test_the_bundled_package_is_the_committed_checkpoint():
+    model, _ = load_alise(ROOT / "training" / "checkpoints" / "alise-s2.pt")
+    encoder = load_package(ROOT / "models" / "alise-s2").encoder(device="cpu")
+    days = np.arange(400, 760, 30, np.float32)
+    reflectance = np.random.default_rng(0).uniform(0.02, 0.5, (3, len(days), 10)).astype(np.float32)
+    reflectance[0, 4:6] = np.nan
+    reflectance[1, :, 3] = np.nan
+    in_torch = features.checkpoint(model)(reflectance, days)
+    np.testing.assert_allclose(features.alise(encoder)(reflectance, days), in_torch, atol=2e-4)

@@ -11,6 +11,7 @@ import numpy as np
 from alise_plugin.model.encoder import Encoder
 from alise_plugin.model.package import ModelPackage, load_package
 from alise_plugin.sits.bands import BANDS
+from training.models.checkpoint import load_alise
 
 from . import arkansas, features, reconstruction, report, robustness, simulated
 from .held_out import held_out_series
@@ -28,6 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--presto", type=Path, help="checkout of the peer's repository")
     parser.add_argument("--measures", default="1234", help="which of the four to run")
     parser.add_argument("--threads", type=int, default=None)
+    parser.add_argument(
+        "--checkpoints", type=Path, nargs="+", help="only compare these model files by measure 2"
+    )
     parser.add_argument("--json", type=Path, help="also write the figures here")
     parser.add_argument(
         "--write", action="store_true", help="put the tables into MODEL_CARD.md and README.md"
@@ -36,6 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the measures asked for and print their tables."""
+    if args.checkpoints:
+        print(checkpoints_table(args))
+        return 0
     package = load_package(str(args.model))
     encoder = package.encoder(device="cpu", threads=args.threads)
     sections: list[str] = [f"Model: {package.model_id}."]
@@ -110,6 +117,16 @@ def arkansas_table(
         "quarter held out): macro-F1 of logistic regression.\n\n"
         + report.table(["features", "all labels", "10 a class"], rows)
     )
+
+
+def checkpoints_table(args: argparse.Namespace) -> str:
+    """Measure 2 of model files of training, each pixel seen as a constant image."""
+    data = arkansas.load(args.data / "evaluation" / "crop_pixels_arkansas.npz", args.pixels)
+    rows = []
+    for path in args.checkpoints:
+        model, _ = load_alise(path)
+        rows.append([str(path), *arkansas.score(data, features.checkpoint(model))])
+    return report.table(["model file", "all labels", "10 a class"], rows)
 
 
 def robustness_table(encoder: Encoder, args: argparse.Namespace, figures: dict[str, object]) -> str:

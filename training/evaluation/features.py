@@ -13,9 +13,12 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from alise_plugin.model.encoder import Encoder
 from alise_plugin.sits.acquisitions import REFERENCE_DATE
+from training.models.alise import Alise
+from training.pretext.normalise import normalise
 
 Features = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -54,6 +57,25 @@ def alise(encoder: Encoder) -> Features:
             patch = np.broadcast_to(pixel[:, :, None, None], (*pixel.shape, PATCH, PATCH))
             rows.append(encoder.encode(patch, days, crop=centre).ravel())
         return np.stack(rows)
+
+    return features
+
+
+def checkpoint(model: Alise) -> Features:
+    """Features of a network in PyTorch, each pixel seen as a constant image: seconds, no export."""
+    model.eval()
+
+    @torch.no_grad()
+    def features(reflectance: np.ndarray, days: np.ndarray) -> np.ndarray:
+        rows = []
+        for part in torch.from_numpy(reflectance.astype(np.float32)).split(500):
+            image = part[..., None, None]
+            observed = image.isfinite().any(2)
+            encoded = model.encode_dates(normalise(image), observed)[..., 0, 0]
+            when = torch.from_numpy(days.astype(np.float32)).expand(len(part), -1)
+            aligned = model.temporal(encoded, when, observed[..., 0, 0])
+            rows.append(aligned.flatten(1).numpy())
+        return np.concatenate(rows)
 
     return features
 
@@ -101,8 +123,6 @@ def presto(folder: Path, latlon: np.ndarray) -> Features:
         folder: a checkout of the peer's repository (its single-file model and its weights).
         latlon: `(N, 2)` latitude and longitude of the pixels.
     """
-    import torch
-
     spec = importlib.util.spec_from_file_location("presto_peer", folder / "single_file_presto.py")
     if spec is None or spec.loader is None:
         raise FileNotFoundError(f"{folder} holds no single_file_presto.py.")
