@@ -1,30 +1,50 @@
-"""`alise:buildtimeseries`: rasters of several dates become one image series."""
+"""`alise:buildtimeseries`: whatever Sentinel-2 a user has becomes one image series."""
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 from qgis.core import (
+    Qgis,
+    QgsCoordinateReferenceSystem,
+    QgsDateTimeRange,
+    QgsMapLayer,
     QgsProcessingContext,
     QgsProcessingFeedback,
+    QgsProcessingLayerPostProcessorInterface,
     QgsProcessingOutputNumber,
     QgsProcessingOutputString,
+    QgsProcessingParameterBoolean,
+    QgsProcessingParameterCrs,
     QgsProcessingParameterDateTime,
+    QgsProcessingParameterEnum,
+    QgsProcessingParameterExtent,
     QgsProcessingParameterFile,
+    QgsProcessingParameterFileDestination,
     QgsProcessingParameterMultipleLayers,
+    QgsProcessingParameterNumber,
     QgsProcessingParameterRasterDestination,
     QgsProcessingParameterString,
+    QgsRasterLayer,
 )
+from qgis.PyQt.QtCore import QDate, QDateTime, QTime
 
 from ..errors import OutputError, SeriesError
 from ..sits.bands import BANDS
-from ..sits.build import build_series
-from .base import AliseAlgorithm, dates_as_text, dates_from_text, layer_sources
-from .compat import DATE, FOLDER, TYPE_RASTER
+from ..sits.build import SeriesOptions, plan_series
+from ..sits.report import write_report
+from .base import AliseAlgorithm, QgisFeedback, dates_as_text, dates_from_text, layer_sources
+from .compat import DATE, FOLDER, REAL, TYPE_FILE, TYPE_RASTER
 
-RASTER_SUFFIXES = (".tif", ".tiff", ".vrt", ".jp2", ".img", ".nc")
+# GDAL's own names for what lies in a product or a Zarr cube; the path may be quoted.
+PART_OF_PRODUCT = re.compile(
+    r'^(?:SENTINEL2_L[12][AC](?:_TILE)?|ZARR):"?(?P<path>.+?)"?(?::[^\\/"]*|:/.*)?$', re.IGNORECASE
+)
 
 
 class VrtDestination(QgsProcessingParameterRasterDestination):
@@ -48,22 +68,28 @@ class VrtDestination(QgsProcessingParameterRasterDestination):
 
 
 class BuildTimeSeries(AliseAlgorithm):
-    """Declares the parameters of `sits.build.build_series`."""
+    """Declares the parameters of `sits.build.plan_series`."""
 
     NAME = "buildtimeseries"
     TITLE = "Build image series"
     GROUP = ("series", "Image series")
-    TAGS = ("stack", "vrt", "dates", "netcdf", "cube")
-    SUMMARY = "Puts Sentinel-2 rasters of several dates into one dated image series."
+    TAGS = ("stack", "vrt", "dates", "netcdf", "zarr", "cube", "safe", "theia", "stac", "mosaic")
+    SUMMARY = "Puts whatever Sentinel-2 L2A you have into one dated image series."
     HELP = (
-        "Puts Sentinel-2 L2A rasters of several dates into one image series: a VRT with ten bands "
+        "Puts Sentinel-2 L2A images of several dates into one image series: a VRT with ten bands "
         "(B02 to B12) per date, which QGIS shows like any raster and which copies no pixel.\n\n"
-        "Give one raster per date, one stack of all dates, or NetCDF cubes with one variable per "
-        "band, as layers or as a folder. Band and date are read from band descriptions, metadata "
-        "or file names (S2 product names, 20190514, 2019-05-14). Clouds may stay in: the model "
-        "needs no cloud mask.\n\n"
-        "Where a band is at 20 m, it is resampled to the finest grid given. Bands that no raster "
-        "has are left empty and are listed in BANDS_MISSING."
+        "Give folders (they are searched), files, or layers, mixed: SAFE products and Theia "
+        "products (folders or zips), one raster per date, one raster per date and band, one stack "
+        "of all dates, NetCDF or Zarr cubes, STAC items, collections and catalogues. Band and date "
+        "are read from metadata, band descriptions or file names (S2 product names, 20190514, "
+        "2019-05-14); scale and offset from metadata, else from the values, and where two readings "
+        "are plausible you are asked for SCALE or OFFSET. Clouds may stay in: the model needs no "
+        "cloud mask.\n\n"
+        "The series is on the grid of the finest image unless you give CRS, RESOLUTION or EXTENT. "
+        "20 m bands are resampled to it once, bicubic. Images of one day are mosaicked; of two "
+        "processings of one scene the newer is used. Bands that no image has are left empty and "
+        "are listed in BANDS_MISSING; at least four, with red and near infrared, are needed.\n\n"
+        "REPORT shows what came of it, and what was left out and why."
     )
 
     def initAlgorithm(self, config: dict[str, Any] | None = None) -> None:
@@ -74,7 +100,10 @@ class BuildTimeSeries(AliseAlgorithm):
         )
         self.addParameter(
             QgsProcessingParameterFile(
-                "FOLDER", self.tr("Folder of rasters"), FOLDER, optional=True
+                "FOLDER",
+                self.tr("Folder of images (is searched)"),
+                FOLDER,
+                optional=True,
             )
         )
         self.addParameter(
@@ -89,9 +118,92 @@ class BuildTimeSeries(AliseAlgorithm):
                 QgsProcessingParameterDateTime(name, self.tr(text), DATE, optional=True)
             )
         self.addParameter(VrtDestination("OUTPUT", self.tr("Image series")))
+        self._declare_choices()
         self.addOutput(QgsProcessingOutputString("DATES", self.tr("Dates")))
         self.addOutput(QgsProcessingOutputNumber("COUNT", self.tr("Number of dates")))
         self.addOutput(QgsProcessingOutputString("BANDS_MISSING", self.tr("Bands without data")))
+        self.addOutput(QgsProcessingOutputNumber("PRODUCTS", self.tr("Number of images used")))
+        self.addOutput(QgsProcessingOutputNumber("LEFT_OUT", self.tr("Number of images left out")))
+        self.addOutput(QgsProcessingOutputString("WARNINGS", self.tr("Warnings")))
+
+    def _declare_choices(self) -> None:
+        """What came after the first release stands after what it had, and is optional."""
+        self.addParameter(
+            QgsProcessingParameterMultipleLayers(
+                "FILES",
+                self.tr("Product zips, STAC files, cubes (files)"),
+                TYPE_FILE,
+                optional=True,
+            )
+        )
+        self.addParameter(
+            QgsProcessingParameterExtent("EXTENT", self.tr("Extent (empty: all)"), optional=True)
+        )
+        self.addParameter(
+            QgsProcessingParameterCrs(
+                "CRS", self.tr("CRS (empty: of the finest image)"), optional=True
+            )
+        )
+        self.addParameter(
+            self._number("RESOLUTION", "Pixel size in units of the CRS (empty: finest image)", 0)
+        )
+        self.addParameter(
+            self._number("MAX_CLOUD", "Leave out dates with more cloud than, in %", 0, 100)
+        )
+        self.addParameter(
+            self._number("MIN_VALID", "Leave out dates with fewer valid pixels than, in %", 0, 100)
+        )
+        self.addParameter(
+            QgsProcessingParameterBoolean(
+                "MASK_CLOUDS", self.tr("Mask clouds by the products' own masks"), False
+            )
+        )
+        for name, text in (
+            ("SCALE", "Reflectance per raw unit, of files that do not say (empty: auto)"),
+            ("OFFSET", "Reflectance of raw value 0, of files that do not say (empty: auto)"),
+            ("NODATA", "Raw value without meaning, of files that do not say (empty: auto)"),
+        ):
+            self.add_advanced(self._number(name, text))
+        self.add_advanced(
+            QgsProcessingParameterString(
+                "BAND_ORDER",
+                self.tr("Bands of a date in their order, where rasters do not say (B02, B03, ...)"),
+                optional=True,
+            )
+        )
+        self.add_advanced(
+            QgsProcessingParameterEnum(
+                "STACK_ORDER",
+                self.tr("Order of a stack that describes nothing"),
+                ["date-major", "band-major"],
+                defaultValue="date-major",
+                usesStaticStrings=True,
+            )
+        )
+        self.add_advanced(
+            QgsProcessingParameterEnum(
+                "THEIA",
+                self.tr("Reflectance of Theia products"),
+                ["FRE", "SRE"],
+                defaultValue="FRE",
+                usesStaticStrings=True,
+            )
+        )
+        self.addParameter(
+            QgsProcessingParameterFileDestination(
+                "REPORT", self.tr("Report"), "HTML (*.html)", optional=True, createByDefault=False
+            )
+        )
+
+    def _number(
+        self, name: str, text: str, least: float | None = None, most: float | None = None
+    ) -> QgsProcessingParameterNumber:
+        parameter = QgsProcessingParameterNumber(name, self.tr(text), REAL, optional=True)
+        if least is not None:
+            parameter.setMinimum(least)
+        if most is not None:
+            parameter.setMaximum(most)
+        return parameter
 
     def work(
         self,
@@ -99,36 +211,95 @@ class BuildTimeSeries(AliseAlgorithm):
         context: QgsProcessingContext,
         feedback: QgsProcessingFeedback,
     ) -> dict[str, Any]:
-        sources = layer_sources(self.parameterAsLayerList(parameters, "INPUT", context))
+        layers = self.parameterAsLayerList(parameters, "INPUT", context)
+        sources = [whole_product(source) for source in layer_sources(layers)]
+        sources += [path for path in self.parameterAsFileList(parameters, "FILES", context) if path]
         folder = self.parameterAsString(parameters, "FOLDER", context)
-        if folder:
-            sources += rasters_in(Path(folder))
+        sources += [folder] if folder else []
         if not sources:
-            raise SeriesError("No raster was given: choose layers in INPUT or a folder in FOLDER.")
+            raise SeriesError(
+                "No raster was given: choose layers in INPUT, files in FILES or a folder in FOLDER."
+            )
         output = self.parameterAsOutputLayer(parameters, "OUTPUT", context)
         if Path(output).suffix.lower() != ".vrt":
             raise OutputError(
                 f"{output or 'OUTPUT'}: an image series is a VRT, let its name end in .vrt."
             )
-        with build_series(
-            sources,
-            output,
-            dates=dates_from_text(self.parameterAsString(parameters, "DATES", context)),
-            start=self._day(parameters, "START", context),
-            end=self._day(parameters, "END", context),
-        ) as series:
+        report = self.parameterAsFileOutput(parameters, "REPORT", context)
+        options = self._options(parameters, context, layer_days(layers), measured=bool(report))
+        plan = plan_series(sources, output, options, QgisFeedback(feedback, 0, 0.9))
+        for text in plan.notes:
+            feedback.pushInfo(text)
+        for name, reason in plan.left_out:
+            feedback.pushInfo(f"Left out: {name} ({reason.rstrip('.')}).")
+        for text in plan.warnings:
+            feedback.pushWarning(text)
+        with plan.write(output) as series:
             dates = series.dates
-            missing = [band for band in BANDS if band not in series.bands_present]
+        if report:
+            write_report(plan, output, report, QgisFeedback(feedback, 0.9, 1))
+        missing = ", ".join(plan.bands_missing)
         feedback.pushInfo(f"{len(dates)} dates from {dates[0]} to {dates[-1]}.")
         if missing:
-            feedback.pushInfo(f"No raster has {', '.join(missing)}: these bands are left empty.")
+            feedback.pushInfo(f"No raster has {missing}: these bands are left empty.")
         self.name_layer(context, output, f"Image series {dates[0]} to {dates[-1]}")
+        if context.willLoadLayerOnCompletion(output):
+            details = context.layerToLoadOnCompletionDetails(output)
+            details.setPostProcessor(SeriesTime.of(output, dates))
         return {
             "OUTPUT": output,
             "DATES": dates_as_text(dates),
             "COUNT": len(dates),
-            "BANDS_MISSING": ", ".join(missing),
+            "BANDS_MISSING": missing,
+            "PRODUCTS": len({p.name for item in plan.dates for p in item.products}),
+            "LEFT_OUT": len(plan.left_out),
+            "WARNINGS": " ".join(plan.warnings),
+            "REPORT": report,
         }
+
+    def _options(
+        self,
+        parameters: dict[str, Any],
+        context: QgsProcessingContext,
+        days: dict[str, date],
+        measured: bool,
+    ) -> SeriesOptions:
+        crs = self.parameterAsCrs(parameters, "CRS", context)
+        box = self.parameterAsExtent(parameters, "EXTENT", context)
+        drawn_in = self.parameterAsExtentCrs(parameters, "EXTENT", context)
+        extent = (box.xMinimum(), box.yMinimum(), box.xMaximum(), box.yMaximum())
+        cloud = self._given(parameters, "MAX_CLOUD", context)
+        valid = self._given(parameters, "MIN_VALID", context)
+        names = self.parameterAsString(parameters, "BAND_ORDER", context)
+        return SeriesOptions(
+            dates=dates_from_text(self.parameterAsString(parameters, "DATES", context)),
+            start=self._day(parameters, "START", context),
+            end=self._day(parameters, "END", context),
+            scale=self._given(parameters, "SCALE", context),
+            offset=self._given(parameters, "OFFSET", context),
+            nodata=self._given(parameters, "NODATA", context),
+            crs=_definition(crs),
+            resolution=self._given(parameters, "RESOLUTION", context),
+            extent=None if box.isNull() else extent,
+            extent_crs=_definition(drawn_in),
+            band_order=[word for word in re.split(r"[\s,;]+", names) if word] or None,
+            band_major=self.parameterAsEnumString(parameters, "STACK_ORDER", context)
+            == "band-major",
+            layer_days=days,
+            theia=self.parameterAsEnumString(parameters, "THEIA", context) or "FRE",
+            max_cloud=None if cloud is None else cloud / 100,
+            min_valid=None if valid is None else valid / 100,
+            mask_clouds=self.parameterAsBool(parameters, "MASK_CLOUDS", context),
+            measured=measured,
+        )
+
+    def _given(
+        self, parameters: dict[str, Any], name: str, context: QgsProcessingContext
+    ) -> float | None:
+        """An optional number; None where the user left it empty."""
+        if parameters.get(name) in (None, ""):
+            return None
+        return float(self.parameterAsDouble(parameters, name, context))
 
     def _day(
         self, parameters: dict[str, Any], name: str, context: QgsProcessingContext
@@ -140,16 +311,82 @@ class BuildTimeSeries(AliseAlgorithm):
         return date(day.year(), day.month(), day.day())
 
 
-def rasters_in(folder: Path) -> list[str]:
-    """Return the rasters that lie directly in a folder, by name.
+def _definition(crs: QgsCoordinateReferenceSystem) -> str | None:
+    """A CRS as GDAL reads it; None where it is empty."""
+    if not crs.isValid():
+        return None
+    return crs.authid() if crs.authid().startswith("EPSG:") else crs.toWkt()
 
-    Raises:
-        SeriesError: there is none.
+
+def whole_product(source: str) -> str:
+    """The product or cube of which a layer shows one part."""
+    part = PART_OF_PRODUCT.match(source)
+    if part is None:
+        return source
+    path = part["path"]
+    return os.path.dirname(path) if path.lower().endswith(".xml") else path
+
+
+def layer_days(layers: Sequence[QgsMapLayer]) -> dict[str, date]:
+    """The first day of the fixed temporal range of the layers that have one, per source."""
+    days = {}
+    for layer in layers:
+        properties = layer.temporalProperties()
+        if not isinstance(layer, QgsRasterLayer) or properties is None:
+            continue
+        fixed = Qgis.RasterTemporalMode.FixedTemporalRange
+        if properties.isActive() and properties.mode() == fixed:
+            moment = properties.fixedTemporalRange().begin()
+            if moment.isValid():
+                day = moment.date()
+                days[layer.source()] = date(day.year(), day.month(), day.day())
+    return days
+
+
+class SeriesTime(QgsProcessingLayerPostProcessorInterface):
+    """Gives the loaded layer its temporal range, for the Temporal Controller.
+
+    From QGIS 3.38 on, each band has the range from its date up to the next date; before, the layer
+    has one range from the first date to the last.
     """
-    found = sorted(p for p in folder.glob("*") if p.suffix.lower() in RASTER_SUFFIXES)
-    if not found:
-        raise SeriesError(
-            f"The folder {folder} holds no raster ({', '.join(RASTER_SUFFIXES)}): "
-            "choose the folder in which the files themselves lie."
-        )
-    return [str(path) for path in found]
+
+    # QGIS keeps no reference to a post-processor, so this class does until it has run.
+    _waiting: dict[str, SeriesTime] = {}
+
+    def __init__(self, path: str, dates: Sequence[date]) -> None:
+        super().__init__()
+        self._path = path
+        self._dates = tuple(dates)
+
+    @classmethod
+    def of(cls, path: str, dates: Sequence[date]) -> SeriesTime:
+        """Make one for a series and keep it until it has run."""
+        cls._waiting[path] = cls(path, dates)
+        return cls._waiting[path]
+
+    def postProcessLayer(
+        self, layer: QgsMapLayer, context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> None:
+        """Set the temporal properties of the layer."""
+        set_time(layer, self._dates)
+        self._waiting.pop(self._path, None)
+
+
+def set_time(layer: QgsRasterLayer, dates: Sequence[date]) -> None:
+    """Give a series' layer its temporal range: per band where QGIS can."""
+    properties = layer.temporalProperties()
+    starts = [QDateTime(QDate(day.year, day.month, day.day), QTime(0, 0)) for day in dates]
+    end = QDateTime(starts[-1].date(), QTime(23, 59, 59))
+    per_band = getattr(Qgis.RasterTemporalMode, "FixedRangePerBand", None)
+    if per_band is not None:
+        ranges = {}
+        for number, start in enumerate(starts):
+            until = starts[number + 1] if number + 1 < len(starts) else end
+            for band in range(number * len(BANDS) + 1, (number + 1) * len(BANDS) + 1):
+                ranges[band] = QgsDateTimeRange(start, until, True, until == end)
+        properties.setMode(per_band)
+        properties.setFixedRangePerBand(ranges)
+    else:
+        properties.setMode(Qgis.RasterTemporalMode.FixedTemporalRange)
+        properties.setFixedTemporalRange(QgsDateTimeRange(starts[0], end))
+    properties.setIsActive(True)

@@ -17,6 +17,7 @@ from qgis.core import (
 
 if hasattr(Qgis, "ProcessingSourceType"):
     TYPE_RASTER = Qgis.ProcessingSourceType.Raster
+    TYPE_FILE = Qgis.ProcessingSourceType.File
     TYPE_MAP_LAYER = Qgis.ProcessingSourceType.MapLayer
     TYPE_TABLE = Qgis.ProcessingSourceType.Vector
     TYPE_POLYGON = Qgis.ProcessingSourceType.VectorPolygon
@@ -30,6 +31,7 @@ if hasattr(Qgis, "ProcessingSourceType"):
     DATE = Qgis.ProcessingDateTimeParameterDataType.Date
 else:
     TYPE_RASTER = QgsProcessing.SourceType.TypeRaster
+    TYPE_FILE = QgsProcessing.SourceType.TypeFile
     TYPE_MAP_LAYER = QgsProcessing.SourceType.TypeMapLayer
     TYPE_TABLE = QgsProcessing.SourceType.TypeVector
     TYPE_POLYGON = QgsProcessing.SourceType.TypeVectorPolygon

@@ -37,7 +37,8 @@ class SeriesOptions:
         nodata: raw value without meaning; None: what a file declares, else 0 for integer data.
         crs: of the series (EPSG:32631, WKT); None: of the finest source.
         resolution: side of a pixel in units of that CRS; None: of the finest source.
-        extent: (xmin, ymin, xmax, ymax) in that CRS; None: all sources.
+        extent: (xmin, ymin, xmax, ymax); None: all sources.
+        extent_crs: CRS of the extent; None: that of the series.
         band_order: names of the bands of a date, for rasters that do not describe them.
         band_major: an undescribed stack holds all dates of one band, then of the next.
         layer_days: day that a layer of the project states, per path.
@@ -57,6 +58,7 @@ class SeriesOptions:
     crs: str | None = None
     resolution: float | None = None
     extent: Sequence[float] | None = None
+    extent_crs: str | None = None
     band_order: Sequence[str] | None = None
     band_major: bool = False
     layer_days: Mapping[str, date] = field(default_factory=dict)
@@ -172,7 +174,7 @@ def plan_series(
     left_out += chosen.left_out
     kept = [record for piles in chosen.bands.values() for pile in piles.values() for record in pile]
     refuse_too_few_bands({record.band for record in kept})
-    grid = target_grid(kept, options.crs, options.resolution, options.extent)
+    grid = target_grid(kept, options.crs, options.resolution, options.extent, options.extent_crs)
     _leave_outside(chosen, grid, left_out)
     values = Values(options.scale, options.offset, options.nodata)
     steps.at(6, 10)

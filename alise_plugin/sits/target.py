@@ -60,6 +60,7 @@ def target_grid(
     crs: str | None = None,
     resolution: float | None = None,
     extent: Sequence[float] | None = None,
+    extent_crs: str | None = None,
 ) -> Grid:
     """The grid of a series.
 
@@ -70,7 +71,8 @@ def target_grid(
         records: bands and masks.
         crs: of the series, as a user writes it.
         resolution: side of a pixel in units of that CRS.
-        extent: (xmin, ymin, xmax, ymax) in that CRS; grown outward to whole pixels.
+        extent: (xmin, ymin, xmax, ymax); grown outward to whole pixels.
+        extent_crs: of the extent; None: that of the series.
 
     Raises:
         SeriesError: the finest source is in degrees and no CRS is given; sources lie apart, or
@@ -99,6 +101,10 @@ def target_grid(
         box = _around([item[0] for item in boxes.values()])
     else:
         box = _checked(extent)
+        if extent_crs is not None:
+            left, bottom, right, top = box
+            drawn = (left, right - left, 0.0, top, 0.0, bottom - top)
+            box = extent_in(Grid(reference_of(extent_crs).ExportToWkt(), drawn, 1, 1), crs_wkt)
         if not any(overlap(box, item[0]) for item in boxes.values()):
             raise SeriesError(
                 f"No raster overlaps the extent {tuple(round(v, 3) for v in box)}; give it in the "

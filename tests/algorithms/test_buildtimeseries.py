@@ -15,6 +15,10 @@ def test_one_raster_per_date(run, scenes, tmp_path):
         "DATES": "2019-03-05, 2019-05-14, 2019-08-02",
         "COUNT": 3,
         "BANDS_MISSING": "",
+        "PRODUCTS": 3,
+        "LEFT_OUT": 0,
+        "WARNINGS": "",
+        "REPORT": "",
     }
     dataset = gdal.Open(output)
     assert dataset.RasterCount == 30
