@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("sklearn")
 
@@ -11,6 +12,7 @@ from alise_plugin.model.package import load_package
 from training.evaluation import features, probe, reconstruction, report, robustness
 from training.evaluation.arkansas import CropPixels
 from training.models.checkpoint import load_alise
+from training.pretext.normalise import normalise
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -116,5 +118,14 @@ def test_the_bundled_package_is_the_committed_checkpoint():
     reflectance = np.random.default_rng(0).uniform(0.02, 0.5, (3, len(days), 10)).astype(np.float32)
     reflectance[0, 4:6] = np.nan
     reflectance[1, :, 3] = np.nan
-    in_torch = features.checkpoint(model)(reflectance, days)
-    np.testing.assert_allclose(features.alise(encoder)(reflectance, days), in_torch, atol=2e-4)
+    with torch.no_grad():
+        image = torch.from_numpy(reflectance)[..., None, None].expand(-1, -1, -1, 16, 16)
+        observed = image.isfinite().any(2)
+        encoded = model.encode_dates(normalise(image), observed)[..., 8, 8]
+        aligned = model.temporal(encoded, torch.from_numpy(days).expand(3, -1), observed[..., 8, 8])
+    np.testing.assert_allclose(
+        features.alise(encoder)(reflectance, days), aligned.flatten(1), atol=2e-4
+    )
+    # A pixel alone stands for the mean of the places that a transposed convolution writes.
+    alone = features.checkpoint(model)(reflectance, days)
+    assert np.corrcoef(alone.ravel(), aligned.flatten())[0, 1] > 0.98
