@@ -16,6 +16,7 @@ COMMANDS = {
     "finetune": ("training.segmentation.finetune", "segment, a pre-trained encoder learns along"),
     "supervise": ("training.segmentation.supervise", "segment, everything from random weights"),
     "change": ("training.change.command", "measure change between two years without training"),
+    "compact": ("training.export.compact", "give a model package its compact form (64 bytes)"),
     "evaluate": ("training.evaluation.command", "measure a model package, print its tables"),
 }
 

@@ -9,6 +9,7 @@ from qgis.core import (
     QgsProcessingContext,
     QgsProcessingFeedback,
     QgsProcessingOutputString,
+    QgsProcessingParameterBoolean,
     QgsProcessingParameterEnum,
     QgsProcessingParameterExtent,
     QgsProcessingParameterMultipleLayers,
@@ -40,8 +41,13 @@ class Embed(AliseAlgorithm):
         "only needed when the rasters do not say their dates. MODEL is the folder of a model "
         "package; the bundled model is used when it is empty.\n\n"
         "float32 is exact; int8 writes one byte per band and pixel, with a scale and an offset "
-        "in the file, and is four times smaller. The run never uses more memory than MEMORY, "
-        "whatever the size of the raster. DEVICE_USED tells where it really ran."
+        "in the file, and is four times smaller; compact writes 64 bytes per pixel, a projection "
+        "with ranges that belong to the model, so that places and years stay comparable. The run "
+        "never uses more memory than MEMORY, whatever the size of the raster. DEVICE_USED tells "
+        "where it really ran.\n\n"
+        "With RESUME, finished tiles stay in a folder beside the output until it is complete, and "
+        "a run that was stopped goes on where it was when it is started again with the same "
+        "parameters. COG makes the output a Cloud Optimised GeoTIFF."
     )
     NEEDS_RUNTIME = True
 
@@ -67,7 +73,7 @@ class Embed(AliseAlgorithm):
             QgsProcessingParameterEnum(
                 "FORMAT",
                 self.tr("Number format of the output"),
-                ["float32", "int8"],
+                ["float32", "int8", "compact"],
                 defaultValue="float32",
                 usesStaticStrings=True,
             )
@@ -75,6 +81,11 @@ class Embed(AliseAlgorithm):
         self.addParameter(
             QgsProcessingParameterRasterDestination("OUTPUT", self.tr("Embedding raster"))
         )
+        for name, text in (
+            ("RESUME", "Keep finished tiles, and go on with those of an interrupted run"),
+            ("COG", "Write a Cloud Optimised GeoTIFF"),
+        ):
+            self.add_advanced(QgsProcessingParameterBoolean(name, self.tr(text), False, True))
         self.addOutput(QgsProcessingOutputString("DATES_USED", self.tr("Dates used")))
         self.addOutput(QgsProcessingOutputString("DEVICE_USED", self.tr("Device used")))
         self.addOutput(QgsProcessingOutputString("MODEL_ID", self.tr("Model")))
@@ -108,6 +119,8 @@ class Embed(AliseAlgorithm):
                 tile_size=self.parameterAsInt(parameters, "TILE_SIZE", context) or None,
                 format=self.parameterAsEnumString(parameters, "FORMAT", context) or "float32",
                 feedback=QgisFeedback(feedback),
+                resume=self.parameterAsBool(parameters, "RESUME", context),
+                cog=self.parameterAsBool(parameters, "COG", context),
             )
         self.name_layer(context, output, f"Embedding {result.dates[0]} to {result.dates[-1]}")
         return {

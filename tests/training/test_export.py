@@ -93,6 +93,7 @@ def test_the_command_exports_a_checkpoint_with_its_card(tmp_path, model):
     save_alise(checkpoint, model, steps=7)
     card.write_text("# Mine\n")
     arguments = "--checkpoint", checkpoint, "--out", out, "--name", "mine", "--version", "1.2.3"
+    arguments += ("--no-compact",)
     assert export(*arguments) == 0
     assert "steps: 7" in (out / "MODEL_CARD.md").read_text()
     assert export(*arguments, "--card", card) == 0

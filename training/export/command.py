@@ -14,6 +14,7 @@ from training.models.alise import PRESETS, Alise, AliseConfig
 from training.models.checkpoint import load_alise
 from training.pretext.normalise import EUROPE
 
+from .compact import add_compact
 from .package import sees_whole_tile, write_package
 
 # Stands until somebody who knows the model writes a card.
@@ -54,6 +55,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", required=True)
     parser.add_argument("--version", default="0.1.0")
     parser.add_argument("--card", type=Path, help="text for MODEL_CARD.md")
+    parser.add_argument(
+        "--compact",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="learn the compact form of a checkpoint too (see `compact`)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -71,6 +78,9 @@ def run(args: argparse.Namespace) -> int:
         card=args.card.read_text(encoding="utf-8") if args.card else _card(args, model, facts),
     )
     print(f"{args.out}: {args.name} {args.version}, {model.encoder_parameters()} parameters")
+    if args.compact and args.checkpoint:
+        variance = add_compact(args.out)
+        print(f"its compact form keeps {100 * variance:.2f} % of the variance")
     if sees_whole_tile(model.config):
         print(f"Caution: {SEAMS}")
     return 0
