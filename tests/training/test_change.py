@@ -246,3 +246,4 @@ def test_the_bundled_model_tells_change_better_than_filled_gaps(tmp_path, capsys
     found = json.loads((out / "change.json").read_text())
     assert found["ALISE"]["auc"] > found["gap-filled raw series"]["auc"] + 0.03
     assert load_package(BUNDLED).model_id in printed
+    assert (out / "change.png").stat().st_size > 5000

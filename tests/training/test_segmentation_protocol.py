@@ -39,7 +39,8 @@ from training.segmentation.series import (  # noqa: E402
     named_classes,
 )
 
-CONFIGS = Path(__file__).resolve().parents[2] / "training" / "configs" / "segmentation"
+PROJECT = Path(__file__).resolve().parents[2]
+CONFIGS = PROJECT / "training" / "configs" / "segmentation"
 SMALL = AliseConfig(encoder_widths=(8, 8, 8, 8), decoder_widths=(8, 8, 8, 8), layers=1, dropout=0.0)
 
 
@@ -156,11 +157,15 @@ def test_a_pixel_that_no_date_shows_is_not_asked_for(levels):
     assert len(batch.target) == 12 * 16 - 8
 
 
+@pytest.fixture(scope="module")
+def package():
+    return load_package(PROJECT / "models" / "alise-s2")
+
+
 QUICK = Protocol(learning_rate=5e-3, epochs=12, batch_size=2)
 
 
-def test_a_probe_tells_bright_from_dark_and_exports_as_a_head(levels, tiny_package, tmp_path):
-    package = load_package(tiny_package)
+def test_a_probe_tells_bright_from_dark_and_exports_as_a_head(levels, package, tmp_path):
     batches = FeatureBatches(levels, package.encoder(device="cpu", threads=1), 64, 2)
     split = levels.splits()[0]
     trained = run_experiment(
@@ -187,8 +192,8 @@ def test_a_probe_tells_bright_from_dark_and_exports_as_a_head(levels, tiny_packa
     assert (codes == series.labels)[4:].mean() > 0.99
 
 
-def test_features_of_a_frozen_encoder_are_made_once(levels, tiny_package):
-    encoder = load_package(tiny_package).encoder(device="cpu", threads=1)
+def test_features_of_a_frozen_encoder_are_made_once(levels, package):
+    encoder = package.encoder(device="cpu", threads=1)
     calls = []
     original = encoder.encode
     encoder.encode = lambda *a, **k: calls.append(1) or original(*a, **k)
@@ -239,8 +244,7 @@ def test_a_frozen_ubarn_stays_as_it_is(levels):
     assert trainable(network) == sum(p.numel() for p in network.head.parameters())
 
 
-def test_the_rate_falls_on_a_plateau_and_training_ends(levels, tiny_package):
-    package = load_package(tiny_package)
+def test_the_rate_falls_on_a_plateau_and_training_ends(levels, package):
     batches = FeatureBatches(levels, package.encoder(device="cpu", threads=1), 64, 2)
     # Nothing can get better at a rate of almost nothing: one fall, then the end.
     protocol = Protocol(learning_rate=1e-5, patience=0, decay=0.05, epochs=500, smallest_rate=9e-6)
@@ -258,10 +262,10 @@ def test_the_rate_falls_on_a_plateau_and_training_ends(levels, tiny_package):
     assert trained.epochs < 500
 
 
-def test_a_set_without_any_learned_label_is_refused(levels, tiny_package):
+def test_a_set_without_any_learned_label_is_refused(levels, package):
     data = Levels()
     data.series = [replace(one, labels=one.labels * 0) for one in data.series]
-    batches = FeatureBatches(data, load_package(tiny_package).encoder(threads=1), 64, 2)
+    batches = FeatureBatches(data, package.encoder(threads=1), 64, 2)
     with pytest.raises(LabelledDataError, match="No pixel"):
         run_experiment(lambda: linear_head(640, 2), batches, data.splits()[0], 2, QUICK, seed=0)
 
@@ -339,3 +343,8 @@ def test_a_file_that_is_no_model_is_refused(small_pastis, tmp_path, capsys):
     common = ["--config", str(config), "--data", str(data)]
     assert main(["finetune", *common, "--checkpoint", str(tmp_path / "thesis.pt")]) == 2
     assert "no model file" in capsys.readouterr().err
+    save_alise(tmp_path / "alise.pt", Alise(SMALL))
+    assert main(["probe", *common, "--ubarn", str(tmp_path / "alise.pt")]) == 2
+    assert "--model" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["probe", *common, "--splits", "0"])

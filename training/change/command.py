@@ -11,6 +11,7 @@ import numpy as np
 
 from alise_plugin.model.package import load_package
 from training.evaluation.report import table
+from training.segmentation.command import positive
 from training.segmentation.series import LabelledDataError
 
 from . import distances, measures
@@ -28,9 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, help="folder of RotCrop; simulated rotations if not")
     parser.add_argument("--model", type=Path, default=PROJECT / "models" / "alise-s2")
     parser.add_argument("--malice", type=Path, help="malice_s2.onnx of the peer's repository")
-    parser.add_argument("--places", type=int, default=40, help="simulated, of 32 x 32 pixels")
+    parser.add_argument("--places", type=positive, default=40, help="simulated, of 32 x 32 pixels")
     parser.add_argument("--variants", action="store_true", help="also two changes to Eq. 12")
-    parser.add_argument("--threads", type=int)
+    parser.add_argument("--threads", type=positive)
     parser.add_argument("--out", type=Path, help="folder for the figures and a picture")
 
 
@@ -66,6 +67,10 @@ def run(args: argparse.Namespace) -> int:
         args.out.mkdir(parents=True, exist_ok=True)
         content = {name: vars(found) for name, found in scores.items()}
         (args.out / "change.json").write_text(json.dumps(content, indent=1) + "\n")
+        if pixels.example:
+            from .pictures import change_picture
+
+            change_picture(*pixels.example, args.out / "change.png")
     return 0
 
 
@@ -78,10 +83,12 @@ class Pixels:
         before: `(N,)` codes of the first year.
         after: `(N,)` codes of the second.
         places: how many places they are of.
+        example: the first place of which between a fifth and four fifths changed.
     """
 
     def __init__(self) -> None:
         self.places = 0
+        self.example: tuple[Rotation, dict[str, np.ndarray]] | None = None
         self.distance: dict[str, np.ndarray] = {}
         self.changed = np.zeros(0, bool)
         self.before = np.zeros(0, np.int64)
@@ -91,6 +98,8 @@ class Pixels:
         """Add the pixels of one place that are no background and have every distance."""
         kept = pair.known & np.isfinite(np.stack(list(found.values()))).all(0)
         self.places += 1
+        if self.example is None and kept.any() and 0.2 < pair.changed[kept].mean() < 0.8:
+            self.example = pair, found
         self.changed = np.append(self.changed, pair.changed[kept])
         self.before = np.append(self.before, pair.crop_before[kept])
         self.after = np.append(self.after, pair.crop_after[kept])

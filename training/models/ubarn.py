@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from .alise import AliseConfig, encode_dates
 from .day_encoding import DayEncoding
-from .transformer import Transformer, attendable
+from .initial import NOISE, PROJECTOR_GAIN, RESIDUAL_GAIN
+from .transformer import Transformer, TransformerLayer, attendable
 from .unet import Norms, UNet
 
 
@@ -121,8 +122,7 @@ class ShallowClassifier(nn.Module):
 def save_ubarn(path: str | Path, model: UBarn, **facts: Any) -> None:
     """Write the weights of ``model``, its configuration and ``facts`` (plain numbers and texts)."""
     state = {name: value.detach().cpu() for name, value in model.state_dict().items()}
-    content = {"model": "ubarn", "config": asdict(model.config), "state": state, "facts": facts}
-    torch.save(content, path)
+    torch.save({"ubarn": asdict(model.config), "state": state, "facts": facts}, path)
 
 
 def load_ubarn(path: str | Path) -> tuple[UBarn, dict[str, Any]]:
@@ -132,8 +132,38 @@ def load_ubarn(path: str | Path) -> tuple[UBarn, dict[str, Any]]:
         ValueError: the file is something else.
     """
     content = torch.load(path, map_location="cpu", weights_only=True)
-    if not isinstance(content, dict) or content.get("model") != "ubarn":
+    if not {"ubarn", "state", "facts"} <= set(content):
         raise ValueError(f"{path} is not a model of save_ubarn")
-    model = UBarn(AliseConfig.from_dict(content["config"]))
+    model = UBarn(AliseConfig.from_dict(content["ubarn"]))
     model.load_state_dict(content["state"])
     return model.eval(), content["facts"]
+
+
+@torch.no_grad()
+def begin_with_neighbours(model: UBarn) -> None:
+    """Set the attention of the first layer to look at dates of the same time of the year.
+
+    As `begin_with_seasons` does for ALISE, and for the same reason: with the usual random weights
+    every date sees the mean of all, and training rests there. Everything stays free to be learned.
+
+    Raises:
+        ValueError: the model's day encoding has no harmonics of the year.
+    """
+    if model.config.day_frequencies != "year":
+        raise ValueError('a model whose day_frequencies are not "year" knows no seasons')
+    for layer in model.transformer.layers:
+        assert isinstance(layer, TransformerLayer)
+        layer.linear2.weight.mul_(RESIDUAL_GAIN)
+    first = model.transformer.layers[0]
+    assert isinstance(first, TransformerLayer)
+    width = model.config.d_model // model.config.heads
+    for projection in (first.query, first.key):
+        projection.weight.normal_(std=NOISE)
+        for head in range(model.config.heads):
+            rows = slice(head * width, (head + 1) * width)
+            projection.weight[rows, :width] += PROJECTOR_GAIN * torch.eye(width)
+    for projection in (first.value, first.out):
+        projection.weight.normal_(std=NOISE)
+        projection.weight += torch.eye(model.config.d_model)
+    model.decoder.weight.zero_()
+    model.decoder.bias.zero_()

@@ -12,7 +12,7 @@ from torch.optim.swa_utils import AveragedModel
 from torchmetrics import MeanMetric
 
 from training.models.alise import AliseConfig
-from training.models.ubarn import UBarn, save_ubarn
+from training.models.ubarn import UBarn, begin_with_neighbours, save_ubarn
 from training.pretext.losses import reconstruction_loss
 from training.pretext.normalise import MISSING_VALUE, normalise
 from training.pretext.ubarn import corrupted_dates, permuted
@@ -38,6 +38,8 @@ class MaskedPretraining(lightning.LightningModule):
         super().__init__()
         self.config = config
         self.model = UBarn(AliseConfig.from_dict(config.model))
+        if self.model.config.day_frequencies == "year":
+            begin_with_neighbours(self.model)
         self.averaged = AveragedModel(
             self.model, multi_avg_fn=moving_average(config.ema), use_buffers=True
         ).requires_grad_(False)

@@ -96,10 +96,22 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, required=True, help="YAML file")
     parser.add_argument("--data", type=Path, help="folder of the labelled set")
     parser.add_argument("--out", type=Path, help="folder for the figures and the weights")
-    parser.add_argument("--epochs", type=int, help="another limit than the configuration's")
-    parser.add_argument("--splits", type=int, help="run only the first so many experiments")
-    parser.add_argument("--threads", type=int, help="CPU threads of PyTorch")
+    parser.add_argument("--epochs", type=positive, help="another limit than the configuration's")
+    parser.add_argument("--splits", type=positive, help="run only the first so many experiments")
+    parser.add_argument("--threads", type=positive, help="CPU threads of PyTorch")
     parser.add_argument("--quiet", action="store_true", help="print the table only")
+
+
+def positive(text: str) -> int:
+    """A number of at least one, for argparse.
+
+    Raises:
+        ValueError: it is none.
+    """
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
 
 
 def read_arguments(args: argparse.Namespace) -> tuple[LabelledSet, Protocol]:

@@ -11,11 +11,12 @@ from torch import nn
 
 from alise_plugin.model.head import HeadDescription, Network, write_head
 from alise_plugin.model.package import ModelPackage, load_package
-from training.models.ubarn import load_ubarn
+from training.models.ubarn import UBarn
+from training.pretrain.config import ConfigError
 
 from .batches import FeatureBatches, ImageBatches
 from .command import MEASURES, add_common_arguments, read_arguments, run_all
-from .networks import UBarnSegmenter, linear_head
+from .networks import UBarnSegmenter, linear_head, load_encoder
 from .protocol import Trained
 from .series import LabelledSet
 
@@ -34,12 +35,15 @@ def run(args: argparse.Namespace) -> int:
     data, protocol = read_arguments(args)
     classes = len(data.classes)
     if args.ubarn:
+        ubarn = load_encoder(args.ubarn)
+        if not isinstance(ubarn, UBarn):
+            raise ConfigError(f"{args.ubarn} holds ALISE: give its model package with --model.")
         run_all(
             args,
             f"U-BARN {args.ubarn}, frozen",
             data,
             protocol,
-            lambda: UBarnSegmenter(load_ubarn(args.ubarn)[0], classes, frozen=True),
+            lambda: UBarnSegmenter(ubarn, classes, frozen=True),
             ImageBatches(data, protocol.crop, protocol.batch_size),
             lambda number, trained: None,
         )

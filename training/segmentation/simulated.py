@@ -32,12 +32,20 @@ class SimulatedSegmentation:
     Args:
         series: how many; a fifth of them is a fold.
         size: H = W.
+        most_dates: longer series are thinned evenly to this; None keeps them.
         seed: far from those that pre-training uses.
     """
 
     classes = named_classes({NAMES.index(name): name for name in GROWN})
 
-    def __init__(self, series: int = 60, size: int = 32, seed: int = 982_451_707) -> None:
+    def __init__(
+        self,
+        series: int = 60,
+        size: int = 32,
+        most_dates: int | None = None,
+        seed: int = 982_451_707,
+    ) -> None:
+        self.most_dates = most_dates
         self._farmlands = simulate_farmlands(series, 1, seed, GROWN, size=size)
 
     def __len__(self) -> int:
@@ -46,7 +54,11 @@ class SimulatedSegmentation:
     def read(self, index: int) -> LabelledSeries:
         """One farmland; codes are places in COVERS."""
         year = self._farmlands[index].years[0]
-        return LabelledSeries(f"farmland {index}", year.reflectance, year.days, year.cover)
+        count = len(year.days)
+        kept = np.linspace(0, count - 1, min(count, self.most_dates or count)).round().astype(int)
+        return LabelledSeries(
+            f"farmland {index}", year.reflectance[kept], year.days[kept], year.cover
+        )
 
     def splits(self) -> list[Split]:
         """Five experiments of three, one and one folds."""
