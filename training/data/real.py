@@ -27,6 +27,8 @@ DATA_FOLDER = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 # Sen2Cor classes without a view of the ground: no data, saturated, cloud shadow, unclassified,
 # clouds of two confidences, cirrus (the paper's list, section IV-A).
 INVALID_SCL = (0, 1, 3, 7, 8, 9, 10)
+# Nobody can tell from other dates whether snow lay on one.
+SNOW_SCL = 11
 # A field mean with more cloud than this is not the field's.
 LARGEST_CLOUD = 0.1
 LEAST_DATES = 4
@@ -111,7 +113,7 @@ def read_sites(data: Path = DATA_FOLDER, exclude: tuple[str, ...] = ()) -> tuple
                 continue
             clear = file["clear"]
             if "scl" in file:
-                clear = clear & ~np.isin(file["scl"], INVALID_SCL)
+                clear = clear & ~np.isin(file["scl"], (*INVALID_SCL, SNOW_SCL))
             sites.append(
                 _site(
                     entry["site"], "image", file["reflectance"], planes, clear, file["dates"],

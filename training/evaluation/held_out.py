@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from alise_plugin.sits.acquisitions import days_since_reference
-from training.data.real import INVALID_SCL
+from training.data.real import INVALID_SCL, SNOW_SCL
 
 # Whole sites: a year and a half in Belgium with every cloud, and fields of Bavaria.
 SITES = (
@@ -20,8 +20,6 @@ SITES = (
     "bavaria_Itzling4",
     "bavaria_Viehhausen3",
 )
-# Nobody can tell from other dates whether snow lay on one.
-SNOW_SCL = 11
 # The centre of a site is enough, and bounds the time.
 LARGEST_SIZE = 24
 

@@ -38,7 +38,7 @@ class PixelWorlds(IterableDataset[dict[str, Tensor]]):
                 "days": world.days,
                 "observed": world.observed[..., None, None],
                 "clear": world.clear[..., None, None],
-                "ground": world.clean[..., None, None],
+                "ground": world.below_snow[..., None, None],
             }
 
 
@@ -71,7 +71,7 @@ class PatchWorlds(IterableDataset[dict[str, Tensor]]):
                 "days": world.days,
                 "observed": world.observed,
                 "clear": world.clear,
-                "ground": world.clean,
+                "ground": world.below_snow,
             }
 
 

@@ -30,6 +30,7 @@ class Landscapes:
         observed: (N, T, H, W) bool.
         clear: (N, T, H, W) bool: observed and not flagged as cloud or shadow.
         clean: (N, T, 10, H, W) the ground without atmosphere and noise.
+        below_snow: (N, T, 10, H, W) the same without the snow that nobody can foresee.
         lai: (N, T, H, W) leaf area index.
         cover: (N, seasons, H, W) place in COVERS.
         field: (N, H, W) number of the field.
@@ -40,6 +41,7 @@ class Landscapes:
     observed: Tensor
     clear: Tensor
     clean: Tensor
+    below_snow: Tensor
     lai: Tensor
     cover: Tensor
     field: Tensor
@@ -85,10 +87,11 @@ def simulate_landscapes(
         found = per_field.gather(2, index.expand(-1, per_field.shape[1], -1))
         return found.unflatten(2, (size, size))
 
-    bands = [to_space(truth.reflectance[..., b]) for b in range(len(BANDS))]
-    ground = torch.stack(bands, 2)
-    ground = ground * texture(draws, count, size)[:, None]
-    ground = sharpness(ground)
+    pattern = texture(draws, count, size)[:, None]
+    ground, below_snow = (
+        sharpness(torch.stack([to_space(bands[..., b]) for b in range(len(BANDS))], 2) * pattern)
+        for bands in (truth.reflectance, truth.below_snow)
+    )
     cover = to_space(seasons.float()).long()
     reflectance, observed, clear = observe_space(draws, ground, days, held, options)
     return Landscapes(
@@ -97,6 +100,7 @@ def simulate_landscapes(
         observed,
         clear,
         ground,
+        below_snow,
         to_space(truth.lai),
         cover,
         field,

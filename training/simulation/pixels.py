@@ -60,6 +60,7 @@ class PixelSimulation:
         observed: (N, T) bool.
         clear: (N, T) bool: observed and not flagged as cloud or shadow; the flag makes mistakes.
         clean: (N, T, 10) reflectance of the ground, without atmosphere and noise.
+        below_snow: (N, T, 10) the same without the snow that nobody can foresee.
         lai: (N, T) leaf area index.
         cover: (N, seasons) place in COVERS, by season.
         changed: (N,) bool: cleared within the series.
@@ -70,6 +71,7 @@ class PixelSimulation:
     observed: Tensor
     clear: Tensor
     clean: Tensor
+    below_snow: Tensor
     lai: Tensor
     cover: Tensor
     changed: Tensor
@@ -81,11 +83,13 @@ class GroundTruth:
 
     Attributes:
         reflectance: (N, T, 10) without atmosphere and noise.
+        below_snow: (N, T, 10) the same without the snow that nobody can foresee.
         lai: (N, T) leaf area index.
         changed: (N,) bool: cleared within the series.
     """
 
     reflectance: Tensor
+    below_snow: Tensor
     lai: Tensor
     changed: Tensor
 
@@ -115,6 +119,7 @@ def simulate_pixels(
         held,
         clear & held,
         ground.reflectance,
+        ground.below_snow,
         ground.lai,
         cover,
         ground.changed,
@@ -328,6 +333,7 @@ def ground_truth(
     flood = under.any(1) * draws.uniform(0.5, 1.0, count, 1) * torch.exp(-0.55 * lai)
     out = out + flood[..., None] * (ground_bands(draws, "water", count)[:, None] - out)
 
+    below_snow = out.clamp(0.0, 1.2)
     # Snow lies in the middle of winter, in cold places.
     cold = shared(draws.uniform(0, 1, places, 1)) ** 2
     midwinter = torch.cos(2 * math.pi * (days - FIRST_YEAR_DAY - place - 15) / YEAR)
@@ -335,7 +341,7 @@ def ground_truth(
     snowy = shared(draws.uniform(0, 1, places, dates)) < chance
     depth = shared(draws.uniform(0.3, 1.0, places, dates)) * snowy * torch.exp(-0.25 * lai)
     out = out + depth[..., None] * (snow_bands(draws, count)[:, None] - out)
-    return GroundTruth(out.clamp(0.0, 1.2), lai, changed)
+    return GroundTruth(out.clamp(0.0, 1.2), below_snow, lai, changed)
 
 
 def slow_noise(draws: Draws, days: Tensor, kinds: int) -> Tensor:
