@@ -11,6 +11,7 @@ FORBIDDEN_BY_ROOM = {
     "sits": {"qgis", "processing", "PyQt5", "PyQt6", "torch", "training", "onnxruntime"},
     "model": {"qgis", "processing", "PyQt5", "PyQt6", "torch", "training", "osgeo"},
     "mapping": {"qgis", "processing", "PyQt5", "PyQt6", "torch", "training"},
+    "cli": {"qgis", "processing", "PyQt5", "PyQt6", "torch", "training"},
 }
 FORBIDDEN_IN_PLUGIN = {"torch", "training", "PyQt5", "PyQt6", "rasterio", "cv2", "alise_plugin"}
 # What every room may import.
@@ -20,6 +21,7 @@ ALLOWED_ROOMS = {
     "sits": {"sits"},
     "model": {"model"},
     "mapping": {"mapping", "sits", "model"},
+    "cli": {"cli", "mapping", "sits", "model"},
     "runtime": {"runtime"},
 }
 

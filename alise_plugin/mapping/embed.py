@@ -152,7 +152,7 @@ def embed(
             feedback=feedback,
             folder=folder,
         )
-        feedback.info(_summary(series, encoder, plan))
+        feedback.info(summary(series, encoder, plan))
         raster = RasterOutput(output, plan.grid, plan.form, strip_block(plan.side), cog)
         if folder is None:
             clipped = _embed_at_once(series, encoder, plan, raster, feedback)
@@ -229,7 +229,8 @@ def make_plan(
     return Plan(grid, inner, side, tiles, replace(form, fast=True), format, quantiser)
 
 
-def _summary(series: ImageSeries, encoder: Encoder, plan: Plan) -> str:
+def summary(series: ImageSeries, encoder: Encoder, plan: Plan) -> str:
+    """What a run is going to do, for its log."""
     return (
         f"{len(series.dates)} dates from {series.dates[0]} to {series.dates[-1]}, "
         f"{plan.inner.width} x {plan.inner.height} pixels in {len(plan.tiles)} tiles of "
@@ -281,11 +282,11 @@ def _embed_in_blocks(
     done = len(plan.tiles) - len(missing)
     if done:
         feedback.info(f"{done} of {len(plan.tiles)} tiles are there already.")
-    making = _Part(feedback, _MAKING * done / len(plan.tiles), _MAKING)
+    making = Part(feedback, _MAKING * done / len(plan.tiles), _MAKING)
     clipped = 0
     for tile in making.each(missing):
         clipped += write_block(series, encoder, plan, folder, tile, making)
-    join_blocks(plan, folder, raster, _Part(feedback, _MAKING, 1.0))
+    join_blocks(plan, folder, raster, Part(feedback, _MAKING, 1.0))
     return clipped
 
 
@@ -355,7 +356,7 @@ def _strips(
             yield tile, window, features
 
 
-class _Part:
+class Part:
     """The part of a run's progress that a step takes."""
 
     def __init__(self, feedback: Feedback, start: float, end: float) -> None:

@@ -1,0 +1,1 @@
+"""The algorithms on the command line, without QGIS: one command per file."""

@@ -1,0 +1,156 @@
+"""Options that several commands share, and what their values become."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+
+from ..errors import AliseError, OutputError, SeriesError
+from ..mapping.feature_tiles import FeatureSource, open_source
+from ..mapping.feedback import Feedback
+from ..model.device import DEVICES
+from ..model.encoder import Encoder
+from ..model.package import load_package
+from ..sits.acquisitions import parse_date
+from ..sits.build import build_series
+from ..sits.grid import Grid
+
+BUNDLED_MODEL = Path(__file__).resolve().parents[2] / "models" / "alise-s2"
+
+
+def add_input(
+    parser: argparse.ArgumentParser, name: str = "--input", text: str = "", required: bool = True
+) -> None:
+    """--input, one or more rasters."""
+    parser.add_argument(
+        name,
+        nargs="+",
+        default=[],
+        required=required,
+        metavar="RASTER",
+        help=text or "an image series, or one raster per date",
+    )
+
+
+def add_dates(parser: argparse.ArgumentParser, name: str = "--dates") -> None:
+    """--dates, for rasters that do not say theirs."""
+    parser.add_argument(
+        name,
+        nargs="+",
+        type=day,
+        metavar="DATE",
+        help="dates, when the rasters do not say: 2019-05-14 2019-05-29 ...",
+    )
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """--model."""
+    parser.add_argument("--model", default="", help="folder of a model (default: the bundled one)")
+
+
+def add_extent(parser: argparse.ArgumentParser) -> None:
+    """--extent."""
+    parser.add_argument(
+        "--extent",
+        nargs=4,
+        type=float,
+        metavar=("XMIN", "YMIN", "XMAX", "YMAX"),
+        help="in the CRS of the input (default: all)",
+    )
+
+
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """--device, --threads, --memory and --tile-size."""
+    parser.add_argument("--device", choices=DEVICES, default="auto")
+    parser.add_argument("--threads", type=_count, default=0, help="0: all cores")
+    parser.add_argument("--memory", type=_count, default=2048, help="MB to use at most (2048)")
+    parser.add_argument(
+        "--tile-size", type=_count, default=0, help="pixels; 0: as large as the memory allows"
+    )
+
+
+def encoder_of(args: argparse.Namespace) -> Encoder:
+    """The encoder that --model, --device and --threads ask for."""
+    package = load_package(args.model or BUNDLED_MODEL)
+    return package.encoder(device=args.device, threads=args.threads or None)
+
+
+@contextmanager
+def opened(
+    paths: Sequence[str], dates: Sequence[date] | None, feedback: Feedback
+) -> Iterator[FeatureSource]:
+    """One image series or embedding raster; a temporary series of anything else.
+
+    Raises:
+        SeriesError: the rasters make no series.
+    """
+    if len(paths) == 1 and not dates:
+        try:
+            source = open_source(paths[0])
+        except SeriesError:
+            # Not yet a series; what makes one of it says best what is wrong with it.
+            feedback.info("Building an image series of the input.")
+        else:
+            yield source
+            return
+    with tempfile.TemporaryDirectory(prefix="alise-") as folder:
+        path = os.path.join(folder, "series.vrt")
+        yield build_series(list(paths), path, dates=list(dates) if dates else None)
+
+
+def require_ending(path: str, endings: Sequence[str], what: str) -> None:
+    """Make sure that an output has the right file type.
+
+    Raises:
+        OutputError: it has another.
+    """
+    if path and Path(path).suffix.lower() not in endings:
+        raise OutputError(f"{path}: {what}, let its name end in {endings[0]}.")
+
+
+def day(text: str) -> date:
+    """A date written as 2019-05-14."""
+    found = parse_date(text)
+    if found is None or not re.fullmatch(r"\d{4}-\d\d-\d\d|\d{8}", text):
+        raise argparse.ArgumentTypeError(f'"{text}" is not a date such as 2019-05-14')
+    return found
+
+
+def days_as_text(days: Sequence[date]) -> str:
+    """Dates as the algorithms return them."""
+    return ", ".join(one.isoformat() for one in days)
+
+
+def share(text: str) -> float:
+    """A number from 0 to 1."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is below 0")
+    return value
+
+
+def extent_or_none(args: argparse.Namespace, grid: Grid) -> Sequence[float] | None:
+    """--extent, checked.
+
+    Raises:
+        AliseError: it is upside down.
+    """
+    if args.extent and not (args.extent[0] < args.extent[2] and args.extent[1] < args.extent[3]):
+        raise AliseError(
+            "--extent is empty or turned round: give xmin, ymin, xmax and ymax, in the CRS of the "
+            f"input, which covers {' '.join(f'{value:.10g}' for value in grid.extent)}."
+        )
+    return args.extent

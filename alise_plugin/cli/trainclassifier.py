@@ -1,0 +1,116 @@
+"""`trainclassifier`: a few labels become a head and a report of its accuracy."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from contextlib import ExitStack
+
+from ..errors import LabelsError
+from ..mapping.classifier import CLASSIFIERS
+from ..mapping.feedback import Feedback
+from ..mapping.labels import Labels, Legend, read_raster_labels, read_vector_labels
+from ..mapping.samples import VALIDATIONS, LabelledSource
+from ..mapping.train import train_classifier
+from ..sits.series import ImageSeries
+from .arguments import add_engine, add_input, add_model, encoder_of, opened, require_ending
+
+FIGURES = {
+    "OVERALL_ACCURACY": "overall accuracy",
+    "KAPPA": "kappa",
+    "MACRO_F1": "macro-F1",
+    "MEAN_IOU": "mean IoU",
+}
+_RASTERS = (".tif", ".tiff", ".vrt", ".img", ".png")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of the command."""
+    add_input(parser, text="image series or embedding rasters, one for each area or year")
+    parser.add_argument(
+        "--labels",
+        nargs="+",
+        required=True,
+        help="polygons, points or a class raster: one for all, or one for each input",
+    )
+    parser.add_argument("--field", default="", help="of the classes (vector labels)")
+    parser.add_argument("--name", default="", help="field of the names of the classes")
+    parser.add_argument("--color", default="", help="field of the colours of the classes")
+    add_model(parser)
+    parser.add_argument("--classifier", choices=CLASSIFIERS, default=CLASSIFIERS[0])
+    parser.add_argument("--validation", choices=VALIDATIONS, default=VALIDATIONS[0])
+    parser.add_argument("--block-size", type=float, default=1000.0, help="of the blocks, in m")
+    parser.add_argument("--samples", type=int, default=20, help="pixels of one polygon at most")
+    parser.add_argument("--seed", type=int, default=0)
+    add_engine(parser)
+    parser.add_argument("--head", required=True, help="the classifier, a .onnx")
+    parser.add_argument("--report", default="", help="a .html")
+
+
+def run(args: argparse.Namespace, feedback: Feedback) -> dict[str, object]:
+    """Train; returns what the algorithm returns."""
+    require_ending(args.head, (".onnx",), "a head is an ONNX file")
+    require_ending(args.report, (".html",), "a report is a web page")
+    labels = [_labels(path, args) for path in args.labels]
+    if len(labels) == 1:
+        labels *= len(args.input)
+    if len(labels) != len(args.input):
+        raise LabelsError(
+            f"There are {len(args.input)} rasters in --input and {len(labels)} in --labels; give "
+            "as many labels as inputs, in the same order, or one for all."
+        )
+    with ExitStack() as stack:
+        sources = [stack.enter_context(opened([path], None, feedback)) for path in args.input]
+        needs_encoder = any(isinstance(source, ImageSeries) for source in sources)
+        result = train_classifier(
+            [LabelledSource(*pair) for pair in zip(sources, labels)],
+            encoder_of(args) if needs_encoder else None,
+            args.head,
+            report=args.report or None,
+            legends=[Legend()] * len(args.labels),
+            classifier=args.classifier,
+            per_area=args.samples,
+            validation=args.validation,
+            block_size=args.block_size,
+            memory_mb=args.memory,
+            tile_size=args.tile_size or None,
+            seed=args.seed,
+            feedback=feedback,
+        )
+    figures: dict[str, object] = {}
+    for name, key in FIGURES.items():
+        figure = result.overall.get(key)
+        if figure is not None:
+            values = {name: figure.value, f"{name}_LOW": figure.low, f"{name}_HIGH": figure.high}
+            figures.update({name: value for name, value in values.items() if not math.isnan(value)})
+    classes = [
+        {
+            "code": item.code,
+            "name": item.name,
+            **{key: round(figure.value, 4) for key, figure in by_name.items()},
+        }
+        for item, by_name in zip(result.classes, result.by_class or [{}] * len(result.classes))
+    ]
+    return {
+        "HEAD": args.head,
+        "REPORT": args.report,
+        **figures,
+        "CLASSES": len(result.classes),
+        "SAMPLES_USED": result.samples,
+        "GROUPS": result.groups,
+        "CLASS_FIGURES": json.dumps(classes, ensure_ascii=False),
+    }
+
+
+def _labels(path: str, args: argparse.Namespace) -> Labels:
+    """The labels of a file.
+
+    Raises:
+        LabelsError: a vector file comes without a field.
+    """
+    if path.lower().endswith(_RASTERS):
+        return read_raster_labels(path)
+    if not args.field:
+        raise LabelsError(f"{path}: name in --field the field that holds the class.")
+    return read_vector_labels(path, args.field, args.name, args.color)

@@ -1,0 +1,123 @@
+"""Polygons in, and the same polygons out with what was measured in each."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Sequence
+
+from osgeo import gdal, ogr, osr
+
+from ..errors import AliseError, OutputError
+from ..mapping.output import require_folder
+from ..mapping.zones import ZoneChange
+from ..sits.rasters import quiet_gdal
+
+_FIELDS = (
+    ("pixels", ogr.OFTInteger),
+    ("dist_mean", ogr.OFTReal),
+    ("dist_med", ogr.OFTReal),
+    ("share_chg", ogr.OFTReal),
+    ("rank", ogr.OFTInteger),
+    ("changed", ogr.OFTInteger),
+)
+
+
+def polygons_of(path: str, crs_wkt: str) -> list[bytes]:
+    """WKB of each feature of a file's first layer in another CRS; empty for one without a shape.
+
+    Raises:
+        AliseError: it cannot be opened, has no polygons or no CRS.
+    """
+    source = _open(path)
+    layer = source.GetLayer(0)
+    reference = layer.GetSpatialRef()
+    if reference is None:
+        raise AliseError(f"{path} has no CRS; assign the one that it was drawn in.")
+    target = osr.SpatialReference()
+    target.ImportFromWkt(crs_wkt)
+    for one in (reference, target):
+        one.SetAxisMappingStrategy(osr.OAMS_TRADITIONAL_GIS_ORDER)
+    transform = osr.CoordinateTransformation(reference, target)
+    polygons = []
+    for feature in layer:
+        shape = feature.GetGeometryRef()
+        shape = None if shape is None or shape.IsEmpty() else shape.GetLinearGeometry()
+        if shape is not None:
+            flat = ogr.GT_Flatten(shape.GetGeometryType())
+            if flat not in (ogr.wkbPolygon, ogr.wkbMultiPolygon):
+                raise AliseError(f"{path} has no polygons; choose a layer of polygons.")
+            shape.Transform(transform)
+        polygons.append(b"" if shape is None else bytes(shape.ExportToWkb()))
+    if not any(polygons):
+        raise AliseError(f"{path} has no polygons; choose a layer of polygons.")
+    return polygons
+
+
+def require_zones_output(zones: str, output: str) -> None:
+    """Make sure that zones and their output are given together.
+
+    Raises:
+        AliseError: one is given without the other, or the output cannot be written.
+    """
+    if bool(zones) != bool(output):
+        given, missing = ("--zones", "--zones-output") if zones else ("--zones-output", "--zones")
+        raise AliseError(f"{given} is given without {missing}; give both or none.")
+    if output:
+        require_folder(output)
+
+
+def write_zones(zones: str, output: str, changes: Sequence[ZoneChange]) -> None:
+    """A GeoPackage of the zones with their own fields and what was measured.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    temporary = f"{output}.{os.getpid()}.partial.gpkg"
+    source = _open(zones)
+    layer = source.GetLayer(0)
+    try:
+        with quiet_gdal() as failures:
+            made = ogr.GetDriverByName("GPKG").CreateDataSource(temporary)
+            copy = made.CreateLayer("zones", layer.GetSpatialRef(), layer.GetGeomType())
+            definition = layer.GetLayerDefn()
+            for index in range(definition.GetFieldCount()):
+                copy.CreateField(definition.GetFieldDefn(index))
+            for name, kind in _FIELDS:
+                copy.CreateField(ogr.FieldDefn(name, kind))
+            layer.ResetReading()
+            for feature, zone in zip(layer, changes):
+                row = ogr.Feature(copy.GetLayerDefn())
+                row.SetFrom(feature)
+                decision = None if zone.changed is None else int(zone.changed)
+                values = (
+                    zone.pixels,
+                    zone.mean,
+                    zone.median,
+                    zone.changed_share,
+                    zone.rank,
+                    decision,
+                )
+                for (name, _), value in zip(_FIELDS, values):
+                    if value is not None:
+                        row.SetField(name, value)
+                copy.CreateFeature(row)
+            del copy, made
+        if failures:
+            raise OSError(0, failures[0])
+        os.replace(temporary, output)
+    except OSError as error:
+        raise OutputError(f"{output} cannot be written ({error.strerror}).") from error
+    finally:
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            with contextlib.suppress(OSError):
+                os.remove(temporary + suffix)
+
+
+def _open(path: str) -> gdal.Dataset:
+    source = None
+    with quiet_gdal():
+        source = gdal.OpenEx(path, gdal.OF_VECTOR)
+    if source is None or not source.GetLayerCount():
+        raise AliseError(f"{path} cannot be opened as polygons; check the path.")
+    return source

@@ -1,0 +1,209 @@
+"""`embed` on a Dask cluster: independent tiles, a file each, and one raster at the end.
+
+The plan is made here, to the last bit, as for a run on one machine; a worker opens the series and
+the model by path, once, and works off tiles. So workers must see the same paths, and have this
+package, GDAL, NumPy and onnxruntime. A tile's file appears when it is complete, and a tile gives
+the same bytes wherever it is made; the tiles of a worker that is lost are done again by others.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from ..errors import AliseError, Cancelled, OutputError, RuntimeMissingError
+from ..model.encoder import Encoder
+from ..model.package import load_package
+from ..sits.grid import Tile
+from ..sits.rasters import block_cache
+from ..sits.series import ImageSeries
+from .blocks import BlockFolder
+from .embed import EmbedResult, Part, Plan, join_blocks, make_plan, summary, write_block
+from .feedback import Feedback, SilentFeedback
+from .output import RasterOutput, require_folder
+from .tile_loop import cache_size, strip_block
+
+_LOOK = 0.2  # seconds between two looks at whether the user stopped the run
+_LOSSES = 5  # workers that may be lost over one tile before it is the tile's own fault
+_MAKING = 0.95  # of the run: the tiles; the rest puts them together
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker is told: paths and numbers, nothing that is open.
+
+    Attributes:
+        series, model, folder: paths.
+        threads: of the encoder; None for all that the worker may use.
+        memory_mb: see `embed`.
+        plan: of the map.
+    """
+
+    series: str
+    model: str
+    output: str
+    threads: int | None
+    memory_mb: float
+    plan: Plan
+
+
+def embed_on_cluster(
+    series: ImageSeries,
+    encoder: Encoder,
+    output: str | os.PathLike[str],
+    scheduler: str,
+    *,
+    extent: Sequence[float] | None = None,
+    memory_mb: float = 2048,
+    tile_size: int | None = None,
+    format: str = "float32",
+    feedback: Feedback | None = None,
+    resume: bool = False,
+    cog: bool = False,
+    threads: int | None = None,
+) -> EmbedResult:
+    """As `embed`, with the tiles made by the workers of a Dask cluster; the same values.
+
+    Args:
+        series: the image series, on a path that the workers see.
+        encoder: the encoder here, which the plan is made with; theirs is opened by path.
+        output: a GeoTIFF, or a VRT over the tiles, which then stay in `<output>.blocks`.
+        scheduler: address, tcp://host:port.
+        extent: see `embed`.
+        memory_mb: what each worker may take.
+        tile_size: see `embed`.
+        format: see `embed`.
+        feedback: progress and cancelling.
+        resume: keep the tiles of a run that is stopped, and go on with those there.
+        cog: make a Cloud Optimised GeoTIFF; not for a VRT.
+        threads: of each worker's encoder.
+
+    Raises:
+        RuntimeMissingError: dask.distributed is not installed.
+        AliseError: the scheduler does not answer, or a tile fails on every worker.
+        OutputError: see `embed`.
+        Cancelled: the feedback said so.
+    """
+    feedback = feedback or SilentFeedback()
+    require_folder(output)
+    is_vrt = os.fspath(output).lower().endswith(".vrt")
+    if is_vrt and cog:
+        raise OutputError(f"{os.fspath(output)} is a VRT, not a COG; let its name end in .tif.")
+    output = os.path.abspath(output)
+    folder = BlockFolder(output)
+    if os.path.exists(folder.path) and not resume:
+        raise OutputError(
+            f"{folder.path} is there from an earlier run; ask to resume it, or delete the folder."
+        )
+    with connected(scheduler) as client:
+        plan = make_plan(
+            series,
+            encoder,
+            extent=extent,
+            memory_mb=memory_mb,
+            tile_size=tile_size,
+            format=format,
+            feedback=feedback,
+            folder=folder,
+        )
+        feedback.info(summary(series, encoder, plan))
+        job = Job(
+            os.path.abspath(series.path),
+            os.path.abspath(encoder.package.folder),
+            output,
+            threads,
+            memory_mb,
+            plan,
+        )
+        try:
+            clipped = _share_out(client, job, folder, feedback)
+        except BaseException:
+            if not resume:
+                folder.remove()
+            raise
+    if is_vrt:
+        folder.mosaic_vrt(plan.tiles, plan.form.metadata)
+        feedback.progress(1.0)
+    else:
+        raster = RasterOutput(output, plan.grid, plan.form, strip_block(plan.side), cog)
+        with block_cache(cache_size(memory_mb)):
+            join_blocks(plan, folder, raster, Part(feedback, _MAKING, 1.0))
+    share = clipped / (len(plan.form.descriptions) * plan.inner.pixels)
+    return EmbedResult(
+        os.fspath(output), series.dates, encoder.device_used, encoder.package.model_id, share
+    )
+
+
+def connected(scheduler: str) -> Any:
+    """A client of the scheduler.
+
+    Raises:
+        RuntimeMissingError: dask.distributed is not installed.
+        AliseError: the scheduler does not answer.
+    """
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise RuntimeMissingError(
+            "dask.distributed is not installed for this Python; pip install distributed."
+        ) from error
+    try:
+        return Client(scheduler, timeout=10)
+    except (OSError, ValueError) as error:
+        raise AliseError(
+            f"No Dask scheduler answers at {scheduler} ({error}); start one with "
+            "`dask scheduler`, and workers with `dask worker`."
+        ) from error
+
+
+def _share_out(client: Any, job: Job, folder: BlockFolder, feedback: Feedback) -> int:
+    """Has every missing tile made; returns how many values were clipped."""
+    from distributed import as_completed
+
+    missing = folder.missing(job.plan.tiles)
+    count = len(job.plan.tiles)
+    if len(missing) < count:
+        feedback.info(f"{count - len(missing)} of {count} tiles are there already.")
+    shared = client.scatter(job, broadcast=True)
+    futures = {
+        client.submit(make_tile, shared, tile, pure=False, retries=_LOSSES): tile
+        for tile in missing
+    }
+    done, clipped = count - len(missing), 0
+    waiting = as_completed(futures)
+    try:
+        while futures:
+            ready = list(waiting.next_batch(block=False))
+            if feedback.cancelled():
+                raise Cancelled("The run was cancelled.")
+            for future in ready:
+                if future.status != "finished":
+                    error = future.exception()
+                    raise AliseError(f"A tile failed on the cluster: {error}") from error
+                clipped += future.result()
+                del futures[future]
+                done += 1
+                feedback.progress(_MAKING * done / count)
+            if not ready:
+                time.sleep(_LOOK)
+    finally:
+        client.cancel(list(futures), force=True)
+    return clipped
+
+
+def make_tile(job: Job, tile: Tile) -> int:
+    """One tile into its file, on a worker; returns how many values were clipped."""
+    series, encoder = _opened(job.series, job.model, job.threads)
+    folder = BlockFolder(job.output)
+    with block_cache(cache_size(job.memory_mb)):
+        return write_block(series, encoder, job.plan, folder, tile, SilentFeedback())
+
+
+@lru_cache(maxsize=1)
+def _opened(series: str, model: str, threads: int | None) -> tuple[ImageSeries, Encoder]:
+    """What all tiles of a worker share."""
+    return ImageSeries.open(series), load_package(model).encoder("auto", threads)
