@@ -209,28 +209,46 @@ class SeriesPair:
         periods = [self._first, self._second]
         if self.has_noise:
             periods += [half for year in periods for half in _halves(year)]
+        reading = _Reading(self._reads, tile.read, report, stop)
         embeddings = [
             embedding.reshape(-1, *embedding.shape[2:])
             for embedding in self.encoder.encode_periods(
-                self._acquisitions(tile, report, stop),
+                reading,
                 self.encoded,
                 periods,
                 crop=tile.inner.slices_in(tile.read),
-                cancelled=stop,
+                cancelled=reading.cancelled,
             )
         ]
+        reading.cancelled()
         noise = [
             squared_distance(even, odd).ravel()
             for even, odd in zip(embeddings[2::2], embeddings[3::2])
         ]
         return Vectors(embeddings[0], embeddings[1], np.concatenate(noise or [_NONE]))
 
-    def _acquisitions(self, tile: Tile, report: Report, stop: Stop) -> Iterator[Float]:
-        for number, (series, index) in enumerate(self._reads):
-            if stop():
-                raise Cancelled("The run was cancelled.")
-            yield series.read(tile.read, index)
-            report((number + 1) / self.encoded)
+
+class _Reading:
+    """The acquisitions of both years, read in one thread; progress is told in the one that asks."""
+
+    def __init__(
+        self, reads: list[tuple[ImageSeries, int]], window: Window, report: Report, stop: Stop
+    ) -> None:
+        self._reads, self._window = reads, window
+        self._report, self._stop = report, stop
+        self._read = self._reported = 0
+
+    def __iter__(self) -> Iterator[Float]:
+        for series, index in self._reads:
+            yield series.read(self._window, index)
+            self._read += 1
+
+    def cancelled(self) -> bool:
+        """Whether to stop; on the way, what was read since the last time is reported."""
+        if self._read > self._reported:
+            self._reported = self._read
+            self._report(self._reported / len(self._reads))
+        return self._stop()
 
 
 class RasterPair:
