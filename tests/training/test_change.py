@@ -101,9 +101,11 @@ def test_measures_of_a_distance_that_is_known():
     changed = np.arange(4000) % 2 == 0
     perfect = measures.change_scores(changed + 0.01 * rng.random(4000), changed)
     assert (perfect.auc, perfect.precision, perfect.recall) == (1, 1, 1)
+    assert perfect.precision_at == (1, 1, 1)
     chance = measures.change_scores(rng.random(4000), changed)
     assert chance.auc == pytest.approx(0.5, abs=0.03)
     assert chance.recall == pytest.approx(0.1, abs=0.03)
+    assert chance.precision_at == pytest.approx((0.5, 0.5, 0.5), abs=0.06)
     distance = rng.normal(size=4000) + changed
     found = measures.change_scores(distance, changed)
     alarms = (distance[~changed] >= found.threshold).mean()

@@ -51,6 +51,14 @@ def test_dates_of_pastis_may_be_a_table_or_a_text(pastis):
     np.testing.assert_array_equal(first.days, second.days)
 
 
+def test_acquisitions_of_one_year_can_be_asked_for(pastis):
+    whole, year = Pastis(pastis).read(2), Pastis(pastis, year=2019).read(2)
+    np.testing.assert_array_equal(year.days, whole.days[1:])
+    np.testing.assert_array_equal(year.reflectance, whole.reflectance[1:])
+    with pytest.raises(LabelledDataError, match="no acquisition in the year"):
+        Pastis(pastis, year=2021).read(2)
+
+
 def test_background_and_void_of_pastis_are_not_learned(pastis):
     data = Pastis(pastis)
     place = targets(data.read(0).labels, data.classes)

@@ -128,8 +128,12 @@ def measure(pairs: Iterable[Rotation], methods: dict[str, distances.Distance]) -
 def scores_table(scores: dict[str, measures.ChangeScores]) -> str:
     """One row a method."""
     recall = f"recall at {measures.FALSE_ALARMS:.0%} false alarms"
-    rows = [[name, one.auc, one.precision, one.recall] for name, one in scores.items()]
-    return table(["distance", "ROC AUC", "average precision", recall], rows)
+    at = [f"precision at recall {least:.0%}" for least in measures.RECALLS]
+    rows = [
+        [name, one.auc, one.precision, *one.precision_at, one.recall]
+        for name, one in scores.items()
+    ]
+    return table(["distance", "ROC AUC", "average precision", *at, recall], rows)
 
 
 def transitions_table(pixels: Pixels, threshold: float) -> str:

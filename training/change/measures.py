@@ -5,10 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
+from sklearn.metrics import (
+    average_precision_score,
+    precision_recall_curve,
+    roc_auc_score,
+    roc_curve,
+)
 
 # Share of what stayed that may be flagged, where the rates of the transitions are read.
 FALSE_ALARMS = 0.1
+# Points of the curve of precision over recall.
+RECALLS = (0.25, 0.5, 0.75)
 
 
 @dataclass(frozen=True)
@@ -18,12 +25,14 @@ class ChangeScores:
     Attributes:
         auc: area under the ROC curve.
         precision: average precision, the area under precision over recall.
+        precision_at: precision where each of RECALLS is reached.
         recall: share of what changed that is flagged at `FALSE_ALARMS`.
         threshold: of the distance, at which that many false alarms arise.
     """
 
     auc: float
     precision: float
+    precision_at: tuple[float, ...]
     recall: float
     threshold: float
 
@@ -36,10 +45,12 @@ def change_scores(distance: np.ndarray, changed: np.ndarray) -> ChangeScores:
         changed: `(N,)` bool, both of them present.
     """
     alarms, found, thresholds = roc_curve(changed, distance)
+    precision, recall, _ = precision_recall_curve(changed, distance)
     place = int(np.flatnonzero(alarms <= FALSE_ALARMS)[-1])
     return ChangeScores(
         auc=float(roc_auc_score(changed, distance)),
         precision=float(average_precision_score(changed, distance)),
+        precision_at=tuple(float(precision[recall >= least].max()) for least in RECALLS),
         recall=float(found[place]),
         threshold=float(thresholds[place]),
     )

@@ -10,6 +10,7 @@ IV-A2).
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,8 @@ class Pastis:
 
     Args:
         folder: with `metadata.geojson`.
+        year: keep the acquisitions of this calendar year alone; the published series run from
+            autumn 2018 to autumn 2019, those of the ALISE paper from January to December 2019.
 
     Raises:
         LabelledDataError: the folder is not laid out as published.
@@ -64,8 +67,12 @@ class Pastis:
 
     classes = CLASSES
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, year: int | None = None) -> None:
         self.folder = folder
+        self._bounds = (-np.inf, np.inf)
+        if year is not None:
+            first, last = days_since_reference([date(year, 1, 1), date(year + 1, 1, 1)])
+            self._bounds = (float(first), float(last))
         path = folder / "metadata.geojson"
         try:
             features = json.loads(path.read_text(encoding="utf-8"))["features"]
@@ -99,6 +106,12 @@ class Pastis:
             unseen = (series == value).all(1)
             reflectance[np.broadcast_to(unseen[:, None], series.shape)] = np.nan
         order = np.argsort(days, kind="stable")
+        order = order[(days[order] >= self._bounds[0]) & (days[order] < self._bounds[1])]
+        if not len(order):
+            raise LabelledDataError(
+                f"Patch {name} of {self.folder} has no acquisition in the year asked for; ask for "
+                "2018 or 2019, or for no year."
+            )
         return LabelledSeries(name, reflectance[order], days[order], labels)
 
     def splits(self) -> list[Split]:
