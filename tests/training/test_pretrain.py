@@ -222,6 +222,20 @@ def test_a_patch_run_can_begin_from_a_pixel_run(tmp_path):
     assert all(torch.equal(kept[name], value) for name, value in second.model.state_dict().items())
 
 
+def test_statistics_stay_where_a_run_keeps_them(tmp_path):
+    train(config(max_steps=4, validate_every=2), tmp_path / "a", progress=False)
+    options = config(
+        init_from=str(tmp_path / "a" / MODEL_FILE), keep_statistics=True, max_steps=4,
+        validate_every=2,
+    )  # fmt: skip
+    before = Pretraining(options).model.state_dict()
+    after = train(options, tmp_path / "b", progress=False).model.state_dict()
+    statistics = [name for name in before if "running_" in name]
+    assert statistics
+    assert all(torch.equal(before[name], after[name]) for name in statistics)
+    assert not torch.equal(before["decoder.bands.weight"], after["decoder.bands.weight"])
+
+
 def test_another_architecture_cannot_be_the_beginning(tmp_path):
     save_alise(tmp_path / "other.pt", Alise(AliseConfig(layers=1)))
     with pytest.raises(ConfigError, match=r"other\.pt holds another architecture"):

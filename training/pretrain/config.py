@@ -63,6 +63,8 @@ class PretrainConfig:
         masking_rate: share of the dates that "ubarn" corrupts.
         seed: of everything random.
         init_from: model file that the weights start from.
+        keep_statistics: whether batch normalisation uses the statistics of `init_from`, which
+            batches of several sources would pull to and fro.
         concentrate: whether weights trained on pixels begin on images (`unet.concentrate`).
     """
 
@@ -89,6 +91,7 @@ class PretrainConfig:
     masking_rate: float = 0.6
     seed: int = 0
     init_from: str | None = None
+    keep_statistics: bool = False
     concentrate: bool = False
 
     @classmethod
