@@ -345,7 +345,7 @@ class _Composer:
         if algorithm == "nearest":
             return record, algorithm
         # GDAL keeps "no value" out of the kernel only where the source itself declares it.
-        if record.nodata is None or record.nodata != nodata:
+        if not record.declared or record.nodata is None or record.nodata != nodata:
             record = self._native(record, nodata, None)
         return record, algorithm
 
@@ -474,6 +474,7 @@ def _of_helper(
         grid=helper.grid,
         nodata=nodata,
         block=block,
+        declared=True,
         flipped=False,
     )
 

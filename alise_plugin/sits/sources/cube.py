@@ -126,9 +126,10 @@ class _Variable:
         scale, offset = self.array.GetScale(), self.array.GetOffset()
         if scale in (None, 1.0) and offset in (None, 0.0):
             scale = offset = None
-        nodata = self.array.GetNoDataValueAsDouble()
         records = []
-        flipped: bool | None = None
+        opened: gdal.Dataset | None = None
+        nodata: float | None = None
+        south_first = ascending if zarr else None
         for number, place in enumerate(
             itertools.product(*(range(dimension.GetSize()) for dimension in extra))
         ):
@@ -149,7 +150,7 @@ class _Variable:
                 day=days[place[times[0]]],
                 band=band,
                 grid=grid,
-                nodata=None if nodata is None or math.isnan(nodata) else nodata,
+                nodata=None,
                 scale=None if scale is None and offset is None else (scale or 1.0),
                 offset=None if scale is None and offset is None else (offset or 0.0),
                 dtype=self.array.GetDataType().GetNumericDataType(),
@@ -160,10 +161,16 @@ class _Variable:
                     date_from="the cube's time",
                 ),
             )
-            if flipped is None:
-                flipped = ascending if zarr else self._reads_flipped(record, place, ascending)
-            records.append(replace(record, flipped=flipped))
-        return records
+            if opened is None:
+                # The driver has a nodata of its own where the file declares none.
+                opened = open_raster(record.dataset_name, record.open_options)
+                nodata = opened.GetRasterBand(record.index).GetNoDataValue()
+            if south_first is None:
+                south_first = self._shows_south_first(opened, record, place, ascending)
+            records.append(record)
+        if nodata is not None and math.isnan(nodata):
+            nodata = None
+        return [replace(item, flipped=bool(south_first), nodata=nodata) for item in records]
 
     def _labels(self, dimension: gdal.Dimension) -> list[object]:
         coordinate = _coordinate(self.group, dimension)
@@ -268,28 +275,29 @@ class _Variable:
         blocks = list(self.array.GetBlockSize() or [0, 0])
         return int(blocks[-1] or grid.width), int(blocks[-2] or 1)
 
-    def _reads_flipped(self, record: SourceBand, place: tuple[int, ...], ascending: bool) -> bool:
-        """Whether GDAL's classic view shows the south first.
+    def _shows_south_first(
+        self, dataset: gdal.Dataset, record: SourceBand, place: tuple[int, ...], ascending: bool
+    ) -> bool | None:
+        """Whether GDAL's classic view of an image begins in the south; None if nobody can tell.
 
-        The driver decides by the attributes of y, which differ from writer to writer; so its first
-        column is compared with that of the array itself.
+        The NetCDF driver decides by the attributes of y, which differ from writer to writer; so
+        the image's middle column is compared with that of the array itself.
         """
-        height = record.grid.height
-        shown = read_bands(
-            open_raster(record.dataset_name, record.open_options), [record.index], 0, 0, 1, height
-        ).ravel()
-        start = [*place, 0, 0]
-        count = [*[1] * len(place), height, 1]
+        height, column = record.grid.height, record.grid.width // 2
+        shown = read_bands(dataset, [record.index], column, 0, 1, height).ravel()
         raw = self.array.Read(
-            array_start_idx=start,
-            count=count,
+            array_start_idx=[*place, 0, column],
+            count=[*[1] * len(place), height, 1],
             buffer_datatype=gdal.ExtendedDataType.Create(gdal.GDT_Float32),
         )
-        column = np.frombuffer(raw, dtype=np.float32)
-        north_first = column[::-1] if ascending else column
-        if np.array_equal(shown, north_first, equal_nan=True):
-            return False
-        return np.array_equal(shown, north_first[::-1], equal_nan=True)
+        values = np.frombuffer(raw, dtype=np.float32)
+        both = np.isfinite(values)  # the driver puts its own nodata in the place of NaN
+        both &= both[::-1]
+        north_first = (values[::-1] if ascending else values)[both]
+        shown = shown[both]
+        if np.array_equal(north_first, north_first[::-1]):
+            return None
+        return not np.array_equal(shown, north_first)
 
 
 def _array(group: gdal.Group, name: str) -> gdal.MDArray | None:
@@ -308,7 +316,7 @@ def _numbers(array: gdal.MDArray) -> NDArray[np.float64]:
 
 
 def _scalar(group: gdal.Group, name: str) -> float | None:
-    array = _array(group, name) if name in (group.GetMDArrayNames() or []) else None
+    array = _array(group, name)
     if array is None or array.GetDimensions() or array.GetDataType().GetClass() != 0:
         return None
     return float(_numbers(array)[0])

@@ -104,6 +104,7 @@ def read_safe(folder: str) -> list[SourceBand]:
                     block=_BLOCK,
                     product=product,
                     certain=True,
+                    declared=False,
                 )
             )
     return records

@@ -268,7 +268,7 @@ def _record(
 
     grid = _projected(asset, properties)
     dtype = _TYPES.get(str(value("data_type")).lower())
-    block, nodata = _BLOCK, _number(value("nodata"))
+    block, nodata, declared = _BLOCK, _number(value("nodata")), False
     scale, offset = _number(value("scale")), _number(value("offset"))
     local = not target.startswith("/vsi")
     if local or grid is None or dtype is None:
@@ -279,6 +279,7 @@ def _record(
         grid = Grid.from_dataset(dataset, posixpath.basename(target))
         dtype, block = opened.DataType, tuple(opened.GetBlockSize())
         nodata = opened.GetNoDataValue() if nodata is None else nodata
+        declared = opened.GetNoDataValue() == nodata
         if scale is None and offset is None:
             scale, offset = stated_scale(opened)
     if any(properties.get(key) is True for key in _OFFSET_APPLIED) and offset:
@@ -304,6 +305,7 @@ def _record(
         product=product,
         certain=scale is not None,
         may_hold_offset=baseline >= OFFSET_BASELINE,
+        declared=declared,
     )
 
 

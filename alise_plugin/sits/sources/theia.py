@@ -127,6 +127,7 @@ def read_theia(folder: str, reflectance: str = "FRE") -> list[SourceBand]:
                 block=tuple(first.GetBlockSize()),
                 product=product,
                 certain=True,
+                declared=first.GetNoDataValue() == nodata,
             )
         )
     return records

@@ -1,0 +1,180 @@
+"""Cubes as openEO, xcube and stackstac write them: what is read is the landscape."""
+
+import shutil
+from datetime import date
+
+import numpy as np
+import pytest
+from cubes_for_tests import write_netcdf4, write_zarr
+from osgeo import gdal, osr
+from products_for_tests import CORNER, SIDE, centres, dn, expected, reference, truth
+
+from alise_plugin.errors import SeriesError
+from alise_plugin.sits.build import build_series
+from alise_plugin.sits.series import ImageSeries
+
+DAYS = (date(2019, 5, 14), date(2019, 5, 29), date(2019, 8, 2))
+BANDS = ("B02", "B03", "B04", "B08")
+SECONDS = "seconds since 2019-01-01T12:00:00"
+WRITERS = {"zarr": write_zarr, "nc": write_netcdf4}
+
+
+@pytest.fixture(params=[False, True], ids=["gdal-codes", "gdal-exceptions"], autouse=True)
+def gdal_error_mode(request):
+    before = gdal.GetUseExceptions()
+    (gdal.UseExceptions if request.param else gdal.DontUseExceptions)()
+    yield
+    (gdal.UseExceptions if before else gdal.DontUseExceptions)()
+
+
+def axes(corner=CORNER, size=10.0, side=SIDE, labels=0.5, up=False):
+    x = corner[0] + size * (np.arange(side) + labels)
+    y = corner[1] - size * (np.arange(side) + labels)
+    return x, y[::-1] if up else y
+
+
+def moments(days=DAYS, hour=10):
+    return np.array([((day - date(2019, 1, 1)).days * 24 + hour - 12) * 3600 for day in days], "i8")
+
+
+def near(series, more=1.01e-4):
+    for number, day in enumerate(DAYS):
+        got = series.read(series.grid.window, number)
+        wanted = expected(series, day, BANDS)
+        np.testing.assert_allclose(got, wanted, atol=more)
+
+
+@pytest.mark.parametrize("form", ["zarr", "nc"])
+@pytest.mark.parametrize("up", [False, True], ids=["north first", "south first"])
+@pytest.mark.parametrize("mapping", ["crs", "spatial_ref"])
+def test_one_variable_per_band(tmp_path, form, up, mapping):
+    """openEO (time dimension `t`) and xcube: reflectance in floating point, and SCL."""
+    x, y = axes(up=up)
+    time = "t" if mapping == "crs" else "time"
+    planes = {}
+    for band in BANDS:
+        images = np.stack([dn(band, day) * 1e-4 for day in DAYS]).astype("f4")
+        planes[band] = ((time, "y", "x"), images[:, ::-1] if up else images)
+    planes["SCL"] = ((time, "y", "x"), np.full((3, SIDE, SIDE), 4, "u1"))
+    wkt = reference(32631).ExportToWkt()
+    path = WRITERS[form](
+        tmp_path / f"cube.{form}",
+        planes,
+        {
+            time: (moments(), {"units": SECONDS, "calendar": "proleptic_gregorian"}),
+            "y": (y, {"standard_name": "projection_y_coordinate", "units": "m"}),
+            "x": (x, {"standard_name": "projection_x_coordinate", "units": "m"}),
+        },
+        scalars={mapping: (np.int32(0), {"crs_wkt": wkt, "spatial_ref": wkt})},
+        attributes={"grid_mapping": mapping},
+    )
+    series = build_series([path], tmp_path / "series.vrt")
+    assert series.dates == DAYS
+    assert series.bands_present == BANDS
+    assert series.grid.geotransform == pytest.approx((CORNER[0], 10, 0, CORNER[1], 0, -10))
+    near(series)
+    masked = build_series([path], tmp_path / "masked.vrt", mask_clouds=True)
+    near(masked)
+
+
+@pytest.mark.parametrize("form", ["zarr", "nc"])
+@pytest.mark.parametrize("labels", [0.0, 0.5], ids=["corners", "centres"])
+@pytest.mark.parametrize("names", [BANDS, ("blue", "green", "red", "nir")])
+def test_one_variable_with_a_band_dimension(tmp_path, form, labels, names):
+    """stackstac: DN in float64, bands by name, pixels labelled by their upper left corners."""
+    x, y = axes(labels=labels)
+    values = np.stack([[dn(band, day) for band in BANDS] for day in DAYS]).astype("f8")
+    values[0, :, 3:5, 7] = np.nan
+    path = WRITERS[form](
+        tmp_path / f"cube.{form}",
+        {"stackstac-0a1b": (("time", "band", "y", "x"), values)},
+        {
+            "time": (moments(), {"units": SECONDS, "calendar": "proleptic_gregorian"}),
+            "band": (np.array(names), {}),
+            "y": (y, {}),
+            "x": (x, {}),
+        },
+        scalars={"epsg": (np.int32(32631), {})},
+        attributes={"crs": "epsg:32631", "resolution": "10.0"},
+    )
+    series = build_series([path], tmp_path / "series.vrt")
+    assert series.grid.geotransform == pytest.approx((CORNER[0], 10, 0, CORNER[1], 0, -10))
+    got = series.read(series.grid.window, 0)[[0, 1, 2, 6]]
+    wanted = expected(series, DAYS[0])[[0, 1, 2, 6]]
+    wanted[:, 3:5, 7] = np.nan
+    np.testing.assert_allclose(got, wanted, atol=1.01e-4)
+
+
+def test_a_cube_in_degrees_needs_a_crs_and_is_warped_to_it(tmp_path):
+    """xcube's usual grid: latitude and longitude."""
+    to_degrees = osr.CoordinateTransformation(reference(32631), reference(4326))
+    longitude, latitude, _ = to_degrees.TransformPoint(CORNER[0], CORNER[1])
+    size, side = 9e-5, 40
+    corner = (longitude, latitude)
+    lon, lat = axes(corner, size, side)
+    x, y = centres(corner, size, (side, side), 4326)
+    planes = {
+        band: (("time", "lat", "lon"), np.stack([truth(band, d, x, y) for d in DAYS]).astype("f4"))
+        for band in BANDS
+    }
+    path = write_zarr(
+        tmp_path / "cube.zarr",
+        planes,
+        {"time": (moments(), {"units": SECONDS}), "lat": (lat, {}), "lon": (lon, {})},
+    )
+    output = tmp_path / "series.vrt"
+    with pytest.raises(SeriesError, match=r"in degrees.* target CRS \(EPSG:32631 fits\)"):
+        build_series([path], output)
+    series = build_series([path], output, crs="EPSG:32631")
+    assert series.grid.pixel_size == (10, 10)
+    assert series.grid.geotransform[0] % 10 == 0
+    got = series.read(series.grid.window, 1)
+    wanted = expected(series, DAYS[1], BANDS)
+    inner = (slice(None), slice(6, 34), slice(6, 24))
+    # A tenth of a pixel: in x the kernel is wider than in y, and its weights are rounded.
+    np.testing.assert_allclose(got[inner], wanted[inner], atol=2e-4)
+
+
+def test_a_netcdf_series_can_move_with_its_folder(tmp_path):
+    x, y = axes()
+    planes = {
+        b: (("time", "y", "x"), np.stack([dn(b, d) for d in DAYS]).astype("u2")) for b in BANDS
+    }
+    wkt = reference(32631).ExportToWkt()
+    write_netcdf4(
+        tmp_path / "here" / "cube.nc",
+        planes,
+        {"time": (moments(), {"units": SECONDS}), "y": (y, {}), "x": (x, {})},
+        scalars={"crs": (np.int32(0), {"crs_wkt": wkt, "spatial_ref": wkt})},
+        attributes={"grid_mapping": "crs"},
+    )
+    build_series([tmp_path / "here"], tmp_path / "here" / "series.vrt")
+    shutil.move(tmp_path / "here", tmp_path / "there")
+    near(ImageSeries.open(tmp_path / "there" / "series.vrt"))
+
+
+def test_cubes_that_do_not_say_where_or_when(tmp_path):
+    x, y = axes()
+    values = np.zeros((3, SIDE, SIDE), "f4")
+    time = (moments(), {"units": SECONDS})
+    scalars = {"epsg": (np.int32(32631), {})}
+
+    def refuse(number, match, dimensions, coordinates, scalars=scalars, image=values):
+        path = tmp_path / f"{number}.zarr"
+        write_zarr(path, {"B04": (dimensions, image)}, coordinates, scalars=scalars)
+        with pytest.raises(SeriesError, match=match) as error:
+            build_series([path], tmp_path / "series.vrt")
+        assert "\n" not in str(error.value)
+
+    dims = ("time", "y", "x")
+    uneven = x.copy()
+    uneven[5:] += 4
+    refuse(1, "not evenly spaced", dims, {"time": time, "y": (y, {}), "x": (uneven, {})})
+    refuse(2, "no coordinates of x", dims, {"time": time, "y": (y, {})})
+    refuse(3, "has no CRS", dims, {"time": time, "y": (y, {}), "x": (x, {})}, {})
+    refuse(4, "no coordinate; write", dims, {"y": (y, {}), "x": (x, {})})
+    months = (moments(), {"units": "months since 2019-01-01"})
+    refuse(5, "not a count of days", dims, {"time": months, "y": (y, {}), "x": (x, {})})
+    refuse(
+        6, r"dimensions \(time, y, x\)", ("y", "x"), {"y": (y, {}), "x": (x, {})}, image=values[0]
+    )
