@@ -7,9 +7,11 @@ from pathlib import Path
 from qgis.core import QgsApplication, QgsProcessingModelAlgorithm, QgsProcessingProvider
 from qgis.PyQt.QtGui import QIcon
 
+from .algorithms.assessaccuracy import AssessAccuracy
 from .algorithms.buildtimeseries import BuildTimeSeries
 from .algorithms.checkruntime import CheckRuntime
 from .algorithms.detectchange import DetectChange
+from .algorithms.drawsample import DrawSample
 from .algorithms.embed import Embed
 from .algorithms.installruntime import InstallRuntime
 from .algorithms.segment import Segment
@@ -46,6 +48,8 @@ class AliseProvider(QgsProcessingProvider):
             Embed,
             TrainClassifier,
             Segment,
+            DrawSample,
+            AssessAccuracy,
             DetectChange,
             InstallRuntime,
             CheckRuntime,

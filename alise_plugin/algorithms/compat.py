@@ -46,8 +46,10 @@ else:
 
 if Qgis.QGIS_VERSION_INT >= 33000:
     POLYGON = Qgis.GeometryType.Polygon
+    WKB_POINT = Qgis.WkbType.Point
 else:
     POLYGON = QgsWkbTypes.GeometryType.PolygonGeometry
+    WKB_POINT = QgsWkbTypes.Type.Point
 
 # Types of fields: QGIS 3.38 moved them from QVariant.
 if Qgis.QGIS_VERSION_INT >= 33800:

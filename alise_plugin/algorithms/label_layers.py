@@ -49,7 +49,7 @@ def labels_of(
         SeriesError: a raster cannot be read.
     """
     if isinstance(layer, QgsRasterLayer):
-        return read_raster_labels(layer.source(), layer.name()), _raster_legend(layer)
+        return read_raster_labels(layer.source(), layer.name()), raster_legend(layer)
     if not isinstance(layer, QgsVectorLayer):
         raise LabelsError(
             f"{layer.name()} is neither a vector nor a raster layer; choose polygons, points or a "
@@ -136,7 +136,8 @@ def _vector_legend(layer: QgsVectorLayer, field: str) -> Legend:
     return Legend(names, colors)
 
 
-def _raster_legend(layer: QgsRasterLayer) -> Legend:
+def raster_legend(layer: QgsRasterLayer) -> Legend:
+    """Names and colours of a layer with a paletted style; nothing of another."""
     renderer = layer.renderer()
     if not isinstance(renderer, QgsPalettedRasterRenderer):
         return Legend()

@@ -198,7 +198,8 @@ class TrainClassifier(AliseAlgorithm):
     ) -> tuple[list[Labels], list[Legend]]:
         layers = self.parameterAsLayerList(parameters, "LABELS", context)
         field, name, color = (
-            _field(self, parameters, parameter, context) for parameter in ("FIELD", "NAME", "COLOR")
+            field_of(self, parameters, parameter, context)
+            for parameter in ("FIELD", "NAME", "COLOR")
         )
         pairs = [labels_of(layer, field, name, color, context) for layer in layers]
         return [labels for labels, _ in pairs], [legend for _, legend in pairs]
@@ -225,7 +226,7 @@ def _choice(name: str, text: str, options: tuple[str, ...]) -> QgsProcessingPara
     )
 
 
-def _field(
+def field_of(
     algorithm: AliseAlgorithm, parameters: dict[str, Any], name: str, context: QgsProcessingContext
 ) -> str:
     """The name of a field; QGIS gives a list, empty where the parameter is."""
@@ -234,10 +235,12 @@ def _field(
 
 def _numbers(figures: dict[str, Interval]) -> dict[str, float | None]:
     """Figures by name, null where one is not defined, as JSON knows no NaN."""
-    return {
-        name: round(figure.value, 4) if math.isfinite(figure.value) else None
-        for name, figure in figures.items()
-    }
+    return {name: finite(round(figure.value, 4)) for name, figure in figures.items()}
+
+
+def finite(value: float) -> float | None:
+    """The value, or None where it is not defined."""
+    return value if math.isfinite(value) else None
 
 
 def require_ending(path: str, parameter: str, ending: str, what: str) -> None:

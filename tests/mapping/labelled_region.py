@@ -114,3 +114,16 @@ def features_of(path):
     """The attributes of every feature of a vector file."""
     source = ogr.Open(str(path))
     return [feature.items() for feature in source.GetLayer(0)]
+
+
+def write_class_raster(path, codes, like, nodata=0, dtype=gdal.GDT_Int32):
+    """A GeoTIFF of class codes on the grid of another raster."""
+    source = gdal.Open(str(like))
+    height, width = codes.shape
+    raster = gdal.GetDriverByName("GTiff").Create(str(path), width, height, 1, dtype)
+    raster.SetProjection(source.GetProjection())
+    raster.SetGeoTransform(source.GetGeoTransform())
+    raster.GetRasterBand(1).SetNoDataValue(nodata)
+    raster.WriteArray(codes)
+    raster = None
+    return str(path)
