@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# From a fresh Debian to an embedding map of a real Sentinel-2 series, made by qgis_process.
+# From a fresh Debian to an embedding map and a map of forest loss of a real Sentinel-2 series, made
+# by qgis_process.
 # Everything stays under build/demo; the QGIS profile of the user is not touched.
 #   scripts/demo.sh [folder of a model package]
 set -euo pipefail
@@ -48,6 +49,7 @@ fi
 run alise:buildtimeseries --FOLDER="$demo/data" --START=2018-01-01 --END=2018-12-31 \
   --OUTPUT="$demo/series_2018.vrt"
 
+count=$(result alise:buildtimeseries COUNT) missing=$(result alise:buildtimeseries BANDS_MISSING)
 embedding=$demo/embedding_2018.tif
 embed_began=$(date +%s)
 run alise:embed --INPUT="$demo/series_2018.vrt" ${1:+--MODEL="$1"} --OUTPUT="$embedding"
@@ -62,13 +64,30 @@ principal_components_png(sys.argv[1], sys.argv[2])
 # One pixel of the map becomes 6 x 6 of the picture, so that it can be looked at.
 gdal_translate -q -of PNG -outsize 600% 600% "$demo/pixels.png" "$demo/embedding_2018.png"
 
+# The same place two years later: where the two vectors of a pixel differ by more than chance.
+run alise:buildtimeseries --FOLDER="$demo/data" --START=2020-01-01 --END=2020-12-31 \
+  --OUTPUT="$demo/series_2020.vrt"
+change_began=$(date +%s)
+run alise:detectchange --BEFORE="$demo/series_2018.vrt" --AFTER="$demo/series_2020.vrt" \
+  ${1:+--MODEL="$1"} --THRESHOLD=noise --FALSE_ALARM=0.01 \
+  --DISTANCE="$demo/distance_2018_2020.tif" --CHANGE="$demo/change_2018_2020.tif"
+change_seconds=$(($(date +%s) - change_began))
+/usr/bin/python3 scripts/demo_pictures.py "$demo/series_2018.vrt" "$demo/series_2020.vrt" \
+  "$demo/distance_2018_2020.tif" "$demo/change_2018_2020.tif" "$demo/change_2018_2020.png"
+
 cat <<END
-Made from $(result alise:buildtimeseries COUNT) dates of 2018 in Romania \
-(bands without data: $(result alise:buildtimeseries BANDS_MISSING)):
+Made from $count dates of 2018 in Romania (bands without data: $missing):
   image series      $demo/series_2018.vrt
   embedding raster  $embedding
   its picture       $demo/embedding_2018.png
+and, with $(result alise:buildtimeseries COUNT) dates of 2020, the change of the forest in two years:
+  distance          $demo/distance_2018_2020.tif
+  changed pixels    $demo/change_2018_2020.tif
+  their picture     $demo/change_2018_2020.png (before, after, distance, changed)
+  changed area      $(result alise:detectchange CHANGED_AREA) m2, above the distance \
+$(result alise:detectchange THRESHOLD_USED)
 Model:  $(result alise:embed MODEL_ID)
 Device: $(result alise:embed DEVICE_USED)
-Time:   $embed_seconds s for the embedding, $(($(date +%s) - began)) s for everything
+Time:   $embed_seconds s for the embedding, $change_seconds s for the change, \
+$(($(date +%s) - began)) s for everything
 END

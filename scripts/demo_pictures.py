@@ -1,0 +1,74 @@
+"""The change of the demo beside what a person sees of it: one PNG of four panels.
+
+    demo_pictures.py SERIES_BEFORE SERIES_AFTER DISTANCE CHANGE PNG
+
+From left to right: a clear summer day before, one after (true colour), the distance (dark: none,
+bright: large), and the day after with the changed pixels in red. One pixel becomes 5 x 5.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from osgeo import gdal
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from alise_plugin.sits.bands import BANDS
+from alise_plugin.sits.series import ImageSeries
+
+SCALE, GAP = 5, 10
+SUMMER = (6, 7, 8)
+BRIGHTEST = 0.12  # reflectance that is shown white: forests are dark
+RED = (255, 40, 40)
+# Dark blue to yellow, for the distance.
+RAMP = np.array([[8, 8, 40], [70, 20, 110], [190, 50, 90], [250, 150, 40], [255, 250, 180]])
+
+
+def main() -> None:
+    """Draw the panels side by side."""
+    before, after, distance, change, png = sys.argv[1:]
+    days = [true_colour(path) for path in (before, after)]
+    values = gdal.Open(distance).ReadAsArray()
+    changed = gdal.Open(change).ReadAsArray() == 1
+    marked = days[1].copy()
+    marked[changed] = RED
+    panels = [*days, ramp(values), marked]
+    enlarged = [panel.repeat(SCALE, 0).repeat(SCALE, 1) for panel in panels]
+    gap = np.full((enlarged[0].shape[0], GAP, 3), 255, np.uint8)
+    row = [piece for panel in enlarged for piece in (panel, gap)][:-1]
+    write(png, np.concatenate(row, 1))
+
+
+def true_colour(path: str) -> np.ndarray:
+    """(H, W, 3) uint8 of the summer day whose blue is darkest: clouds and haze are bright."""
+    with ImageSeries.open(path) as series:
+        summer = [i for i, day in enumerate(series.dates) if day.month in SUMMER]
+        images = [series.read(series.grid.window, i) for i in summer]
+    blue = [np.nanmean(image[BANDS.index("B02")]) for image in images]
+    clearest = images[int(np.argmin(blue))]
+    colour = np.stack([clearest[BANDS.index(band)] for band in ("B04", "B03", "B02")], -1)
+    return np.rint(255 * np.clip(np.nan_to_num(colour) / BRIGHTEST, 0, 1) ** 0.8).astype(np.uint8)
+
+
+def ramp(values: np.ndarray) -> np.ndarray:
+    """(H, W) distances as (H, W, 3) uint8, from 0 to the 99.5th percentile."""
+    share = np.clip(np.nan_to_num(values) / np.nanpercentile(values, 99.5), 0, 1)
+    at = share * (len(RAMP) - 1)
+    channels = [np.interp(at, range(len(RAMP)), RAMP[:, k]) for k in range(3)]
+    return np.rint(np.stack(channels, -1)).astype(np.uint8)
+
+
+def write(path: str, picture: np.ndarray) -> None:
+    """(H, W, 3) as PNG."""
+    height, width, _ = picture.shape
+    memory = gdal.GetDriverByName("MEM").Create("", width, height, 3, gdal.GDT_Byte)
+    planes = np.ascontiguousarray(picture.transpose(2, 0, 1))
+    memory.WriteRaster(0, 0, width, height, planes.tobytes())
+    gdal.GetDriverByName("PNG").CreateCopy(path, memory)
+
+
+if __name__ == "__main__":
+    main()
