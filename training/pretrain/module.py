@@ -60,14 +60,12 @@ class Pretraining(lightning.LightningModule):
         self.validation_loss = MeanMetric()
         self.validation_mean_loss = MeanMetric()
 
-    def train(self, mode: bool = True) -> Pretraining:
-        """Also keep the statistics of batch normalisation, where the configuration says so."""
-        super().train(mode)
+    def on_train_start(self) -> None:
+        """Keep the statistics of batch normalisation, where the configuration says so."""
         if self.config.keep_statistics:
             for layer in self.model.spatial.modules():
                 if isinstance(layer, torch.nn.modules.batchnorm._BatchNorm):
                     layer.eval()
-        return self
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Draw what is hidden, and dropout, from the step: a resumed run draws the same."""
