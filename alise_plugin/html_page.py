@@ -121,6 +121,7 @@ def _png(pixels: NDArray[np.uint8]) -> bytes:
     file = gdal.VSIFOpenL(name, "rb")
     data = bytes(gdal.VSIFReadL(1, size, file))
     gdal.VSIFCloseL(file)
-    for suffix in ("", ".aux.xml"):
-        gdal.Unlink(name + suffix)
+    for path in (name, f"{name}.aux.xml"):
+        if gdal.VSIStatL(path) is not None:  # Unlink of nothing raises in GDAL's exception mode
+            gdal.Unlink(path)
     return data

@@ -1,0 +1,395 @@
+"""Stacks, dates and orders; grids that the user chooses; everything a user gets wrong."""
+
+import os
+from datetime import date, timedelta
+
+import numpy as np
+import pytest
+from osgeo import gdal
+from products_for_tests import (
+    CORNER,
+    SIDE,
+    dn,
+    expected,
+    write_image,
+    write_safe,
+)
+from rasters_for_tests import dated_rasters, days, digital_numbers, write_raster
+
+from alise_plugin.errors import Cancelled, OutputError, SeriesError
+from alise_plugin.sits.bands import BANDS
+from alise_plugin.sits.build import SeriesOptions, build_series, plan_series
+from alise_plugin.sits.grid import Window
+from alise_plugin.sits.report import write_report
+from alise_plugin.sits.series import ImageSeries
+
+DAY = date(2019, 5, 14)
+
+
+@pytest.fixture(params=[False, True], ids=["gdal-codes", "gdal-exceptions"], autouse=True)
+def gdal_error_mode(request):
+    before = gdal.GetUseExceptions()
+    (gdal.UseExceptions if request.param else gdal.DontUseExceptions)()
+    yield
+    (gdal.UseExceptions if before else gdal.DontUseExceptions)()
+
+
+def same(series, values):
+    np.testing.assert_allclose(series.read_all(series.grid.window), values * 1e-4, atol=2e-7)
+
+
+def refuse(inputs, output, match, **options):
+    with pytest.raises(SeriesError, match=match) as error:
+        build_series(inputs, output, **options)
+    text = str(error.value)
+    assert "\n" not in text
+    assert text.endswith(".")
+    assert ". " not in text
+    assert not os.path.exists(output)
+    return text
+
+
+# ---- stacks ----
+
+
+def test_the_stack_that_earth_engine_exports(tmp_path, rng):
+    """toBands(): the image's index before each band; processed on another day; other bands too."""
+    dates = days(3)
+    names, planes, values = [], [], []
+    for day in dates:
+        image = digital_numbers(rng)
+        values.append(image)
+        index = f"{day:%Y%m%d}T105031_{day + timedelta(days=2):%Y%m%d}T105555_T31TCJ"
+        for band, plane in zip(BANDS, image):
+            names.append(f"{index}_{band.replace('B0', 'B')}")
+            planes.append(plane)
+        for other in ("B1", "AOT", "QA60", "SCL"):
+            names.append(f"{index}_{other}")
+            planes.append(np.full_like(planes[0], 4))
+    path = write_raster(tmp_path / "export.tif", np.stack(planes), descriptions=names)
+    plan = plan_series([path], tmp_path / "series.vrt", SeriesOptions(measured=True))
+    series = plan.write(tmp_path / "series.vrt")
+    assert series.dates == tuple(dates)
+    same(series, np.stack(values))
+    assert [item.fractions.cloud for item in plan.dates] == [0, 0, 0]  # by its SCL
+
+
+def test_two_tiles_of_a_day_in_one_stack_are_a_mosaic(tmp_path, rng):
+    west, east = digital_numbers(rng), digital_numbers(rng)
+    west[:, :, 8:] = 0
+    east[:, :, :8] = 0
+    index = "20190514T105031_20190514T105555_T31T"
+    names = [f"{index}{tile}_{band}" for tile in ("CJ", "DJ") for band in BANDS]
+    path = write_raster(tmp_path / "export.tif", np.concatenate([west, east]), descriptions=names)
+    same(build_series([path], tmp_path / "series.vrt"), (west + east)[None])
+
+
+@pytest.mark.parametrize("major", ["date", "band"])
+@pytest.mark.parametrize("order", [None, ["B08", "B04", "SCL", "B03", "B02"]])
+def test_a_stack_with_explicit_dates_and_order(tmp_path, rng, major, order):
+    dates = days(3)
+    count = len(order or BANDS)
+    values = np.stack([digital_numbers(rng, count) for _ in dates])
+    stack = values if major == "date" else values.swapaxes(0, 1)
+    path = write_raster(tmp_path / "stack.tif", stack.reshape(-1, 12, 15))
+    series = build_series(
+        [path], tmp_path / "s.vrt", dates=dates, band_order=order, band_major=major == "band"
+    )
+    assert series.dates == tuple(dates)
+    got = series.read_all(series.grid.window)
+    names = order or BANDS
+    for position, band in enumerate(names):
+        if band in BANDS:
+            wanted = values[:, position] * 1e-4
+            np.testing.assert_allclose(got[:, BANDS.index(band)], wanted, atol=2e-7)
+    refuse([path], tmp_path / "x.vrt", "one name per band", dates=dates, band_order=["B02", "B04"])
+
+
+@pytest.mark.parametrize(("count", "places"), [(12, 9), (13, 9)])
+def test_twelve_and_thirteen_bands_of_a_product(tmp_path, rng, count, places):
+    values = digital_numbers(rng, count)
+    path = write_raster(tmp_path / "20190514.tif", values)
+    plan = plan_series([path], tmp_path / "s.vrt", SeriesOptions())
+    kept = [*range(1, 9), count - 2, count - 1]  # without B01, B09 (and B10)
+    same(plan.write(tmp_path / "s.vrt"), values[kept][None])
+    assert any(f"{count} bands without names" in text for text in plan.notes)
+
+
+def test_where_dates_come_from(tmp_path, rng):
+    """Metadata before the layer, before the file's name, before the folder's; and it is said."""
+    values = digital_numbers(rng)
+    folder = tmp_path / "2019-07-07"
+    folder.mkdir()
+    stated = write_raster(
+        tmp_path / "20190101.tif", values, metadata={"ACQUISITION_DATE": "2018-03-04"}
+    )
+    layer = write_raster(tmp_path / "20190102.tif", values)
+    named = write_raster(tmp_path / "20190103.tif", values)
+    foldered = write_raster(folder / "image.tif", values)
+    layers = {path: date(2020, 2, 2) for path in (stated, layer)}
+    given = [stated, layer, named, foldered]
+    plan = plan_series(given, tmp_path / "s.vrt", SeriesOptions(layer_days=layers))
+    said = {item.acquisition.day: item.products[0].date_from for item in plan.dates}
+    assert said == {
+        date(2018, 3, 4): "metadata (ACQUISITION_DATE)",
+        date(2020, 2, 2): "the layer's temporal range",
+        date(2019, 1, 3): "file name",
+        date(2019, 7, 7): "folder name",
+    }
+    assert sum("date from" in text for text in plan.notes) == 4
+
+
+# ---- the grid ----
+
+
+def test_crs_resolution_and_extent_of_the_user(tmp_path):
+    product = write_safe(tmp_path, DAY, side=40)
+    extent = (CORNER[0] + 103, CORNER[1] - 297, CORNER[0] + 258, CORNER[1] - 101)
+    series = build_series([product], tmp_path / "part.vrt", extent=extent)
+    assert series.grid.extent == (600100, 4999700, 600260, 4999900)
+    got = series.read(series.grid.window, 0)
+    np.testing.assert_allclose(got, expected(series, DAY), atol=1.01e-4)
+    coarse = build_series([product], tmp_path / "coarse.vrt", resolution=20)
+    assert coarse.grid.pixel_size == (20, 20)
+    got = coarse.read(coarse.grid.window, 0)
+    np.testing.assert_allclose(got, expected(coarse, DAY), atol=1.01e-4)
+    other = build_series([product], tmp_path / "laea.vrt", crs="EPSG:32632", resolution=10)
+    assert other.grid.geotransform[0] % 10 == 0
+    got, wanted = other.read(other.grid.window, 0), expected(other, DAY)
+    middle = Window(other.grid.width // 2 - 8, other.grid.height // 2 - 8, 16, 16)
+    cut = (slice(None), *middle.slices_in(other.grid.window))
+    # Whole DN in, whole DN out, and a rotated kernel between them.
+    np.testing.assert_allclose(got[cut], wanted[cut], atol=1.3e-4)
+    degrees = build_series(
+        [product], tmp_path / "d.vrt", extent=(4.2696, 45.1450, 4.2712, 45.1465),
+        extent_crs="EPSG:4326",
+    )  # fmt: skip
+    assert degrees.grid.same_crs(series.grid)
+    assert 10 <= degrees.grid.width <= 20
+    output = tmp_path / "x.vrt"
+    refuse([product], output, "is no CRS", crs="EPSG:nowhere")
+    refuse([product], output, "No raster overlaps the extent", extent=(0, 0, 10, 10))
+    refuse([product], output, "is empty", extent=(10, 10, 0, 0))
+    refuse([product], output, "not a positive number", resolution=-5)
+
+
+def test_images_beside_the_lattice_are_resampled_to_it(tmp_path):
+    images = []
+    for day, shift in ((DAY, 0.0), (date(2019, 6, 3), 4.0)):
+        corner = (CORNER[0] + shift, CORNER[1])
+        planes = np.stack([dn(band, day, corner=corner) for band in BANDS]).astype(np.uint16)
+        images.append(write_image(tmp_path / f"{day}.tif", planes, corner=corner, nodata=0))
+    series = build_series(images, tmp_path / "series.vrt")
+    assert series.grid.width == SIDE + 1
+    for number, day in enumerate(series.dates):
+        got, wanted = series.read(series.grid.window, number), expected(series, day)
+        inner = (slice(None), slice(3, -3), slice(3, -4))
+        np.testing.assert_allclose(got[inner], wanted[inner], atol=1.01e-4)
+
+
+def test_swaths_of_one_day_are_a_mosaic_and_equal_extents_are_not(tmp_path, rng):
+    west = write_raster(tmp_path / "west_20190514.tif", digital_numbers(rng))
+    transform = (600100.0, 10.0, 0.0, 5000000.0, 0.0, -10.0)
+    values = digital_numbers(rng)
+    values[:, :, 3:5] = 0
+    east = write_raster(tmp_path / "east_20190514.tif", values, transform=transform)
+    series = build_series([west, east], tmp_path / "series.vrt")
+    assert series.grid.width == 25
+    got = series.read(series.grid.window, 0)
+    np.testing.assert_allclose(got[:, :, 15:], values[:, :, 5:] * 1e-4, atol=2e-7)
+    assert np.isfinite(got).all()  # where one has no data, the other shows
+
+
+# ---- mistakes ----
+
+
+def test_truncated_tiff(tmp_path, rng):
+    good = write_raster(tmp_path / "20190101.tif", digital_numbers(rng, height=200, width=200))
+    content = (tmp_path / "20190101.tif").read_bytes()
+    bad = tmp_path / "20190201.tif"
+    for part in (len(content) - 1000, 300, 10):
+        bad.write_bytes(content[:part])
+        refuse([good, bad], tmp_path / "s.vrt", r"20190201\.tif (is cut off|cannot be opened)")
+    cog = tmp_path / "20190301.tif"
+    gdal.Translate(str(cog), good, format="COG", creationOptions=["BLOCKSIZE=128"])
+    content = cog.read_bytes()
+    cog.write_bytes(content[: len(content) * 3 // 4])
+    refuse([good, cog], tmp_path / "s.vrt", r"20190301\.tif is cut off")
+
+
+@pytest.mark.parametrize(
+    ("day", "match"),
+    [
+        (date.today() + timedelta(days=400), "in the future"),
+        (date(2014, 6, 1), "before the first Sentinel-2"),
+    ],
+)
+def test_days_on_which_no_image_was_taken(tmp_path, rng, day, match):
+    path = write_raster(tmp_path / f"{day:%Y%m%d}.tif", digital_numbers(rng))
+    assert str(day) in refuse([path], tmp_path / "s.vrt", match)
+    named = write_raster(tmp_path / "image.tif", digital_numbers(rng))
+    refuse([named], tmp_path / "s.vrt", match, dates=[day])
+
+
+def test_mixed_offsets_are_refused(tmp_path, rng):
+    """Of two images since 2022, one is dark below 1000 and one begins just above it."""
+    values = digital_numbers(rng)
+    without = write_raster(tmp_path / "20220301.tif", values)
+    within = write_raster(tmp_path / "20220311.tif", np.maximum(values, 100) + 1000)
+    text = refuse([without, within], tmp_path / "s.vrt", "some may hold the offset of 1000")
+    assert "20220301.tif" in text
+    assert "20220311.tif" in text
+    one = build_series([without], tmp_path / "one.vrt", offset=0)
+    two = build_series([within], tmp_path / "two.vrt", offset=-0.1)
+    both = build_series([one.path, two.path], tmp_path / "both.vrt")
+    np.testing.assert_allclose(
+        both.read_all(both.grid.window),
+        np.stack([values, np.maximum(values, 100)]) * 1e-4,
+        atol=2e-7,
+    )
+
+
+def test_reprocessed_images_may_hold_an_offset_whatever_their_day(tmp_path, rng):
+    name = "S2A_MSIL2A_20190514T105031_N0500_R051_T31TCJ_20230516T135205.tif"
+    path = write_raster(tmp_path / name, digital_numbers(rng) + 1000)
+    refuse([path], tmp_path / "s.vrt", "give the offset")
+
+
+def test_a_given_offset_does_not_touch_products_that_state_theirs(tmp_path):
+    product = write_safe(tmp_path, DAY)
+    later = date(2022, 5, 5)
+    plain = write_image(
+        tmp_path / "20220505.tif",
+        np.stack([dn(band, later, offset=1000) for band in BANDS]).astype(np.uint16),
+    )
+    series = build_series([product, plain], tmp_path / "s.vrt", offset=-0.1)
+    for number, day in enumerate((DAY, later)):
+        got = series.read(series.grid.window, number)
+        assert np.abs(got - expected(series, day)).max() < 5e-3
+
+
+def test_too_few_bands(tmp_path, rng):
+    output = tmp_path / "s.vrt"
+
+    def image(*names):
+        path = tmp_path / "20190514.tif"
+        return write_raster(path, digital_numbers(rng, len(names)), descriptions=names)
+
+    refuse([image("B02", "B03", "B04")], output, r"near infrared \(B08 or B8A\)")
+    refuse([image("B02", "B03", "B08", "B11")], output, r"red \(B04\)")
+    refuse([image("B04", "B08", "B11")], output, "at least 4 of its ten bands")
+    plan = plan_series([image("B03", "B04", "B8A", "B11")], output, SeriesOptions())
+    assert plan.bands_missing == ("B02", "B05", "B06", "B07", "B08", "B12")
+
+
+def test_one_date_is_allowed_with_a_warning(tmp_path, rng):
+    path = write_raster(tmp_path / "20190514.tif", digital_numbers(rng))
+    plan = plan_series([path], tmp_path / "s.vrt", SeriesOptions())
+    assert len(plan.warnings) == 1
+    assert "one date only (2019-05-14)" in plan.warnings[0]
+
+
+def test_folders_with_nothing_in_them(tmp_path):
+    (tmp_path / "empty").mkdir()
+    refuse([tmp_path / "empty"], tmp_path / "s.vrt", "holds no raster and no Sentinel-2 product")
+    refuse([tmp_path / "gone"], tmp_path / "s.vrt", "does not exist")
+    write_raster(tmp_path / "empty" / "dem.tif", np.ones((1, 5, 5), np.uint16))
+    refuse([tmp_path / "empty"], tmp_path / "s.vrt", r"No Sentinel-2 product .*dem\.tif")
+
+
+def test_names_with_spaces_accents_and_300_characters(tmp_path, rng):
+    folder = tmp_path / "Été à Orléans #1 & Söhne %20" / ("long " * 30).strip() / ("x" * 100)
+    folder.mkdir(parents=True)
+    paths, _, values = dated_rasters(folder, rng, 2)
+    assert len(paths[0]) > 300
+    output = folder / "série d'images.vrt"
+    build_series([folder], output)
+    same(ImageSeries.open(output), values)
+    product = write_safe(tmp_path / "Été à Orléans #1", DAY)
+    build_series([product], tmp_path / "Été à Orléans #1" / "s é.vrt")
+    moved = tmp_path / "moved"
+    (tmp_path / "Été à Orléans #1").rename(moved)
+    series = ImageSeries.open(moved / "s é.vrt")
+    got = series.read(series.grid.window, 0)
+    assert np.abs(got - expected(series, DAY)).max() < 5e-3
+    text = (moved / "s é.vrt").read_text() + "".join(
+        path.read_text() for path in (moved / "s é_parts").iterdir()
+    )
+    assert str(tmp_path) not in text  # nothing in it leads out of the folder
+
+
+def test_building_again_and_failing_leaves_no_helpers_behind(tmp_path, monkeypatch):
+    product = write_safe(tmp_path, DAY)
+    output = tmp_path / "out" / "series.vrt"
+    output.parent.mkdir()
+    build_series([product], output)
+    first = sorted(os.listdir(tmp_path / "out" / "series_parts"))
+    build_series([product], output)
+    second = sorted(os.listdir(tmp_path / "out" / "series_parts"))
+    assert len(first) == len(second) == 1
+    before = output.read_text()
+    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "full disk")))
+    with pytest.raises(OutputError, match="full disk"):
+        build_series([product], output)
+    monkeypatch.undo()
+    assert output.read_text() == before
+    assert sorted(os.listdir(tmp_path / "out" / "series_parts")) == second
+    assert sorted(os.listdir(tmp_path / "out")) == ["series.vrt", "series_parts"]
+    plain = write_image(
+        tmp_path / "20190514.tif", np.stack([dn(band, DAY) for band in BANDS]).astype(np.uint16)
+    )
+    build_series([plain], output)
+    assert os.listdir(tmp_path / "out") == ["series.vrt"]
+
+
+class Feedback:
+    def __init__(self, stop_at=2.0):
+        self.stop_at = stop_at
+        self.done = [0.0]
+
+    def progress(self, fraction):
+        self.done.append(fraction)
+
+    def cancelled(self):
+        return self.done[-1] >= self.stop_at
+
+    def info(self, text):
+        pass
+
+
+def test_progress_and_cancel(tmp_path, rng):
+    paths, _, _ = dated_rasters(tmp_path, rng, 8)
+    feedback = Feedback()
+    build_series(paths, tmp_path / "s.vrt", feedback=feedback)
+    assert feedback.done == sorted(feedback.done)
+    assert 0.5 < feedback.done[-1] <= 1
+    with pytest.raises(Cancelled):
+        build_series(paths, tmp_path / "c.vrt", feedback=Feedback(0.2))
+    assert not (tmp_path / "c.vrt").exists()
+
+
+# ---- the report ----
+
+
+def test_the_report_says_what_is_in_the_series_and_what_is_not(tmp_path):
+    scl = np.full((SIDE // 2, SIDE // 2), 4)
+    scl[:6] = 9
+    old = write_safe(tmp_path, DAY, scl=scl)
+    new = write_safe(tmp_path, DAY, scl=scl, baseline="03.00", processed="20210516T135205")
+    other = write_safe(tmp_path, date(2019, 6, 3))
+    late = write_safe(tmp_path, date(2020, 6, 3))
+    output, page = tmp_path / "s.vrt", tmp_path / "report.html"
+    options = SeriesOptions(measured=True, end=date(2019, 12, 31))
+    plan = plan_series([old, new, other, late], output, options)
+    plan.write(output)
+    write_report(plan, output, page)
+    html = page.read_text(encoding="utf-8")
+    assert html.count("<rect") == 3  # two dates, and the cloud of one
+    assert html.count("data:image/png;base64,") == 2
+    assert '<td class="number">50</td>' in html
+    for text in (old.name, new.name, "an older processing of the scene of", "after 2019-12-31"):
+        assert text in html
+    assert "http" not in html.replace("http://www.w3.org/2000/svg", "")
+    assert "<script" not in html
+    with pytest.raises(OutputError):
+        write_report(plan, output, tmp_path / "nowhere" / "report.html")
