@@ -2,8 +2,8 @@
 
     demo_pictures.py SERIES_BEFORE SERIES_AFTER DISTANCE CHANGE PNG
 
-From left to right: a clear summer day before, one after (true colour), the distance (dark: none,
-bright: large), and the day after with the changed pixels in red. One pixel becomes 5 x 5.
+From left to right: the summer before, the summer after (true colour), the distance (dark: none,
+bright: large), and the summer after with the changed pixels in red. One pixel becomes 5 x 5.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ RAMP = np.array([[8, 8, 40], [70, 20, 110], [190, 50, 90], [250, 150, 40], [255,
 def main() -> None:
     """Draw the panels side by side."""
     before, after, distance, change, png = sys.argv[1:]
-    days = [true_colour(path) for path in (before, after)]
+    summers = [true_colour(path) for path in (before, after)]
     values = gdal.Open(distance).ReadAsArray()
     changed = gdal.Open(change).ReadAsArray() == 1
-    marked = days[1].copy()
+    marked = summers[1].copy()
     marked[changed] = RED
-    panels = [*days, ramp(values), marked]
+    panels = [*summers, ramp(values), marked]
     enlarged = [panel.repeat(SCALE, 0).repeat(SCALE, 1) for panel in panels]
     gap = np.full((enlarged[0].shape[0], GAP, 3), 255, np.uint8)
     row = [piece for panel in enlarged for piece in (panel, gap)][:-1]
@@ -43,13 +43,17 @@ def main() -> None:
 
 
 def true_colour(path: str) -> np.ndarray:
-    """(H, W, 3) uint8 of the summer day whose blue is darkest: clouds and haze are bright."""
+    """(H, W, 3) uint8: of each pixel the five summer days with the darkest blue, their median.
+
+    Clouds and haze are bright in blue; shadows are dark, but seldom on three days of five.
+    """
+    bands = [BANDS.index(band) for band in ("B04", "B03", "B02")]
     with ImageSeries.open(path) as series:
         summer = [i for i, day in enumerate(series.dates) if day.month in SUMMER]
-        images = [series.read(series.grid.window, i) for i in summer]
-    blue = [np.nanmean(image[BANDS.index("B02")]) for image in images]
-    clearest = images[int(np.argmin(blue))]
-    colour = np.stack([clearest[BANDS.index(band)] for band in ("B04", "B03", "B02")], -1)
+        colours = np.stack([series.read(series.grid.window, i)[bands] for i in summer])
+    order = np.argsort(np.nan_to_num(colours[:, 2], nan=9.0), 0)[:5]
+    clear = np.stack([np.take_along_axis(colours[:, band], order, 0) for band in range(3)], -1)
+    colour = np.nanmedian(clear, 0)
     return np.rint(255 * np.clip(np.nan_to_num(colour) / BRIGHTEST, 0, 1) ** 0.8).astype(np.uint8)
 
 
