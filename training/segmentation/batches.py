@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from alise_plugin.model.ahead import ahead
 from alise_plugin.model.encoder import Encoder
 from training.pretext.normalise import normalise
 
@@ -16,6 +17,8 @@ from .series import IGNORED, LabelledSeries, LabelledSet, targets
 
 # Features of a frozen encoder are kept in memory up to this; beyond, they are made again.
 KEPT_BYTES = 4 << 30
+# Groups of series that are read while the network is at work.
+GROUPS_AHEAD = 4
 
 
 @dataclass(frozen=True)
@@ -68,8 +71,9 @@ class ImageBatches:
         self, places: Sequence[int], rng: np.random.Generator | None
     ) -> Iterator[LabelledBatch]:
         """Batches; the network answers (P, K) for the labelled pixels."""
-        for group in grouped(places, self.batch_size, rng):
-            series = [cropped(self.data.read(place), self.crop, rng) for place in group]
+        groups = grouped(places, self.batch_size, rng)
+        read = ([cropped(self.data.read(place), self.crop, rng) for place in g] for g in groups)
+        for series in ahead(read, GROUPS_AHEAD):
             longest = max(len(one.days) for one in series)
             images, days, observed = [], [], []
             for one in series:
