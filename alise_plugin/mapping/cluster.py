@@ -27,6 +27,7 @@ from .feedback import Feedback, SilentFeedback
 from .output import RasterOutput, require_folder
 from .tile_loop import cache_size, strip_block
 
+_ANSWER = 10  # seconds that a scheduler has to answer
 _LOOK = 0.2  # seconds between two looks at whether the user stopped the run
 _LOSSES = 5  # workers that may be lost over one tile before it is the tile's own fault
 _MAKING = 0.95  # of the run: the tiles; the rest puts them together
@@ -152,7 +153,7 @@ def connected(scheduler: str) -> Any:
             "dask.distributed is not installed for this Python; pip install distributed."
         ) from error
     try:
-        return Client(scheduler, timeout=10)
+        return Client(scheduler, timeout=_ANSWER)
     except (OSError, ValueError) as error:
         raise AliseError(
             f"No Dask scheduler answers at {scheduler} ({error}); start one with "

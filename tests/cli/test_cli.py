@@ -1,0 +1,219 @@
+"""`python -m alise_plugin`: results, exit codes, one sentence for a mistake, and Ctrl-C."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from osgeo import gdal, ogr, osr
+
+from alise_plugin.cli.main import COMMANDS, DONE, MISTAKE, STOPPED, main
+from alise_plugin.cli.progress import Progress
+
+pytest.importorskip("onnxruntime")
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def engine(tiny_package):
+    return ["--model", tiny_package, "--device", "cpu", "--threads", "1"]
+
+
+def results(capsys):
+    return dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines())
+
+
+def test_scenes_become_a_series_and_an_embedding(scenes, engine, tmp_path, capsys):
+    vrt, tif, loose = (str(tmp_path / name) for name in ("series.vrt", "map.tif", "loose.tif"))
+    folder = str(tmp_path / "scenes")
+    assert main(["buildtimeseries", "--folder", folder, "--output", vrt]) == DONE
+    found = results(capsys)
+    assert found["COUNT"] == "3"
+    assert found["DATES"] == "2019-01-05, 2019-01-16, 2019-01-27"
+    assert main(["embed", "--input", vrt, "--output", tif, *engine]) == DONE
+    captured = capsys.readouterr()
+    assert f"OUTPUT: {tif}" in captured.out
+    assert "DEVICE_USED: cpu" in captured.out
+    assert "3 dates from 2019-01-05" in captured.err
+    assert "100 % after" in captured.err
+    # one raster per date makes the same series, in a folder that is gone afterwards
+    assert main(["embed", "--input", *scenes, "--output", loose, "--quiet", *engine]) == DONE
+    assert capsys.readouterr().err == ""
+    np.testing.assert_array_equal(gdal.Open(tif).ReadAsArray(), gdal.Open(loose).ReadAsArray())
+
+
+def test_segment_and_train(scenes, engine, tmp_path, capsys):
+    pytest.importorskip("sklearn")
+    vrt, labels = str(tmp_path / "series.vrt"), str(tmp_path / "labels.gpkg")
+    head, out, areas = (str(tmp_path / name) for name in ("head.onnx", "map.tif", "areas.csv"))
+    assert main(["buildtimeseries", "--input", *scenes, "--output", vrt, "--quiet"]) == DONE
+    write_squares(labels)
+    train = ["trainclassifier", "--input", vrt, "--labels", labels, "--head", head]
+    train += ["--field", "class", "--samples", "4", "--classifier", "prototype", *engine]
+    assert main(train) == DONE
+    found = results(capsys)
+    assert found["CLASSES"] == "2"
+    assert float(found["OVERALL_ACCURACY"]) >= 0
+    segment = ["segment", "--input", vrt, "--head", head, "--output", out, "--areas", areas]
+    assert main([*segment, *engine]) == DONE
+    assert float(results(capsys)["AREA"]) == pytest.approx(36 * 40 * 100, rel=0.01)
+    assert set(np.unique(gdal.Open(out).ReadAsArray())) <= {1, 2}
+    assert Path(areas).read_text().startswith("code,class,color,pixels,area_m2")
+    assert main(["trainclassifier", *train[1:5], "--head", head, *engine]) == MISTAKE
+    assert "--field" in capsys.readouterr().err
+
+
+def test_change_between_two_periods_with_zones(scenes, engine, tmp_path, capsys):
+    vrt, zones = str(tmp_path / "series.vrt"), str(tmp_path / "zones.gpkg")
+    assert main(["buildtimeseries", "--input", *scenes, "--output", vrt, "--quiet"]) == DONE
+    write_squares(zones)
+    command = ["detectchange", "--before", vrt, "--distance", str(tmp_path / "distance.tif")]
+    command += ["--align", "none", *engine]
+    assert main(command) == MISTAKE
+    assert "--after is missing" in capsys.readouterr().err
+    command += ["--before-end", "2019-01-16", "--after-start", "2019-01-16"]
+    command += ["--threshold", "quantile", "--threshold-value", "0.9"]
+    assert main([*command, "--zones", zones]) == MISTAKE
+    assert "--zones-output" in capsys.readouterr().err
+    written = str(tmp_path / "out.gpkg")
+    assert main([*command, "--zones", zones, "--zones-output", written]) == DONE
+    found = results(capsys)
+    assert float(found["CHANGED_SHARE"]) == pytest.approx(0.1, abs=0.02)
+    source = ogr.Open(written)
+    rows = [feature.items() for feature in source.GetLayer(0)]
+    assert [row["class"] for row in rows] == [1, 2] * 4
+    assert all(row["pixels"] > 0 and row["dist_mean"] > 0 for row in rows)
+    assert sorted(os.listdir(tmp_path)) == sorted(
+        ["series.vrt", "zones.gpkg", "scenes", "distance.tif", "out.gpkg"]
+    )
+
+
+def write_squares(path):
+    """Eight squares of 60 m with a class each, in geographic coordinates."""
+    utm, wgs84 = osr.SpatialReference(), osr.SpatialReference()
+    utm.ImportFromEPSG(32631)
+    wgs84.ImportFromEPSG(4326)
+    wgs84.SetAxisMappingStrategy(osr.OAMS_TRADITIONAL_GIS_ORDER)
+    transform = osr.CoordinateTransformation(utm, wgs84)
+    source = ogr.GetDriverByName("GPKG").CreateDataSource(path)
+    layer = source.CreateLayer("squares", wgs84, ogr.wkbPolygon)
+    layer.CreateField(ogr.FieldDefn("class", ogr.OFTInteger))
+    for number in range(8):
+        left, top = 600020 + 80 * (number % 4), 4999980 - 120 * (number // 4)
+        ring = ogr.Geometry(ogr.wkbLinearRing)
+        for x, y in ((0, 0), (60, 0), (60, -60), (0, -60), (0, 0)):
+            ring.AddPoint_2D(left + x, top + y)
+        square = ogr.Geometry(ogr.wkbPolygon)
+        square.AddGeometry(ring)
+        square.Transform(transform)
+        feature = ogr.Feature(layer.GetLayerDefn())
+        feature.SetField("class", 1 + number % 2)
+        feature.SetGeometry(square)
+        layer.CreateFeature(feature)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["embed", "--input", "none.vrt", "--output", "map.tif"], "none.vrt"),
+        (["embed", "--input", "none.vrt", "--output", "map.png"], "ends? in .tif"),
+        (["embed", "--input", "a.vrt", "--output", "map.vrt"], "ends? in .tif"),
+        (["buildtimeseries", "--output", "series.vrt"], "--input"),
+        (["buildtimeseries", "--input", "a.tif", "--output", "series.tif"], "in .vrt"),
+        (["embed", "--input", "a.vrt", "--output", "map.tif", "--model", "none"], "no model"),
+    ],
+)
+def test_a_mistake_is_one_sentence(arguments, words, tmp_path, monkeypatch, capsys, tiny_package):
+    monkeypatch.chdir(tmp_path)
+    if arguments[0] == "embed" and "--model" not in arguments:
+        arguments = [*arguments, "--model", tiny_package]
+    assert main([*arguments, "--quiet"]) == MISTAKE
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert error.startswith(f"python -m alise_plugin {arguments[0]}: ")
+    import re
+
+    assert re.search(words, error.replace("let its name end", "ends"))
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["nothing"],
+        ["embed"],
+        ["embed", "--input", "a.vrt", "--output", "b.tif", "--memory", "-1"],
+        ["embed", "--input", "a.vrt", "--output", "b.tif", "--dates", "yesterday"],
+        ["embed", "--input", "a.vrt", "--output", "b.tif", "--format", "jpeg"],
+    ],
+)
+def test_a_wrong_command_line_ends_with_2(arguments):
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == 2
+
+
+@pytest.mark.parametrize("command", [None, *COMMANDS])
+def test_help(command, capsys):
+    with pytest.raises(SystemExit) as end:
+        main([command, "--help"] if command else ["--help"])
+    assert end.value.code == 0
+    text = capsys.readouterr().out
+    assert all(name in text for name in (COMMANDS if command is None else ["--output", "-h"])) or (
+        command in ("trainclassifier", "detectchange")
+    )
+
+
+def test_it_runs_without_qgis(tmp_path):
+    """A Python in which QGIS cannot be imported, as on a server."""
+    (tmp_path / "qgis.py").write_text("raise ImportError('no QGIS here')")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    for command in ("embed", "segment"):
+        done = subprocess.run(
+            [sys.executable, "-m", "alise_plugin", command, "--help"],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+
+
+def test_ctrl_c_stops_within_seconds_and_leaves_nothing(engine, tmp_path):
+    from rasters_for_tests import dated_rasters
+
+    folder = tmp_path / "scenes"
+    folder.mkdir()
+    dated_rasters(folder, np.random.default_rng(0), 8, height=400, width=400)
+    vrt, out = str(tmp_path / "series.vrt"), tmp_path / "out"
+    out.mkdir()
+    main(["buildtimeseries", "--folder", str(folder), "--output", vrt, "--quiet"])
+    command = [sys.executable, "-m", "alise_plugin", "embed", "--input", vrt]
+    command += ["--output", str(out / "map.tif"), *engine]
+    run = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    assert "8 dates" in run.stderr.readline()
+    time.sleep(1)
+    run.send_signal(signal.SIGINT)
+    start = time.monotonic()
+    run.communicate(timeout=60)
+    assert run.returncode == STOPPED
+    assert time.monotonic() - start < 5
+    assert os.listdir(out) == []
+
+
+def test_a_bar_on_a_terminal(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    with Progress() as progress:
+        progress.progress(0.5)
+        progress.info("hello")
+        progress.progress(1.0)
+    text = capsys.readouterr().err
+    assert "[###############...............]  50 %" in text
+    assert "hello" in text
+    assert "left" in text
+    assert text.endswith("\n")

@@ -1,0 +1,86 @@
+"""Tiles shared out to Dask workers give the raster of one machine, also when a worker is lost."""
+
+import os
+import time
+
+import numpy as np
+import pytest
+from osgeo import gdal
+
+from alise_plugin.errors import AliseError, OutputError
+from alise_plugin.mapping.cluster import embed_on_cluster
+from alise_plugin.mapping.embed import embed
+from alise_plugin.mapping.feedback import SilentFeedback
+from alise_plugin.model.package import load_package
+from alise_plugin.sits.grid import Window
+
+distributed = pytest.importorskip("distributed", reason="dask.distributed is not installed")
+pytest.importorskip("onnxruntime")
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+    ) as cluster:
+        yield cluster
+
+
+class KillsAWorker(SilentFeedback):
+    """Kills one of the workers, as a machine that goes down, once a first tile is done."""
+
+    def __init__(self, cluster):
+        self.cluster, self.killed = cluster, None
+
+    def progress(self, fraction):
+        if self.killed is None and 0 < fraction < 0.9:
+            worker = next(iter(self.cluster.workers.values()))
+            self.killed = worker.pid
+            os.kill(worker.pid, 9)
+
+
+def test_a_lost_worker_changes_nothing(series, tiny_package, cluster, tmp_path):
+    encoder = load_package(tiny_package).encoder("cpu", threads=1)
+    local, shared = tmp_path / "local.tif", tmp_path / "shared.tif"
+    extent = series.grid.subgrid(Window(5, 3, 48, 45)).extent
+    embed(series, encoder, local, tile_size=16, extent=extent)
+    killer = KillsAWorker(cluster)
+    embed_on_cluster(
+        series,
+        encoder,
+        shared,
+        cluster.scheduler_address,
+        tile_size=16,
+        extent=extent,
+        feedback=killer,
+        threads=1,
+    )
+    assert killer.killed is not None
+    first, second = gdal.Open(str(local)), gdal.Open(str(shared))
+    np.testing.assert_array_equal(first.ReadAsArray(), second.ReadAsArray())
+    assert first.GetMetadata() == second.GetMetadata()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["local.tif", "scenes", "shared.tif"]
+
+
+def test_a_vrt_over_the_tiles_holds_the_same(series, tiny_package, cluster, tmp_path):
+    encoder = load_package(tiny_package).encoder("cpu", threads=1)
+    local, shared = tmp_path / "local.tif", tmp_path / "shared.vrt"
+    embed(series, encoder, local, tile_size=48)
+    embed_on_cluster(series, encoder, shared, cluster.scheduler_address, tile_size=48, threads=1)
+    first, second = gdal.Open(str(local)), gdal.Open(str(shared))
+    np.testing.assert_array_equal(first.ReadAsArray(), second.ReadAsArray())
+    assert second.GetRasterBand(640).GetDescription() == "q09_d63"
+    assert second.GetMetadataItem("ALISE_MODEL") == "tiny"
+    with pytest.raises(OutputError, match="from an earlier run"):
+        embed_on_cluster(series, encoder, shared, cluster.scheduler_address)
+
+
+def test_a_scheduler_that_does_not_answer_is_said(series, tiny_package, tmp_path, monkeypatch):
+    monkeypatch.setattr("alise_plugin.mapping.cluster._ANSWER", 1)
+    encoder = load_package(tiny_package).encoder("cpu", threads=1)
+    start = time.monotonic()
+    with pytest.raises(AliseError, match="No Dask scheduler answers") as error:
+        embed_on_cluster(series, encoder, tmp_path / "map.tif", "tcp://127.0.0.1:9")
+    assert "\n" not in str(error.value)
+    assert time.monotonic() - start < 30
+    assert os.listdir(tmp_path) == ["scenes"]

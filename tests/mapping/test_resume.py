@@ -1,0 +1,131 @@
+"""A run that is stopped goes on where it was, and its result is that of one that was not."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fake_encoder import FakeEncoder
+from osgeo import gdal
+
+from alise_plugin.errors import AliseError, Cancelled, OutputError
+from alise_plugin.mapping.embed import embed
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class StopsAfter(FakeEncoder):
+    """Stops the run once some tiles were encoded."""
+
+    def __init__(self, tiles):
+        super().__init__()
+        self.left = tiles
+
+    def encode_strips(self, *args, **options):
+        if self.left == 0:
+            raise Cancelled("The run was cancelled.")
+        self.left -= 1
+        yield from super().encode_strips(*args, **options)
+
+
+def raw(path):
+    return gdal.Open(str(path)).ReadAsArray()
+
+
+@pytest.mark.parametrize("form", ["float32", "int8"])
+def test_a_run_goes_on_and_ends_as_if_never_stopped(series, tmp_path, form):
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    whole, parts = tmp_path / "one" / "map.tif", tmp_path / "two" / "map.tif"
+    embed(series, FakeEncoder(), whole, tile_size=32, format=form)
+    with pytest.raises(Cancelled):
+        embed(series, StopsAfter(4), parts, tile_size=32, format=form, resume=True)
+    assert os.listdir(parts.parent) == ["map.tif.blocks"]
+    blocks = os.listdir(parts.parent / "map.tif.blocks")
+    assert len(blocks) == 5  # four tiles and the journal
+    goes_on = FakeEncoder()
+    # other tiles are asked for now, but those of the run that began are kept
+    embed(series.reopen(), goes_on, parts, tile_size=16, format=form, resume=True)
+    assert len(goes_on.reads) == (9 - 4) * 4
+    np.testing.assert_array_equal(raw(parts), raw(whole))
+    assert os.listdir(parts.parent) == ["map.tif"]
+    first, second = gdal.Open(str(parts)), gdal.Open(str(whole))
+    assert first.GetRasterBand(1).GetScale() == second.GetRasterBand(1).GetScale()
+    assert first.GetMetadata() == second.GetMetadata()
+
+
+def test_a_half_written_tile_is_done_again(series, tmp_path):
+    path = tmp_path / "map.tif"
+    with pytest.raises(Cancelled):
+        embed(series, StopsAfter(2), path, tile_size=32, resume=True)
+    (tmp_path / "map.tif.blocks" / ".r000000_c000064.1a2b3c4d.partial.tif").write_text("half")
+    embed(series, FakeEncoder(), path, tile_size=32, resume=True)
+    embed(series, FakeEncoder(), tmp_path / "whole.tif", tile_size=32)
+    np.testing.assert_array_equal(raw(path), raw(tmp_path / "whole.tif"))
+
+
+@pytest.mark.parametrize("change", ["format", "extent", "model", "files", "journal"])
+def test_another_run_does_not_go_on_with_the_blocks(series, tmp_path, change):
+    path = tmp_path / "map.tif"
+    with pytest.raises(Cancelled):
+        embed(series, StopsAfter(1), path, tile_size=32, resume=True)
+    encoder, options = FakeEncoder(), {}
+    if change == "format":
+        options["format"] = "int8"
+    elif change == "extent":
+        left, bottom, right, top = series.grid.extent
+        options["extent"] = (left, bottom, right - 100, top)
+    elif change == "model":
+        encoder.package.sha256 = "1" * 64
+    elif change == "files":
+        scene = sorted((tmp_path / "scenes").glob("S2*.tif"))[0]
+        os.utime(scene, (1, 1))
+    else:
+        (tmp_path / "map.tif.blocks" / "journal.json").write_text("{")
+    with pytest.raises(OutputError, match="blocks of another run") as error:
+        embed(series, encoder, path, tile_size=32, resume=True, **options)
+    assert "\n" not in str(error.value)
+
+
+def test_less_memory_than_the_run_began_with_is_said(series, tmp_path):
+    path = tmp_path / "map.tif"
+    with pytest.raises(Cancelled):
+        embed(series, StopsAfter(1), path, tile_size=64, resume=True)
+    heavy = FakeEncoder(bytes_per_read_pixel=10_000)
+    with pytest.raises(AliseError, match="tiles of 64 pixels"):
+        embed(series, heavy, path, memory_mb=20, resume=True)
+
+
+def test_without_resume_nothing_is_kept(series, tmp_path):
+    with pytest.raises(Cancelled):
+        embed(series, StopsAfter(2), tmp_path / "map.tif", tile_size=32)
+    assert os.listdir(tmp_path) == ["scenes"]
+
+
+def test_killed_in_the_middle_with_the_real_model(series, tiny_package, tmp_path):
+    """SIGKILL, as a power cut: what is there is complete, and the rest follows."""
+    pytest.importorskip("onnxruntime")
+    path, whole = tmp_path / "map.tif", tmp_path / "whole.tif"
+    command = [sys.executable, "-m", "alise_plugin", "embed", "--input", series.path]
+    command += ["--model", tiny_package, "--tile-size", "16", "--threads", "1", "--resume"]
+    command += ["--device", "cpu", "--output"]
+    run = subprocess.Popen([*command, str(path)], cwd=ROOT, stderr=subprocess.DEVNULL)
+    blocks = tmp_path / "map.tif.blocks"
+    patience = time.monotonic() + 60
+    while time.monotonic() < patience and len(list(blocks.glob("r*.tif"))) < 3:
+        time.sleep(0.05)
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    assert not path.exists()
+    assert json.loads((blocks / "journal.json").read_text())["notes"]["side"] == 16
+    done = len(list(blocks.glob("r*.tif")))
+    assert 3 <= done < 30
+    for output in (path, whole):
+        subprocess.run([*command, str(output), "--quiet"], cwd=ROOT, check=True)
+    np.testing.assert_array_equal(raw(path), raw(whole))
+    assert not blocks.exists()
