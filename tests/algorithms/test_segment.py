@@ -1,0 +1,203 @@
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from osgeo import gdal, ogr
+
+sys.path[:0] = [str(Path(__file__).parents[1] / name) for name in ("mapping", "sits")]
+from fake_encoder import FakeEncoder  # noqa: E402
+from labelled_region import (  # noqa: E402
+    CLASSES,
+    CODES,
+    COLORS,
+    features_of,
+    map_codes,
+    region,
+    square,
+    write_layer,
+)
+
+from alise_plugin.mapping.embed import embed  # noqa: E402
+from alise_plugin.mapping.labels import read_vector_labels  # noqa: E402
+from alise_plugin.mapping.samples import LabelledSource  # noqa: E402
+from alise_plugin.mapping.train import train_classifier  # noqa: E402
+
+pytest.importorskip("onnxruntime")
+pytest.importorskip("sklearn")
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory):
+    """A region with an embedding raster of six features and a head on them."""
+    folder = tmp_path_factory.mktemp("mapped")
+    found = region(folder / "data", rows=6, columns=6, dates=3)
+    found.embedding = str(folder / "embedding.tif")
+    encoder = FakeEncoder()
+    embed(found.series, encoder, found.embedding)
+    found.head = str(folder / "head.onnx")
+    labels = read_vector_labels(found.labels, "code", "crop", "color")
+    train_classifier([LabelledSource(found.series, labels)], encoder, found.head)
+    return found
+
+
+@pytest.fixture
+def parameters(place, tmp_path):
+    return {
+        "INPUT": [place.embedding],
+        "HEAD": place.head,
+        "OUTPUT": str(tmp_path / "map.tif"),
+    }
+
+
+def test_a_map_with_everything(run, parameters, place, tmp_path):
+    paths = {
+        "CONFIDENCE": str(tmp_path / "confidence.tif"),
+        "PROBABILITIES": str(tmp_path / "probabilities.tif"),
+        "VECTOR": str(tmp_path / "map.gpkg"),
+        "AREAS": str(tmp_path / "areas.gpkg"),
+    }
+    mask = write_layer(tmp_path / "mask.gpkg", [square(0, 0, 50, 50)])
+    results = run(
+        "alise:segment",
+        {
+            **parameters,
+            **paths,
+            "SMOOTHING": "bayes",
+            "WINDOW": 5,
+            "MINIMUM_AREA": 500,
+            "UNKNOWN": 0.5,
+            "MASK": mask,
+            "TILE_SIZE": 16,
+        },
+    )
+    codes = map_codes(results["OUTPUT"])
+    inside = np.zeros(codes.shape, bool)
+    inside[:50, :50] = True
+    np.testing.assert_array_equal(codes > 0, inside)
+    right = codes[inside] == np.array(CODES)[place.truth][inside]
+    assert right.mean() > 0.85
+    rows = features_of(results["AREAS"])
+    assert [row["class"] for row in rows] == [*CLASSES, "unclassified"]
+    assert sum(row["pixels"] for row in rows) == inside.sum()
+    assert sum(row["area_m2"] for row in rows) == pytest.approx(results["AREA"])
+    assert rows[0]["area_ha"] == pytest.approx(rows[0]["area_m2"] / 1e4)
+    assert sum(row["share"] for row in rows) == pytest.approx(1)
+    total = sum(feature["area_m2"] for feature in features_of(results["VECTOR"]))
+    assert total == pytest.approx(results["AREA"])
+    assert gdal.Open(results["PROBABILITIES"]).RasterCount == 3
+    assert gdal.Open(results["CONFIDENCE"]).RasterCount == 2
+
+
+def test_qgis_shows_it_with_its_legend(run, parameters, tmp_path):
+    from qgis.core import QgsRasterLayer, QgsVectorLayer
+
+    vector = str(tmp_path / "polygons.gpkg")
+    run("alise:segment", {**parameters, "VECTOR": vector, "UNKNOWN": 0.4})
+    raster = QgsRasterLayer(parameters["OUTPUT"], "map")
+    assert raster.renderer().type() == "paletted"
+    shown = [(int(c.value), c.label, c.color.name()) for c in raster.renderer().classes()]
+    expected = list(zip(CODES, CLASSES, COLORS))
+    assert shown == [*expected, (255, "unclassified", "#bdbdbd")]
+    polygons = QgsVectorLayer(vector, "polygons")
+    assert polygons.renderer().type() == "categorizedSymbol"
+    shown = [
+        (int(c.value()), c.label(), c.symbol().color().name())
+        for c in polygons.renderer().categories()
+    ]
+    assert shown[:3] == expected
+
+
+def test_without_its_style_the_raster_still_has_names(run, parameters):
+    from qgis.core import QgsRasterLayer
+
+    run("alise:segment", parameters)
+    Path(parameters["OUTPUT"]).with_suffix(".qml").unlink()
+    raster = QgsRasterLayer(parameters["OUTPUT"], "map")
+    assert raster.renderer().type() == "paletted"
+    labels = {int(c.value): c.label for c in raster.renderer().classes()}
+    assert labels[40] == CLASSES[2]
+
+
+def test_optional_outputs_are_not_made(run, parameters, tmp_path):
+    results = run("alise:segment", parameters)
+    assert results["VECTOR"] == results["AREAS"] == results["CONFIDENCE"] == ""
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["map.qml", "map.tif", "map.tif.aux.xml"]
+
+
+def test_inside_a_model_the_legend_comes_along(plugin, parameters, tmp_path):
+    from qgis.core import (
+        QgsProcessingContext,
+        QgsProcessingFeedback,
+        QgsProcessingModelAlgorithm,
+        QgsProcessingModelChildAlgorithm,
+        QgsProcessingModelChildParameterSource,
+        QgsProcessingModelOutput,
+        QgsRasterLayer,
+    )
+
+    static = QgsProcessingModelChildParameterSource.fromStaticValue
+    model = QgsProcessingModelAlgorithm()
+    child = QgsProcessingModelChildAlgorithm("alise:segment")
+    child.setChildId("segment")
+    child.addParameterSources("INPUT", [static(parameters["INPUT"])])
+    child.addParameterSources("HEAD", [static(parameters["HEAD"])])
+    output = QgsProcessingModelOutput("map")
+    output.setChildOutputName("OUTPUT")
+    output.setChildId("segment")
+    child.setModelOutputs({"map": output})
+    model.addChildAlgorithm(child)
+    model.updateDestinationParameters()
+    path = str(tmp_path / "from_model.tif")
+    destination = model.destinationParameterDefinitions()[0].name()
+    _, fine = model.run({destination: path}, QgsProcessingContext(), QgsProcessingFeedback())
+    assert fine
+    layer = QgsRasterLayer(path, "map")
+    assert [c.label for c in layer.renderer().classes()] == list(CLASSES)
+
+
+def refuse(run, refused, parameters, *says, feedback=None):
+    folder = Path(parameters["OUTPUT"]).parent
+    before = sorted(folder.iterdir())
+    with pytest.raises(refused) as caught:
+        run("alise:segment", parameters, feedback=feedback)
+    message = str(caught.value).strip()
+    for text in says:
+        assert text in message
+    assert "\n" not in message
+    assert "Traceback" not in message
+    assert sorted(folder.iterdir()) == before
+
+
+def test_heads_that_do_not_fit(run, refused, parameters, place, tiny_package, tmp_path):
+    text = tmp_path / "text.onnx"
+    text.write_text("nothing")
+    refuse(run, refused, {**parameters, "HEAD": str(text)}, "text.onnx", "not an ONNX file")
+    refuse(run, refused, {**parameters, "HEAD": str(tmp_path / "no.onnx")}, "no.onnx")
+    graph = str(Path(tiny_package) / "decoder.onnx")
+    refuse(run, refused, {**parameters, "HEAD": graph}, "decoder.onnx", "no head of ALISE")
+    other = {**parameters, "INPUT": [place.path], "MODEL": tiny_package}
+    refuse(run, refused, other, "head.onnx", "fake 1.2", "tiny 0.0.1")
+
+
+def test_masks_that_do_not_fit(run, refused, parameters, tmp_path):
+    folder = tmp_path / "masks"
+    folder.mkdir()
+    far = write_layer(folder / "far.gpkg", [square(9000, 0, 5, 5)])
+    refuse(run, refused, {**parameters, "MASK": far}, "do not overlap")
+    lines = write_layer(folder / "lines.gpkg", [ogr.CreateGeometryFromWkt("LINESTRING (0 0, 1 1)")])
+    refuse(run, refused, {**parameters, "MASK": lines}, "polygon")
+
+
+def test_outputs_that_cannot_be(run, refused, parameters, tmp_path):
+    refuse(run, refused, {**parameters, "OUTPUT": str(tmp_path / "m.png")}, "end in .tif")
+    refuse(run, refused, {**parameters, "VECTOR": str(tmp_path / "m.shp")}, "end in .gpkg")
+    wrong = {**parameters, "SMOOTHING": "bayes", "WINDOW": 4}
+    refuse(run, refused, wrong, "odd WINDOW")
+    refuse(run, refused, {**parameters, "EXTENT": "0,100,0,100 [EPSG:32631]"}, "extent")
+
+
+def test_cancel(run, refused, parameters, feedback_that_cancels):
+    slow = {**parameters, "TILE_SIZE": 16, "SMOOTHING": "majority"}
+    refuse(run, refused, slow, "cancelled", feedback=feedback_that_cancels)
