@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from ..errors import AliseError, Cancelled
 from ..model.encoder import Encoder
+from ..model.quantise import NODATA, Quantiser
 from ..sits.grid import Grid, Tile, Window, plan_tiles
 from ..sits.rasters import block_cache
 from ..sits.series import ImageSeries
 from .blocks import BlockFolder, source_files
 from .feedback import Feedback, SilentFeedback
 from .output import RasterForm, RasterOutput, WriteBehind, require_folder
-from .quantise import NODATA, Quantiser
 from .tile_loop import (
     cache_size,
     encode_strips,

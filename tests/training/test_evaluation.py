@@ -129,3 +129,12 @@ def test_the_bundled_package_is_the_committed_checkpoint():
     # A pixel alone stands for the mean of the places that a transposed convolution writes.
     alone = features.checkpoint(model)(reflectance, days)
     assert np.corrcoef(alone.ravel(), aligned.flatten())[0, 1] > 0.98
+
+
+def test_one_byte_keeps_what_a_feature_says():
+    vectors = np.random.default_rng(2).normal(size=(500, 6)).astype(np.float32) * np.arange(1, 7)
+    bytes_back = features.in_one_byte(vectors)
+    assert bytes_back.shape == vectors.shape
+    spread = np.ptp(np.percentile(vectors, (0.5, 99.5), axis=0), axis=0)
+    assert (np.abs(bytes_back - vectors) < 0.005 * spread).all()
+    assert not np.array_equal(bytes_back, vectors)

@@ -59,7 +59,11 @@ def load(path: Path, pixels: int | None = None, seed: int = 0) -> CropPixels:
 
 def score(data: CropPixels, features: Features) -> tuple[float, float]:
     """Macro-F1 on the northern quarter with all labels of the rest, and with ten a class."""
-    x = features(data.reflectance, data.days)
+    return score_vectors(data, features(data.reflectance, data.days))
+
+
+def score_vectors(data: CropPixels, vectors: np.ndarray) -> tuple[float, float]:
+    """The same of features `(N, D)` that are there already."""
     north = data.north
-    split = (x[~north], data.labels[~north], x[north], data.labels[north])
+    split = (vectors[~north], data.labels[~north], vectors[north], data.labels[north])
     return macro_f1(*split), few_label_macro_f1(*split)

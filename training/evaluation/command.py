@@ -109,8 +109,13 @@ def arkansas_table(
     if args.untrained:
         untrained = load_package(str(args.untrained)).encoder(device="cpu", threads=args.threads)
         methods["ALISE, untrained"] = features.alise(untrained)
-    methods["ALISE, bundled"] = features.alise(encoder)
     rows = [[name, *arkansas.score(data, method)] for name, method in methods.items()]
+    ours = features.alise(encoder)(data.reflectance, data.days)
+    rows.append(["ALISE, bundled", *arkansas.score_vectors(data, ours)])
+    rows.append(["ALISE, int8", *arkansas.score_vectors(data, features.in_one_byte(ours))])
+    if package.compact:
+        compact = features.compact(encoder, ours)
+        rows.append([f"ALISE, compact {compact.shape[1]}", *arkansas.score_vectors(data, compact)])
     figures["arkansas"] = rows
     return (
         f"**2. Crop pixels of Arkansas, 2021** ({len(data.labels)} pixels, 5 classes, northern "

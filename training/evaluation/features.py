@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from alise_plugin.model.encoder import Encoder
+from alise_plugin.model.quantise import Quantiser
 from alise_plugin.sits.acquisitions import REFERENCE_DATE
 from training.models.alise import Alise
 from training.pretext.normalise import normalise
@@ -59,6 +60,21 @@ def alise(encoder: Encoder) -> Features:
         return np.stack(rows)
 
     return features
+
+
+def in_one_byte(vectors: np.ndarray) -> np.ndarray:
+    """Features `(N, D)` as an embedding raster of format int8 would give them back."""
+    quantiser = Quantiser.from_sample(vectors)
+    raw, _ = quantiser.encode(vectors.T[..., None])
+    return quantiser.decode(raw)[..., 0].T
+
+
+def compact(encoder: Encoder, vectors: np.ndarray) -> np.ndarray:
+    """Features `(N, D)` as an embedding raster of format compact would give them back."""
+    form = encoder.package.require_compact()
+    quantiser = Quantiser(form.scale, form.offset)
+    raw, _ = quantiser.encode(encoder.compact(vectors.T[..., None]))
+    return quantiser.decode(raw)[..., 0].T
 
 
 def checkpoint(model: Alise) -> Features:

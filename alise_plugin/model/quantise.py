@@ -52,3 +52,11 @@ class Quantiser:
         np.clip(raw, 1, 255, out=raw)
         raw[np.isnan(raw)] = NODATA
         return raw.astype(np.uint8), clipped
+
+    def decode(self, raw: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """`(features, H, W)` bytes to values; 0 becomes NaN."""
+        column = (slice(None), None, None)
+        values = raw * self.scale.astype(np.float32)[column]
+        values += self.offset.astype(np.float32)[column]
+        values[raw == NODATA] = np.nan
+        return values
