@@ -1,0 +1,178 @@
+"""What a change map is made of: gap-filling, thresholds, areas, and what a pair costs."""
+
+from datetime import date
+
+import numpy as np
+import pytest
+from pair_encoder import PairEncoder
+from rasters_for_tests import digital_numbers, write_raster
+
+from alise_plugin.errors import AliseError, SeriesError
+from alise_plugin.mapping.change import detect_change
+from alise_plugin.mapping.gapfilled import GapFilledPair, gap_filled
+from alise_plugin.mapping.pairs import SeriesPair, days_of_years, squared_distance, whole_years
+from alise_plugin.mapping.threshold import ThresholdRule, exceeded_by, otsu, threshold_of
+from alise_plugin.mapping.zones import pixel_areas
+from alise_plugin.sits.build import build_series
+from alise_plugin.sits.grid import Grid
+
+
+def test_gap_filling_is_linear_between_valid_dates(rng):
+    days = np.array([10, 14, 31, 47, 60], np.float32)
+    values = rng.uniform(0, 1, (5, 3, 40)).astype(np.float32)
+    values[rng.uniform(size=values.shape) < 0.4] = np.nan
+    values[:, 1, 7] = np.nan  # a pixel and band without any value
+    values[1:, 2, 9] = np.nan  # and one with a single one
+    values[0, 2, 9] = 0.25
+    calendar = np.arange(5, 70, 5, dtype=np.float32)
+    found = gap_filled(values, days, calendar)
+    for band in range(3):
+        for pixel in range(40):
+            series = values[:, band, pixel]
+            ok = np.isfinite(series)
+            expected = np.interp(calendar, days[ok], series[ok]) if ok.any() else np.nan
+            np.testing.assert_allclose(found[:, band, pixel], expected, atol=1e-6)
+
+
+def scenes(folder, rng, dates, name="series", values=None):
+    folder.mkdir()
+    paths = [
+        write_raster(
+            folder / f"S2_{day:%Y%m%d}.tif",
+            digital_numbers(rng, 10, 20, 24) if values is None else values,
+        )
+        for day in dates
+    ]
+    return build_series(paths, folder / f"{name}.vrt")
+
+
+def test_the_baseline_is_the_distance_of_one_season(rng, tmp_path):
+    before = scenes(tmp_path / "a", rng, [date(2018, 1, 10), date(2018, 6, 1), date(2018, 11, 3)])
+    after = scenes(tmp_path / "b", rng, [date(2020, 2, 20), date(2020, 5, 5), date(2020, 12, 30)])
+    result = detect_change(before, after, None, tmp_path / "d.tif", method="gapfilled")
+    assert (result.year_shift, result.encoded, result.model_id) == (730, 0, "")
+    first, last = after.days[0] - 730, before.days[-1]
+    calendar = np.arange(first, last + 1, 5)
+    filled = [
+        gap_filled(series.read_all(series.grid.window), days, calendar)
+        for series, days in ((before, before.days), (after, after.days - 730))
+    ]
+    from osgeo import gdal
+
+    expected = ((filled[0] - filled[1]) ** 2).mean((0, 1))
+    np.testing.assert_allclose(
+        gdal.Open(str(tmp_path / "d.tif")).ReadAsArray(), expected, rtol=1e-4
+    )
+    assert result.noise_floor > 0
+
+
+def test_two_seasons_do_not_compare_as_reflectance(rng, tmp_path):
+    summer = scenes(tmp_path / "a", rng, [date(2018, 6, 1), date(2018, 8, 1)], "summer")
+    winter = scenes(tmp_path / "b", rng, [date(2019, 1, 1), date(2019, 2, 1)], "winter")
+    with pytest.raises(SeriesError, match=r"summer.vrt .* winter.vrt .* no season in common"):
+        GapFilledPair(summer, winter)
+    assert SeriesPair(summer, winter, PairEncoder(), align_years=True).encoded == 4
+
+
+def test_features_that_one_side_lacks_do_not_count():
+    before = np.array([[1.0, 2.0, np.nan], [3.0, np.nan, np.nan]], np.float32)
+    after = np.array([[2.0, 4.0, 1.0], [5.0, 1.0, 1.0]], np.float32)
+    np.testing.assert_allclose(squared_distance(before, after), [2.5, 4.0, np.nan])
+
+
+def test_years_are_counted_from_the_middles():
+    year = [date(2018, 1, 1), date(2018, 12, 31)]
+    assert whole_years(year, [date(2019, 1, 5), date(2019, 12, 1)]) == 1
+    assert whole_years(year, [date(2017, 5, 1), date(2017, 9, 1)]) == -1
+    assert whole_years(year, [date(2018, 6, 1), date(2018, 12, 31)]) == 0
+    assert whole_years([date(2019, 3, 1)], [date(2023, 2, 1)]) == 4
+    assert [days_of_years(n) for n in (0, 1, 2, 3, 4, -1)] == [0, 365, 730, 1096, 1461, -365]
+
+
+def test_otsu_parts_two_groups(rng):
+    still, moved = rng.gamma(2, 0.02, 9000), rng.normal(0.8, 0.1, 3000)
+    threshold = otsu(np.concatenate([still, moved]).astype(np.float32))
+    assert (still < threshold).mean() > 0.99
+    assert (moved > threshold).mean() > 0.99
+    gap = otsu(np.array([0.1] * 5 + [0.9] * 3))
+    assert 0.3 < gap < 0.7  # in the middle of nothing
+    assert otsu(np.full(4, 0.25)) == 0.25
+
+
+@pytest.mark.parametrize("share", [0, 0.05, 0.37, 0.999])
+def test_no_more_than_the_share_passes(rng, share):
+    values = rng.uniform(0, 1, 1001)
+    threshold = exceeded_by(values, share)
+    assert (values > threshold).mean() <= share
+    lower = values[values < threshold]
+    assert not len(lower) or (values > lower.max()).mean() > share
+
+
+def test_rules_without_pixels_to_work_on_say_so():
+    some, none = np.array([0.1, 0.2]), np.empty(0)
+    with pytest.raises(AliseError, match="unchanged areas cover no pixel"):
+        threshold_of(ThresholdRule("unchanged"), some, none, none)
+    with pytest.raises(AliseError, match="no noise floor"):
+        threshold_of(ThresholdRule("noise"), some, none, none)
+    assert threshold_of(ThresholdRule("value", 0.15), some, none, none) == 0.15
+
+
+def reference(code):
+    from osgeo import osr
+
+    found = osr.SpatialReference()
+    found.ImportFromEPSG(code)
+    return found.ExportToWkt()
+
+
+def test_areas_of_pixels():
+    utm = Grid(reference(32631), (600000.0, 10.0, 0.0, 5000000.0, 0.0, -20.0), 5, 4)
+    np.testing.assert_allclose(pixel_areas(utm), [200] * 4)
+    feet = Grid(reference(2264), (2e6, 10.0, 0.0, 6e5, 0.0, -10.0), 5, 2)  # US survey feet
+    np.testing.assert_allclose(pixel_areas(feet), [9.290341] * 2, rtol=1e-6)
+    # All of the Earth, whose area on WGS 84 is known.
+    degrees = Grid(reference(4326), (-180.0, 1.0, 0.0, 90.0, 0.0, -1.0), 360, 180)
+    areas = pixel_areas(degrees)
+    assert 360 * areas.sum() == pytest.approx(510_065_621.7e6, rel=1e-6)
+    assert areas[90] > 50 * areas[0]
+
+
+def test_a_pair_costs_little_more_than_two_embeddings(tiny_package, rng, tmp_path, monkeypatch):
+    """Pixels x dates through each of the two graphs, noise floor included, against one series."""
+    pytest.importorskip("onnxruntime")
+    from alise_plugin.mapping.embed import embed
+    from alise_plugin.model.package import load_package
+
+    encoder = load_package(tiny_package).encoder("cpu", threads=1)
+    work = {"_spatial": 0, "_temporal": 0}
+
+    def counting(name, run):
+        def counted(inputs, batched, *rest):
+            valid = inputs.get("valid")
+            work[name] += inputs["image"].size if valid is None else valid.size
+            return run(inputs, batched, *rest)
+
+        return counted
+
+    for name in work:
+        graph = getattr(encoder, name)
+        monkeypatch.setattr(graph, "run", counting(name, graph.run))
+    dates = [date(2018, month, 5) for month in (2, 4, 6, 8, 10)]
+    later = [date(2019, month, 17) for month in (1, 3, 5, 7, 9)]
+    before = scenes(tmp_path / "a", rng, dates)
+    after = scenes(tmp_path / "b", rng, later)
+    embed(before, encoder, tmp_path / "e.tif")
+    one = dict(work)
+    work.update(_spatial=0, _temporal=0)
+    result = detect_change(before, after, encoder, tmp_path / "d.tif", rule=ThresholdRule("noise"))
+    assert result.noise_floor is not None
+    assert work["_spatial"] == 2 * one["_spatial"]
+    # Either graph is about half of the work.
+    shares = [work[name] / one[name] for name in work]
+    assert sum(shares) / 2 <= 2.1
+    # Periods that share three of five dates cost as many dates as there are.
+    work.update(_spatial=0, _temporal=0)
+    files = [tmp_path / "a" / f"S2_{day:%Y%m%d}.tif" for day in dates]
+    early, late = (build_series(files[k : k + 4], tmp_path / f"{k}.vrt") for k in (0, 1))
+    detect_change(early, late, encoder, tmp_path / "shared.tif")
+    assert work["_spatial"] == one["_spatial"]
