@@ -61,6 +61,7 @@ class ChangeResult:
         device: that the encoder really used; "" without one.
         model_id: name, version and hash of the model; "" without one.
         median_distance: of the map.
+        large_distance: that one pixel in a hundred passes.
         noise_floor: median distance between the even and the odd acquisitions of a year; None
             where it cannot be measured.
         threshold: above it a pixel is changed; None without a rule.
@@ -75,6 +76,7 @@ class ChangeResult:
     device: str
     model_id: str
     median_distance: float
+    large_distance: float
     noise_floor: float | None
     threshold: float | None
     changed_share: float | None
@@ -83,10 +85,10 @@ class ChangeResult:
 
     @property
     def noise_ratio(self) -> float | None:
-        """The noise floor beside the median distance of the map."""
-        if self.noise_floor is None or not self.median_distance:
+        """The noise floor beside the large distances of the map: near 1, nothing stands out."""
+        if self.noise_floor is None or not self.large_distance:
             return None
-        return self.noise_floor / self.median_distance
+        return self.noise_floor / self.large_distance
 
 
 def detect_change(
@@ -206,6 +208,7 @@ def detect_change(
         device=encoder.device_used if encoder is not None and pair.encoded else "",
         model_id=metadata.get("ALISE_MODEL_ID", ""),
         median_distance=float(np.median(sample)),
+        large_distance=float(np.quantile(sample, 0.99)),
         noise_floor=float(np.median(noise)) if len(noise) else None,
         threshold=threshold,
         changed_share=share,
@@ -528,7 +531,14 @@ class _Strips:
         areas = pixel_areas(grid)
         pixels, changed, area = 0, 0, 0.0
         items = {**metadata, "ALISE_THRESHOLD": repr(threshold)}
-        form = RasterForm(["changed"], np.dtype(np.uint8), NO_DECISION, metadata=items)
+        form = RasterForm(
+            ["changed"],
+            np.dtype(np.uint8),
+            NO_DECISION,
+            metadata=items,
+            categories={UNCHANGED: "unchanged", CHANGED: "changed"},
+            colors={UNCHANGED: (225, 225, 225), CHANGED: (215, 25, 28)},
+        )
         with ExitStack() as stack:
             write: Callable[[Window, NDArray], None] | None = None
             if output is not None:
