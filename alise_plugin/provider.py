@@ -29,6 +29,12 @@ class BundledModel(QgsProcessingModelAlgorithm):
         """Return what the Toolbox shows."""
         return MODEL_TITLES.get(self.name(), self.name())
 
+    def createInstance(self) -> BundledModel:
+        """Return a copy, which QGIS runs."""
+        copy = BundledModel()
+        copy.loadVariant(self.toVariant())
+        return copy
+
     def groupId(self) -> str:
         """Return the id of the group."""
         return "models"

@@ -64,6 +64,9 @@ def test_it_is_registered_with_what_it_gives(plugin):
         "alise:detectchange",
     ]
     assert model.canExecute()[0]
+    assert model.displayName() == "Change between two folders of scenes"
+    assert model.shortDescription().endswith(".")
+    assert len(model.shortHelpString()) > 100
     names = {definition.name() for definition in model.parameterDefinitions()}
     assert {"FOLDER_BEFORE", "FOLDER_AFTER", "ZONES", "MODEL"} < names
     assert len(model.destinationParameterDefinitions()) == 3
