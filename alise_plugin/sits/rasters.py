@@ -139,7 +139,8 @@ def _blocks_end(path: str) -> int:
     if dataset is None:
         return 0
     end = 0
-    for band in (dataset.GetRasterBand(1), dataset.GetRasterBand(dataset.RasterCount)):
+    for number in {1, dataset.RasterCount}:
+        band = dataset.GetRasterBand(number)
         width, height = band.GetBlockSize()
         columns, rows = -(-band.XSize // width), -(-band.YSize // height)
         last = range((rows - 1) * columns, rows * columns)

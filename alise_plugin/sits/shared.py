@@ -9,61 +9,80 @@ from collections.abc import Hashable
 
 from osgeo import gdal
 
+from .rasters import open_raster
 from .series import ImageSeries
 
 # A file inside a GDAL dataset name: NETCDF:"cube.nc":B4.
 _QUOTED = re.compile(r'"(.+)"')
+# What a VRT repeats of a source's file, and what says where that is.
+_NOT_VALUES = ("SourceProperties", "SourceFilename", "SourceBand")
 
 
 def shared_acquisitions(first: ImageSeries, second: ImageSeries) -> dict[int, int]:
     """Which acquisitions of the second series are acquisitions of the first.
 
-    They are where the date, the grid, the file, its bands and their scale are the same; a copy of
-    a file under another name counts as another file.
+    They are where the date, the grid, the files, their bands, masks and scale are the same; a copy
+    of a file under another name counts as another file, and so does a band that was warped.
 
     Returns:
         Place in the second series -> place in the first.
     """
     if type(first) is not type(second) or not first.grid.same_grid(second.grid):
         return {}
-    places = {_identity(first, index): index for index in range(len(first.dates))}
-    found = {index: places.get(_identity(second, index)) for index in range(len(second.dates))}
+    origins = _Origins()
+    places = {origins.identity(first, index): index for index in range(len(first.dates))}
+    found = {
+        index: places.get(origins.identity(second, index)) for index in range(len(second.dates))
+    }
     return {index: place for index, place in found.items() if place is not None}
 
 
-def _identity(series: ImageSeries, acquisition: int) -> Hashable:
-    """Everything that decides the values of an acquisition."""
-    item = series._acquisitions[acquisition]
-    dataset = series._dataset
-    assert dataset is not None
-    bands = tuple(
-        (plane, repr(nodata), float(scale), float(offset), *_origin(series.path, dataset, index))
-        for plane, index, nodata, scale, offset in zip(
-            item.planes, item.indices, item.nodata, item.scale, item.offset
+class _Origins:
+    """Where pixels come from, through VRTs to files."""
+
+    def __init__(self) -> None:
+        self._helpers: dict[str, gdal.Dataset] = {}
+
+    def identity(self, series: ImageSeries, acquisition: int) -> Hashable:
+        """Everything that decides the values of an acquisition."""
+        item = series._acquisitions[acquisition]
+        dataset = series._dataset
+        assert dataset is not None
+        bands = tuple(
+            (plane, repr(nodata), float(scale), float(offset), self._of(series.path, dataset, band))
+            for plane, band, nodata, scale, offset in zip(
+                item.planes, item.indices, item.nodata, item.scale, item.offset
+            )
         )
-    )
-    return item.day, bands
+        return item.day, bands
+
+    def _of(self, path: str, dataset: gdal.Dataset, band: int) -> Hashable:
+        """File and band behind a band: the sources of a VRT, else the file itself."""
+        sources = dataset.GetRasterBand(band).GetMetadata("vrt_sources") or {}
+        if not sources:
+            return os.path.realpath(path), band
+        folder = os.path.dirname(os.path.abspath(path))
+        return tuple(self._source(ET.fromstring(text), folder) for text in sources.values())
+
+    def _source(self, element: ET.Element, folder: str) -> Hashable:
+        named = element.find("SourceFilename")
+        name = (named.text or "") if named is not None else ""
+        if named is not None and named.get("relativeToVRT") == "1":
+            quoted = _QUOTED.search(name)
+            file = quoted[1] if quoted else name
+            name = name.replace(file, os.path.realpath(os.path.join(folder, file)))
+        band = element.findtext("SourceBand") or "1"
+        origin: Hashable = (name, band)
+        if name.endswith(".vrt") and band.isdigit():  # what a series lays between it and a file
+            if name not in self._helpers:
+                self._helpers[name] = open_raster(name)
+            origin = self._of(name, self._helpers[name], int(band))
+        how = [_content(child) for child in element if child.tag not in _NOT_VALUES]
+        return element.tag, tuple(sorted(element.items())), origin, *how
 
 
-def _origin(path: str, dataset: gdal.Dataset, index: int) -> tuple[Hashable, ...]:
-    """File and band behind a band: the sources of a VRT, else the file itself."""
-    sources = dataset.GetRasterBand(index).GetMetadata("vrt_sources") or {}
-    if not sources:
-        return os.path.realpath(path), index
-    folder = os.path.dirname(os.path.abspath(path))
-    return tuple(_source(ET.fromstring(text), folder) for text in sources.values())
-
-
-def _source(element: ET.Element, folder: str) -> tuple[Hashable, ...]:
-    name = element.find("SourceFilename")
-    text = (name.text or "") if name is not None else ""
-    if name is not None and name.get("relativeToVRT") == "1":
-        quoted = _QUOTED.search(text)
-        file = quoted[1] if quoted else text
-        text = text.replace(file, os.path.realpath(os.path.join(folder, file)))
-    rectangles = [
-        tuple(sorted((key, float(value)) for key, value in element.find(tag).items()))  # type: ignore[union-attr]
-        for tag in ("SrcRect", "DstRect")
-        if element.find(tag) is not None
-    ]
-    return element.tag, text, element.findtext("SourceBand"), *rectangles
+def _content(element: ET.Element) -> Hashable:
+    """An element with its attributes, text and children."""
+    text = (element.text or "").strip()
+    children = tuple(_content(child) for child in element)
+    return element.tag, text, tuple(sorted(element.items())), children

@@ -3,6 +3,7 @@ import pytest
 from osgeo import gdal, osr
 from rasters_for_tests import TRANSFORM, dated_rasters, write_raster
 
+from alise_plugin.sits.bands import BANDS
 from alise_plugin.sits.build import build_series
 from alise_plugin.sits.grid import Grid, Window
 from alise_plugin.sits.regrid import SeriesOnGrid, extent_on, read_on_grid
@@ -128,6 +129,28 @@ def test_what_two_series_share(tmp_path, rng):
     (tmp_path / "other").mkdir()
     other = write_raster(tmp_path / "other" / f"S2_{dates[1]:%Y%m%d}.tif", values[1])
     assert shared_acquisitions(first, build_series([other], tmp_path / "other.vrt")) == {}
+
+
+def test_coarser_bands_are_shared_through_helpers(tmp_path, rng):
+    """20 m bands without a declared nodata lie behind a VRT of their own in each series."""
+    fine, coarse = list(BANDS[:3]), list(BANDS[3:6])
+    for day in ("20190105", "20190210", "20190402"):
+        values = rng.integers(1, 9000, (3, 20, 24)).astype(np.uint16)
+        write_raster(tmp_path / f"S2_{day}_10m.tif", values, descriptions=fine)
+        twice = (TRANSFORM[0], 20.0, 0.0, TRANSFORM[3], 0.0, -20.0)
+        write_raster(
+            tmp_path / f"S2_{day}_20m.tif",
+            values[:, :10, :12],
+            descriptions=coarse,
+            transform=twice,
+        )
+    files = sorted(tmp_path.glob("S2_*.tif"))
+    first = build_series(files[:4], tmp_path / "first.vrt")
+    second = build_series(files[2:], tmp_path / "second.vrt")
+    assert shared_acquisitions(first, second) == {0: 1}
+    np.testing.assert_array_equal(
+        first.read(first.grid.window, 1), second.read(second.grid.window, 0)
+    )
 
 
 def test_what_two_stacks_share(tmp_path, rng):
