@@ -1,0 +1,154 @@
+"""Macro-F1 of maps from few polygons: aligned features against gap-filled raw series.
+
+    python -m scripts.bench_segment [--region FOLDER] [--model FOLDER] [--tables curve years]
+
+Prints Markdown tables: macro-F1 over the pixels of test polygons by polygons a class, for both
+kinds of features and the same classifier (the plugin's linear one); and what a head of 2019 loses
+on 2020. The raw series are gap-filled with the simulator's cloud mask, which ALISE does not get.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from osgeo import gdal
+
+from alise_plugin.mapping.classifier import fit_and_choose
+from alise_plugin.mapping.feedback import SilentFeedback
+from alise_plugin.mapping.labels import Burner, on_grid, read_vector_labels
+from alise_plugin.mapping.measures import confusion, measures
+from alise_plugin.model.package import load_package
+from alise_plugin.sits.series import ImageSeries
+from scripts.simulated_region import CLASSES, YEARS, make_region
+
+SIZES = (1, 2, 5, 10, 20)  # polygons a class
+DRAWS = 3  # of the polygons
+PIXELS = 8  # of a polygon at most
+STEP = 5  # days between two points of a gap-filled series, as in the paper
+
+
+def polygon_pixels(path: Path, year: int, series: ImageSeries) -> tuple[np.ndarray, ...]:
+    """Row, column, class and polygon of pixels in polygons."""
+    labels = read_vector_labels(str(path), f"code_{year}")
+    grid = series.grid
+    polygon, _ = Burner(on_grid(labels, grid), grid).burn(grid.window)
+    rng = np.random.default_rng(0)
+    rows, cols = np.nonzero(polygon >= 0)
+    number = polygon[rows, cols]
+    order = rng.permutation(len(rows))
+    rank = np.zeros(len(rows), int)
+    for one in np.unique(number):
+        mine = order[number[order] == one]
+        rank[mine] = np.arange(len(mine))
+    kept = rank < PIXELS
+    kind = np.array(labels.values)[number] - 1
+    return rows[kept], cols[kept], kind[kept], number[kept]
+
+
+def raw_features(series: ImageSeries, clear_path: Path, rows: np.ndarray, cols: np.ndarray):  # noqa: ANN201
+    """`(N, D)` series of clear dates, interpolated every five days of the year."""
+    values = series.read_all(series.grid.window)[:, :, rows, cols]  # (T, 10, N)
+    clear = gdal.Open(str(clear_path)).ReadAsArray()[:, rows, cols] == 1
+    first = np.datetime64(f"{series.dates[0].year}-01-01")
+    day = np.array([(np.datetime64(date) - first).astype(int) for date in series.dates])
+    points = np.arange(0, 365, STEP)
+    out = np.zeros((len(rows), len(points), values.shape[1]), np.float32)
+    for pixel in range(len(rows)):
+        ok = clear[:, pixel] & np.isfinite(values[:, 0, pixel])
+        if ok.any():
+            for band in range(values.shape[1]):
+                out[pixel, :, band] = np.interp(points, day[ok], values[ok, band, pixel])
+    return out.reshape(len(rows), -1)
+
+
+def macro_f1(train: tuple, test: tuple) -> float:
+    """Of the plugin's linear classifier, fitted to (features, class, group)."""
+    fitted = fit_and_choose("linear", *train, len(CLASSES), 0, SilentFeedback())
+    predicted = fitted.network.probabilities(test[0]).argmax(1)
+    return float(measures(confusion(test[1], predicted, len(CLASSES))).overall[2])
+
+
+def main() -> None:
+    """Measure and print."""
+    bundled = Path(__file__).resolve().parents[1] / "models" / "alise-s2"
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--region", type=Path, help="of simulated_region; a new one if missing")
+    parser.add_argument("--model", type=Path, default=bundled)
+    parser.add_argument("--tables", nargs="+", default=["curve", "years"])
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = given.region or Path(scratch) / "region"
+        if not (folder / "train.gpkg").exists():
+            make_region(folder)
+        package = load_package(given.model)
+        encoder = package.encoder(
+            "cpu", threads=int(os.environ.get("OMP_NUM_THREADS", "0")) or None
+        )
+        features: dict[tuple[str, int, str], tuple] = {}
+        for year in YEARS:
+            series = ImageSeries.open(folder / f"series_{year}.vrt")
+            began = time.process_time()
+            window = series.grid.window
+            ours = encoder.encode(series.read_all(window), series.days)
+            ours = ours.reshape(-1, *ours.shape[2:])
+            print(
+                f"{year}: {len(series.dates)} dates, {window.pixels} pixels encoded in "
+                f"{time.process_time() - began:.0f} s of CPU",
+                file=sys.stderr,
+            )
+            for part in ("train", "test"):
+                rows, cols, kind, polygon = polygon_pixels(folder / f"{part}.gpkg", year, series)
+                raw = raw_features(series, folder / f"clear_{year}.tif", rows, cols)
+                mine = np.ascontiguousarray(ours[:, rows, cols].T)
+                seen = np.isfinite(mine[:, 0])
+                for name, values in (("ALISE", mine), ("raw", raw)):
+                    features[name, year, part] = values[seen], kind[seen], polygon[seen]
+    print(f"Model: {package.model_id}. Macro-F1 on the pixels of test polygons, 12 classes.")
+    if "curve" in given.tables:
+        print("\n| polygons a class | gap-filled raw series | ALISE |\n| --- | --- | --- |")
+        for size in SIZES:
+            print_row([size], [curve_point(features, name, size) for name in ("raw", "ALISE")])
+    if "years" in given.tables:
+        print(
+            "\n| trained on | mapped | gap-filled raw series | ALISE |\n| --- | --- | --- | --- |"
+        )
+        for year in YEARS:
+            scores = [
+                macro_f1(features[name, year, "train"], features[name, 2020, "test"])
+                for name in ("raw", "ALISE")
+            ]
+            print_row([year, 2020], scores)
+
+
+def curve_point(features: dict, name: str, size: int) -> float:
+    """Mean macro-F1 of a few draws of so many polygons a class, one year."""
+    train, test = features[name, 2019, "train"], features[name, 2019, "test"]
+    draws = range(DRAWS if size < SIZES[-1] else 1)
+    return float(np.mean([macro_f1(some(train, size, draw), test) for draw in draws]))
+
+
+def print_row(start: list, scores: list[float]) -> None:
+    """A line of a Markdown table."""
+    print("| " + " | ".join([*map(str, start), *(f"{score:.3f}" for score in scores)]) + " |")
+    sys.stdout.flush()
+
+
+def some(samples: tuple, size: int, draw: int) -> tuple:
+    """The samples of so many polygons of each class."""
+    rng = np.random.default_rng(draw)
+    _, kind, polygon = samples
+    kept = np.zeros(len(kind), bool)
+    for one in np.unique(kind):
+        chosen = rng.permutation(np.unique(polygon[kind == one]))[:size]
+        kept |= np.isin(polygon, chosen)
+    return tuple(part[kept] for part in samples)
+
+
+if __name__ == "__main__":
+    main()
