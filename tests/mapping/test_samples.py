@@ -1,0 +1,228 @@
+import numpy as np
+import pytest
+from labelled_region import CODES, moved, region, square, write_class_raster, write_layer
+from osgeo import gdal
+
+from alise_plugin.errors import AliseError, HeadError, LabelsError
+from alise_plugin.mapping.embed import embed
+from alise_plugin.mapping.embedding_raster import EmbeddingRaster
+from alise_plugin.mapping.feedback import SilentFeedback
+from alise_plugin.mapping.labels import (
+    class_list,
+    legend_of,
+    merge_places,
+    parse_color,
+    read_raster_labels,
+    read_vector_labels,
+)
+from alise_plugin.mapping.samples import LabelledSource, draw_samples
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    from fake_encoder import FakeEncoder
+
+    found = region(tmp_path_factory.mktemp("samples") / "data")
+    found.encoder = FakeEncoder()
+    embedding = str(tmp_path_factory.mktemp("samples") / "embedding.tif")
+    embed(found.series, found.encoder, embedding)
+    found.embedding = EmbeddingRaster(embedding)
+    found.vectors = read_vector_labels(found.labels, "code")
+    return found
+
+
+def draw(pairs, encoder, **options):
+    _, values = class_list([pair.labels for pair in pairs])
+    return draw_samples(pairs, values, encoder, feedback=SilentFeedback(), **options)
+
+
+def test_features_are_those_of_the_labelled_pixels(place):
+    got = draw([LabelledSource(place.series, place.vectors)], place.encoder, per_area=1000)
+    features = place.embedding.read(place.embedding.grid.window)
+    inside = np.zeros(place.truth.shape, bool)
+    for row, col in place.cells:
+        inside[row * 10 + 1 : row * 10 + 9, col * 10 + 1 : col * 10 + 9] = True
+    assert len(got.target) == inside.sum()
+    assert len(np.unique(got.group)) == len(place.cells)
+    for kind in range(3):
+        mine = features[:, inside & (place.truth == kind)].T
+        theirs = got.features[got.target == kind]
+        order = [np.lexsort(v.T[::-1].round(4)) for v in (mine, theirs)]
+        np.testing.assert_allclose(theirs[order[1]], mine[order[0]], atol=1e-4)
+
+
+@pytest.mark.parametrize("options", [{"tile_size": 16}, {"tile_size": 48}, {"memory_mb": 300}])
+def test_the_choice_depends_on_neither_tiles_nor_memory(place, options):
+    pairs = [LabelledSource(place.series, place.vectors)]
+    whole = draw(pairs, place.encoder, per_area=3)
+    other = draw(pairs, place.encoder, per_area=3, **options)
+    np.testing.assert_array_equal(whole.target, other.target)
+    np.testing.assert_allclose(whole.features, other.features, atol=1e-5)
+    assert len(whole.target) == 3 * 72
+    different = draw(pairs, place.encoder, per_area=3, seed=1)
+    assert not np.allclose(whole.features, different.features)
+
+
+def test_only_tiles_with_labels_are_encoded(place, tmp_path):
+    path = write_layer(
+        tmp_path / "two.gpkg", [square(2, 2, 3, 3), square(80, 70, 3, 3)], code=[1, 2]
+    )
+    labels = read_vector_labels(path, "code")
+    place.encoder.reads.clear()
+    draw([LabelledSource(place.series, labels)], place.encoder)
+    read = sum(height * width for height, width in place.encoder.reads) / 4
+    assert read < 0.5 * place.truth.size
+
+
+def test_memory_limits_the_samples(place):
+    pairs = [LabelledSource(place.embedding, place.vectors)]
+    few = draw(pairs, None, per_area=64, memory_mb=0.5)  # room for 3472 samples of 6 features
+    assert len(few.target) == 48 * 72
+    assert "room for 48 pixels of an area" in few.notes[0]
+    least = draw(pairs, None, per_area=64, memory_mb=0.007)
+    assert len(least.target) <= 48
+    assert "of 72 areas" in least.notes[0]
+
+
+def test_pixels_of_two_classes_are_left_out(place, tmp_path):
+    shapes = [square(0, 0, 10, 10), square(5, 0, 10, 10), square(40, 40, 5, 5)]
+    labels = read_vector_labels(write_layer(tmp_path / "o.gpkg", shapes, code=[1, 2, 2]), "code")
+    got = draw([LabelledSource(place.embedding, labels)], None, per_area=1000)
+    assert len(got.target) == 50 + 50 + 25
+    assert "50 pixels" in got.notes[0]
+    assert len(np.unique(got.group)) == 2  # the two that lie on one another are one place
+
+
+def test_areas_smaller_than_a_pixel_count_once(place, tmp_path):
+    shapes = [square(3.1, 3.1, 0.3, 0.3), square(20.6, 20.6, 0.2, 0.3)]
+    labels = read_vector_labels(write_layer(tmp_path / "s.gpkg", shapes, code=[1, 2]), "code")
+    assert len(draw([LabelledSource(place.embedding, labels)], None).target) == 2
+
+
+def test_a_field_of_two_years_is_one_place(place, tmp_path):
+    shifted = [square(c * 10 + 2, r * 10 + 2, 7, 7) for r, c in place.cells]
+    pairs = [moved(shape, 4326) for shape in shifted]
+    path = write_layer(
+        tmp_path / "next.gpkg",
+        [shape for shape, _ in pairs],
+        pairs[0][1],
+        code=[CODES[kind] for kind in place.kinds],
+    )
+    after = read_vector_labels(path, "code")
+    one, two = merge_places([place.vectors, after], place.series.grid.crs_wkt)
+    np.testing.assert_array_equal(one, two)
+    assert len(set(one.tolist())) == 72
+    neighbours = read_vector_labels(
+        write_layer(tmp_path / "n.gpkg", [square(0, 0, 5, 5), square(5, 0, 5, 5)], code=[1, 2]),
+        "code",
+    )
+    (numbers,) = merge_places([neighbours], place.series.grid.crs_wkt)
+    assert len(set(numbers.tolist())) == 2  # a common border is no overlap
+
+
+def test_a_polygon_is_in_one_block(place):
+    pairs = [LabelledSource(place.embedding, place.vectors)]
+    got = draw(pairs, None, per_area=1000, validation="blocks", block_size=70)
+    whole = draw(pairs, None, per_area=1000)
+    for polygon in np.unique(whole.group):
+        assert len(np.unique(got.group[whole.group == polygon])) == 1
+    assert 1 < len(np.unique(got.group)) <= 72
+
+
+def test_label_rasters_of_another_grid(place, tmp_path):
+    codes = np.array(CODES)[place.truth]
+    codes[:, :20] = 0
+    path = write_class_raster(tmp_path / "c.tif", codes, place.path)
+    warped = str(tmp_path / "w.tif")
+    gdal.Warp(warped, path, dstSRS="EPSG:3035", resampleAlg="near", dstNodata=0)
+    got = draw(
+        [LabelledSource(place.embedding, read_raster_labels(warped))],
+        None,
+        per_area=5,
+        block_size=100,
+    )
+    assert set(got.target.tolist()) == {0, 1, 2}
+    assert "blocks of 100 m" in got.notes[0]
+    exact = draw([LabelledSource(place.embedding, read_raster_labels(path))], None, per_area=10_000)
+    assert len(exact.target) == codes.size - codes[:, :20].size
+
+
+def test_a_class_without_any_value_is_named(series, encoder, tmp_path):
+    shapes = [square(2, 2, 4, 4), square(30, 30, 5, 5)]  # the first ten columns have no date
+    labels = read_vector_labels(write_layer(tmp_path / "e.gpkg", shapes, code=[7, 8]), "code")
+    with pytest.raises(LabelsError, match='class "7" has a value'):
+        draw([LabelledSource(series, labels)], encoder)
+
+
+def test_sources_of_two_models_are_refused(place, tmp_path):
+    from fake_encoder import FakeEncoder
+
+    other = FakeEncoder()
+    other.package.sha256 = "5" * 64
+    pairs = [
+        LabelledSource(place.embedding, place.vectors),
+        LabelledSource(place.series, place.vectors),
+    ]
+    with pytest.raises(HeadError, match="use one model"):
+        draw(pairs, other)
+    with pytest.raises(AliseError, match="choose the model"):
+        draw(pairs[1:], None)
+
+
+def test_classes_of_layers_are_joined(place, tmp_path):
+    texts = read_vector_labels(place.labels, "crop")
+    with pytest.raises(LabelsError, match="numbers in one and text in another"):
+        class_list([place.vectors, texts])
+    many = [
+        read_vector_labels(
+            write_layer(
+                tmp_path / f"{start}.gpkg",
+                [square(n, 0, 1, 1) for n in range(200)],
+                code=list(range(start, start + 200)),
+            ),
+            "code",
+        )
+        for start in (0, 200)
+    ]
+    with pytest.raises(LabelsError, match="400 classes together"):
+        class_list(many)
+    classes, values = class_list([many[0]])
+    assert [item.code for item in classes] == values == list(range(200))
+    assert len({item.color for item in classes}) > 150
+
+
+@pytest.mark.parametrize(
+    ("text", "color"),
+    [("#A0c83C", "#a0c83c"), ("160,200, 60", "#a0c83c"), ("160,200,60,255", "#a0c83c"),
+     ("#ffa0c83c", "#a0c83c")],
+)  # fmt: skip
+def test_colours(text, color):
+    assert parse_color(text, "COLOR") == color
+
+
+@pytest.mark.parametrize("text", ["red", "#12", "300,0,0", "1,2"])
+def test_no_colours(text):
+    with pytest.raises(LabelsError, match="is not a colour"):
+        parse_color(text, "COLOR")
+
+
+def test_rasters_that_are_no_labels(place, tmp_path):
+    many = write_class_raster(tmp_path / "m.tif", np.arange(7200).reshape(80, 90), place.path)
+    with pytest.raises(LabelsError, match="more than 250 different values"):
+        read_raster_labels(many)
+    half = write_class_raster(
+        tmp_path / "h.tif", np.full((80, 90), 1.5), place.path, dtype=gdal.GDT_Float32
+    )
+    with pytest.raises(LabelsError, match=r"holds 1\.5"):
+        read_raster_labels(half)
+    empty = write_class_raster(tmp_path / "e.tif", np.zeros((80, 90), int), place.path)
+    with pytest.raises(LabelsError, match="holds no label"):
+        read_raster_labels(empty)
+    dataset = gdal.Open(empty)
+    assert legend_of(dataset.GetRasterBand(1)).names == {}
+
+
+def test_a_code_that_no_raster_holds(tmp_path):
+    path = write_layer(tmp_path / "b.gpkg", [square(0, 0, 5, 5)], code=[33010101000])
+    with pytest.raises(LabelsError, match="text field"):
+        read_vector_labels(path, "code")
