@@ -362,6 +362,11 @@ def _metadata(
                 f"{pair.names[0]} was made by {name} {version} {sha256[:8]} and not by "
                 f"{encoder.package.model_id}, which cannot explain it; choose that model."
             )
+        if encoder is not None and len(before.names) != encoder.package.n_features:
+            raise SeriesError(
+                f"{pair.names[0]} holds the compact form, of which the model reconstructs nothing; "
+                "leave the explanation out, or embed in float32 or int8."
+            )
     else:
         assert encoder is not None
         package = encoder.package

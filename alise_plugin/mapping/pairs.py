@@ -255,7 +255,7 @@ class RasterPair:
     """Two embedding rasters; the second is read on the grid of the first (bilinear).
 
     Raises:
-        SeriesError: two models made them.
+        SeriesError: two models made them, or one is in the compact form and the other is not.
     """
 
     year_shift = 0
@@ -266,7 +266,12 @@ class RasterPair:
         self.grid = before.grid
         self.names = names_of(before, after)
         models = [raster.metadata["ALISE_MODEL_SHA256"] for raster in (before, after)]
-        if models[0] != models[1] or before.names != after.names:
+        if models[0] == models[1] and before.names != after.names:
+            raise SeriesError(
+                f"{self.names[0]} holds {len(before.names)} features and {self.names[1]} "
+                f"{len(after.names)}, so that they do not compare; embed both in one format."
+            )
+        if models[0] != models[1]:
             raise SeriesError(
                 f"{self.names[0]} was made by {_model_of(before)} and {self.names[1]} by "
                 f"{_model_of(after)}, so that their vectors do not compare; embed both with one "

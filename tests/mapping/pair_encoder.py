@@ -13,6 +13,7 @@ class PairEncoder(FakeEncoder):
     def __init__(self, bytes_per_read_pixel=100):
         super().__init__(bytes_per_read_pixel)
         self.package.bands = BANDS
+        self.package.n_features = self.package.n_queries * self.package.d_model
         self.days = []  # of every period asked for
 
     def encode_periods(self, reflectance, count, periods, *, crop=None, cancelled=None):

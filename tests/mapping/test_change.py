@@ -479,6 +479,18 @@ def test_rasters_of_two_models_are_refused(years, encoder, tmp_path):
     )
 
 
+def test_forms_that_do_not_compare_are_refused(years, encoder, tmp_path):
+    for name, series in (("one", years[0]), ("two", years[1])):
+        embed(series, encoder, tmp_path / f"{name}.tif")
+    short = str(tmp_path / "short.tif")
+    source = gdal.Open(str(tmp_path / "two.tif"))
+    gdal.Translate(short, source, bandList=[1, 2, 3], creationOptions=["TILED=YES"])
+    one, two = EmbeddingRaster(tmp_path / "one.tif"), EmbeddingRaster(short)
+    refused((one, two), None, tmp_path, "one.tif holds 6 features and short.tif 3", "one format")
+    why = {"explanation": tmp_path / "out" / "why.tif"}
+    refused((two, two), encoder, tmp_path, "short.tif holds the compact form", **why)
+
+
 def test_a_series_and_an_embedding_raster_are_refused(years, encoder, tmp_path):
     embed(years[1], encoder, tmp_path / "two.tif")
     mixed = (years[0], EmbeddingRaster(tmp_path / "two.tif"))
