@@ -1,8 +1,13 @@
 import re
+import sys
+from datetime import date
 from pathlib import Path
 
 import pytest
 from osgeo import gdal
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "sits"))
+from products_for_tests import SIDE, stac_item, write_json, write_safe, write_theia, zipped
 
 NRT = "sentinel2_cube_subset_romania_10m.nc"
 
@@ -156,3 +161,188 @@ def test_a_web_layer_is_named(run, refused, tmp_path, plugin):
     web = QgsRasterLayer("type=xyz&url=http://127.0.0.1/{z}/{x}/{y}.png", "Web map", "wms")
     with pytest.raises(refused, match='The layer "Web map" is not a raster file'):
         run("alise:buildtimeseries", {"INPUT": [web], "OUTPUT": str(tmp_path / "s.vrt")})
+
+
+def test_products_files_and_layers_together(run, tmp_path, scenes, write_raster, pixels):
+    """A SAFE folder, a Theia zip, a STAC file and a raster, each as its parameter takes it."""
+    write_safe(tmp_path / "folder", date(2019, 5, 14))
+    theia = zipped(write_theia(tmp_path, date(2019, 5, 19)))
+    item = write_json(tmp_path / "item.json", stac_item(tmp_path, date(2019, 5, 29)))
+    raster = write_raster(tmp_path / "20190603.tif", pixels(1, height=24))
+    results = run(
+        "alise:buildtimeseries",
+        {
+            "INPUT": [raster],
+            "FOLDER": str(tmp_path / "folder"),
+            "FILES": [str(theia), item],
+            "THEIA": "SRE",
+            "OUTPUT": str(tmp_path / "series.vrt"),
+            "REPORT": str(tmp_path / "report.html"),
+        },
+    )
+    assert results["DATES"] == "2019-05-14, 2019-05-19, 2019-05-29, 2019-06-03"
+    assert results["PRODUCTS"] == 4
+    assert Path(results["REPORT"]).read_text(encoding="utf-8").count("data:image/png") == 4
+
+
+def test_grid_filters_and_masks(run, tmp_path):
+    import numpy as np
+
+    scl = np.full((SIDE // 2, SIDE // 2), 4)
+    scl[:6] = 9
+    write_safe(tmp_path / "in", date(2019, 5, 14), scl=scl)
+    write_safe(tmp_path / "in", date(2019, 6, 3))
+    output = str(tmp_path / "series.vrt")
+    parameters = {"FOLDER": str(tmp_path / "in"), "OUTPUT": output}
+    results = run("alise:buildtimeseries", {**parameters, "MASK_CLOUDS": True})
+    assert results["COUNT"] == 2
+    seen = gdal.Open(output).ReadAsArray()[0] > 0
+    assert not seen[:12].any()
+    assert seen[12:].all()
+    results = run("alise:buildtimeseries", {**parameters, "MAX_CLOUD": 20})
+    assert results["DATES"] == "2019-06-03"
+    assert results["LEFT_OUT"] == 1
+    assert "one date only" in results["WARNINGS"]
+    grid = {"CRS": "EPSG:32631", "RESOLUTION": 20, "EXTENT": "600040,600160,4999840,4999960"}
+    run("alise:buildtimeseries", {**parameters, **grid})
+    dataset = gdal.Open(output)
+    assert dataset.GetGeoTransform() == (600040, 20, 0, 4999960, 0, -20)
+    assert (dataset.RasterXSize, dataset.RasterYSize) == (6, 6)
+    grid["EXTENT"] = "4.2730,4.2746,45.1450,45.1465 [EPSG:4326]"
+    run("alise:buildtimeseries", {**parameters, **grid})
+    assert 5 <= gdal.Open(output).RasterXSize <= 9
+
+
+def test_a_stack_in_another_order(run, tmp_path, write_raster, pixels):
+    path = write_raster(tmp_path / "stack.tif", pixels(3, bands=8))
+    results = run(
+        "alise:buildtimeseries",
+        {
+            "INPUT": [path],
+            "DATES": "2019-05-14, 2019-06-03",
+            "BAND_ORDER": "B02, B03, B04, B08",
+            "STACK_ORDER": "band-major",
+            "OUTPUT": str(tmp_path / "series.vrt"),
+        },
+    )
+    assert results["COUNT"] == 2
+    second = gdal.Open(results["OUTPUT"]).ReadAsArray()[16]  # B08 of the second date
+    assert (second == pixels(3, bands=8)[7]).all()
+
+
+def test_offset_and_scale_are_asked_for_and_taken(run, refused, tmp_path, write_raster, pixels):
+    paths = [write_raster(tmp_path / f"2022030{n}.tif", pixels(n) + 1000) for n in (1, 2)]
+    parameters = {"INPUT": paths, "OUTPUT": str(tmp_path / "series.vrt")}
+    with pytest.raises(refused, match="give the offset"):
+        run("alise:buildtimeseries", parameters)
+    run("alise:buildtimeseries", {**parameters, "OFFSET": -0.1})
+    dataset = gdal.Open(parameters["OUTPUT"])
+    assert dataset.GetRasterBand(1).GetOffset() == -0.1
+    run("alise:buildtimeseries", {**parameters, "OFFSET": 0, "SCALE": 0.0002})
+    dataset = gdal.Open(parameters["OUTPUT"])
+    assert dataset.GetRasterBand(1).GetScale() == 0.0002
+
+
+def test_the_day_of_a_layer_counts_before_its_name(run, plugin, tmp_path, write_raster, pixels):
+    from qgis.core import Qgis, QgsDateTimeRange, QgsProcessingContext, QgsProject, QgsRasterLayer
+    from qgis.PyQt.QtCore import QDate, QDateTime, QTime
+
+    path = write_raster(tmp_path / "20190603.tif", pixels(1))
+    layer = QgsRasterLayer(path, "scene")
+    properties = layer.temporalProperties()
+    properties.setMode(Qgis.RasterTemporalMode.FixedTemporalRange)
+    begin = QDateTime(QDate(2019, 5, 14), QTime(10, 50))
+    properties.setFixedTemporalRange(QgsDateTimeRange(begin, begin.addSecs(60)))
+    properties.setIsActive(True)
+    project = QgsProject()
+    project.addMapLayer(layer)
+    context = QgsProcessingContext()
+    context.setProject(project)
+    parameters = {"INPUT": [layer.id()], "OUTPUT": str(tmp_path / "series.vrt")}
+    assert run("alise:buildtimeseries", parameters, context=context)["DATES"] == "2019-05-14"
+    properties.setIsActive(False)
+    assert run("alise:buildtimeseries", parameters, context=context)["DATES"] == "2019-06-03"
+
+
+def test_the_loaded_layer_has_a_temporal_range(run, plugin, scenes, tmp_path):
+    from qgis.core import (
+        Qgis,
+        QgsProcessingContext,
+        QgsProcessingFeedback,
+        QgsProcessingOutputLayerDefinition,
+        QgsProject,
+        QgsRasterLayer,
+    )
+
+    context, project = QgsProcessingContext(), QgsProject()
+    context.setProject(project)
+    definition = QgsProcessingOutputLayerDefinition(str(tmp_path / "s.vrt"), project)
+    results = run("alise:buildtimeseries", {"INPUT": scenes, "OUTPUT": definition}, context=context)
+    details = context.layersToLoadOnCompletion()[results["OUTPUT"]]
+    layer = QgsRasterLayer(results["OUTPUT"], "series")
+    details.postProcessor().postProcessLayer(layer, context, QgsProcessingFeedback())
+    properties = layer.temporalProperties()
+    assert properties.isActive()
+    if hasattr(Qgis.RasterTemporalMode, "FixedRangePerBand"):
+        ranges = properties.fixedRangePerBand()
+        assert len(ranges) == 30
+        assert ranges[11].begin().date().toString("yyyy-MM-dd") == "2019-05-14"
+        assert ranges[11].end().date().toString("yyyy-MM-dd") == "2019-08-02"
+    else:
+        held = properties.fixedTemporalRange()
+        assert held.begin().date().toString("yyyy-MM-dd") == "2019-03-05"
+        assert held.end().date().toString("yyyy-MM-dd") == "2019-08-02"
+
+
+def test_layers_that_show_a_part_of_a_product(plugin):
+    from alise_plugin.algorithms.buildtimeseries import whole_product
+
+    parts = {
+        "SENTINEL2_L2A:/data/S2A.SAFE/MTD_MSIL2A.xml:10m:EPSG_32631": "/data/S2A.SAFE",
+        "SENTINEL2_L2A:/vsizip//data/a.zip/S2A.SAFE/MTD_MSIL2A.xml:20m:EPSG_32631": (
+            "/vsizip//data/a.zip/S2A.SAFE"
+        ),
+        'ZARR:"/data/my cube.zarr":/B02:3': "/data/my cube.zarr",
+        "/data/plain.tif": "/data/plain.tif",
+        "/vsicurl/https://host/a.tif": "/vsicurl/https://host/a.tif",
+    }
+    for source, product in parts.items():
+        assert whole_product(source) == product
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"FOLDER": "{folder}/l1c"}, "is a Level-1C product"),
+        ({"FILES": ["{folder}/text.zip"]}, "is not a zip"),
+        ({"FILES": ["{folder}/gone.zip"]}, "does not exist"),
+        ({"MAX_CLOUD": 0, "MIN_VALID": 100}, None),
+        ({"EXTENT": "0,10,0,10"}, "No raster overlaps the extent"),
+        ({"BAND_ORDER": "B02,B03"}, None),
+    ],
+)
+def test_more_bad_input_is_one_sentence(run, refused, scenes, tmp_path, change, says):
+    write_safe(tmp_path / "l1c", date(2019, 5, 14), level="MSIL1C")
+    (tmp_path / "text.zip").write_text("hello")
+    parameters = {"OUTPUT": str(tmp_path / "series.vrt")}
+    if not {"FOLDER", "FILES"} & set(change):
+        parameters["INPUT"] = scenes
+    for name, value in change.items():
+        if isinstance(value, list):
+            value = [item.format(folder=tmp_path) for item in value]
+        parameters[name] = value.format(folder=tmp_path) if isinstance(value, str) else value
+    if says is None and "BAND_ORDER" not in change:
+        assert run("alise:buildtimeseries", parameters)["COUNT"] == 3  # nothing is known of clouds
+        return
+    with pytest.raises(refused, match=says or "one name per band") as caught:
+        run("alise:buildtimeseries", parameters)
+    assert "\n" not in str(caught.value).strip()
+    assert not (tmp_path / "series.vrt").exists()
+
+
+def test_cancelling_leaves_nothing(run, refused, scenes, tmp_path, feedback_that_cancels):
+    output = tmp_path / "series.vrt"
+    parameters = {"INPUT": scenes, "OUTPUT": str(output)}
+    with pytest.raises(refused):
+        run("alise:buildtimeseries", parameters, feedback=feedback_that_cancels)
+    assert not list(tmp_path.iterdir())

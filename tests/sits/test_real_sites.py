@@ -1,0 +1,71 @@
+"""The real sites of ../shared/data: one embedding, whatever form their files have."""
+
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cubes_for_tests import write_netcdf4, write_zarr
+from products_for_tests import reference, write_image
+
+from alise_plugin.model.package import load_package
+from alise_plugin.sits.bands import BANDS
+from alise_plugin.sits.build import build_series
+
+ROOT = Path(__file__).resolve().parents[2]
+SITES = ROOT.parent / "shared" / "data" / "image_series"
+CORNER, SIDE, DATES = (600000.0, 5600000.0), 32, 8
+
+pytestmark = pytest.mark.skipif(not SITES.is_dir(), reason="../shared/data is not there")
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    pytest.importorskip("onnxruntime")
+    return load_package(ROOT / "models" / "alise-s2").encoder("cpu", 1)
+
+
+def forms(folder, values, days):
+    """The same DN (T, 10, H, W) as a stack, as one file per date, and as cubes."""
+    place = {"corner": CORNER, "epsg": 32632, "nodata": 0}
+    height, width = values.shape[2:]
+    names = [f"{day} {band}" for day in days for band in BANDS]
+    stack = values.reshape(-1, height, width)
+    yield [write_image(folder / "stack.tif", stack, descriptions=names, **place)]
+    yield [write_image(folder / f"S2_{d:%Y%m%d}.tif", v, **place) for d, v in zip(days, values)]
+    wkt = reference(32632).ExportToWkt()
+    since = np.array([(day - date(2017, 1, 1)).days for day in days], "i8")
+    cube = (
+        {b: (("time", "y", "x"), values[:, plane]) for plane, b in enumerate(BANDS)},
+        {
+            "time": (since, {"units": "days since 2017-01-01"}),
+            "y": (CORNER[1] - 10 * (np.arange(height) + 0.5), {}),
+            "x": (CORNER[0] + 10 * (np.arange(width) + 0.5), {}),
+        },
+    )
+    more = {
+        "scalars": {"crs": (np.int32(0), {"crs_wkt": wkt, "spatial_ref": wkt})},
+        "attributes": {"grid_mapping": "crs"},
+    }
+    yield [write_netcdf4(folder / "cube.nc", *cube, **more)]
+    yield [write_zarr(folder / "cube.zarr", *cube, **more)]
+
+
+@pytest.mark.parametrize("site", ["wc_00002806639B424A", "wc_0000280849BAC91C"])
+def test_stack_files_and_cubes_give_one_embedding(tmp_path, encoder, site):
+    with np.load(SITES / f"{site}.npz") as data:
+        every = len(data["dates"]) // DATES
+        values = data["reflectance"][::every][:DATES, :, :SIDE, :SIDE]
+        days = [date.fromisoformat(str(day)[:10]) for day in data["dates"][::every][:DATES]]
+    truth = np.where(values == 0, np.nan, values * np.float32(1e-4)).astype(np.float32)
+    embeddings = []
+    for number, inputs in enumerate(forms(tmp_path, values, days)):
+        series = build_series(inputs, tmp_path / f"{number}.vrt")
+        assert series.dates == tuple(days)
+        reflectance = series.read_all(series.grid.window)
+        np.testing.assert_allclose(reflectance, truth, atol=1e-6)
+        embeddings.append(encoder.encode(reflectance, series.days))
+    assert len(embeddings) == 4
+    assert np.isfinite(embeddings[0]).any()
+    for other in embeddings[1:]:
+        np.testing.assert_array_equal(other, embeddings[0])
