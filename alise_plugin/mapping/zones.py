@@ -57,6 +57,9 @@ def zone_changes(
     raster = _Distances(distance)
     found = [_of_zone(raster, zone, threshold) for zone in zones]
     means = sorted((zone.mean for zone in found if zone.mean is not None), reverse=True)
+    ranks: dict[float, int] = {}
+    for rank, mean in enumerate(means, start=1):
+        ranks.setdefault(mean, rank)  # equal zones share a rank
     return [
         zone
         if zone.mean is None
@@ -65,7 +68,7 @@ def zone_changes(
             zone.mean,
             zone.median,
             zone.changed_share,
-            1 + means.index(zone.mean),
+            ranks[zone.mean],
             None if zone.changed_share is None else zone.changed_share >= changed_from,
         )
         for zone in found
