@@ -40,6 +40,10 @@ _SAMPLE_WINDOWS = (4, 25)  # at least, at most
 _MAKING = 0.97  # of a run with RESUME: the tiles; the rest puts them together
 
 
+# A tile, a strip of its inner window, and the strip's features (F, h, w).
+Strip = tuple[Tile, Window, NDArray[np.float32]]
+
+
 @dataclass(frozen=True)
 class EmbedResult:
     """What `embed` wrote and with what.
@@ -78,6 +82,7 @@ class Plan:
         form: what the raster holds.
         format: one of FORMATS.
         quantiser: of int8 and compact; None writes float32.
+        ready: strips that were encoded already, where the map is its own sample.
     """
 
     grid: Grid
@@ -87,6 +92,7 @@ class Plan:
     form: RasterForm
     format: str
     quantiser: Quantiser | None
+    ready: Sequence[Strip] = ()
 
     def write(self, raster: RasterOutput, origin: Window, features: Any, window: Window) -> int:
         """Writes features `(F, h, w)` of a window of the series; returns how many were clipped."""
@@ -209,11 +215,23 @@ def make_plan(
         _require_memory(encoder, series, folder.notes["side"], memory_mb)
     side, tiles = tiles_of(series, encoder, inner, memory_mb, tile_size, in_strips=True)
     quantiser = None
+    ready: list[Strip] = []
     if format == "compact":
         quantiser = Quantiser(compact.scale, compact.offset)
     elif format == "int8" and folder is not None and going_on:
         scale, offset = np.array(folder.notes["ranges"])
         quantiser = Quantiser(scale, offset)
+    elif format == "int8" and len(tiles) == 1 and _fits(encoder, series, side, memory_mb):
+        # Then the map is its own sample, and nothing is encoded twice.
+        whole = list(encode_strips(series, encoder, tiles, strip_block(side), feedback))
+        samples = [
+            _valid_pixels(features, len(names))
+            for _, _, features in whole
+            if np.isfinite(features[0]).any()
+        ]
+        nothing = np.zeros((1, len(names)), np.float32)
+        quantiser = Quantiser.from_sample(np.concatenate(samples or [nothing]))
+        ready = [] if folder is not None else whole
     elif format == "int8":
         quantiser = _sampled_quantiser(series, encoder, inner, tiles, feedback)
     if folder is not None and not going_on:
@@ -226,7 +244,13 @@ def make_plan(
             names, np.dtype(np.float32), float("nan"), metadata=metadata, overviews="average"
         )
     grid = series.grid.subgrid(inner)
-    return Plan(grid, inner, side, tiles, replace(form, fast=True), format, quantiser)
+    return Plan(grid, inner, side, tiles, replace(form, fast=True), format, quantiser, ready)
+
+
+def _fits(encoder: Encoder, series: ImageSeries, side: int, memory_mb: float) -> bool:
+    """Whether all features of a tile can be held at once."""
+    needed = tile_memory(encoder, len(series.dates), side, series.grid.window)
+    return needed <= memory_mb * 1e6 - cache_size(memory_mb)
 
 
 def summary(series: ImageSeries, encoder: Encoder, plan: Plan) -> str:
@@ -346,8 +370,11 @@ def _strips(
     plan: Plan,
     tiles: Sequence[Tile],
     feedback: Feedback,
-) -> Iterator[tuple[Tile, Window, NDArray[np.float32]]]:
+) -> Iterator[Strip]:
     """Strips of the features that the plan's format is made of."""
+    if plan.ready:
+        yield from plan.ready
+        return
     strips = encode_strips(series, encoder, tiles, strip_block(plan.side), feedback)
     with contextlib.closing(strips):  # type: ignore[type-var]
         for tile, window, features in strips:

@@ -18,7 +18,7 @@ from .output import block_side
 _BLOCK = 16  # pixels: a tile is a whole number of GeoTIFF blocks, whose side is a multiple of 16
 _STRIP_BLOCK = 128  # pixels: of the blocks of a raster that is written strip by strip, at most
 _LEAST_BLOCK = 48  # pixels: a tile whose blocks would be smaller is made a little smaller itself
-_STRIPS = 3  # one is encoded, one is turned into what is written, one is written
+_STRIPS = 2.5  # beside the one that is encoded: one is written, and what it is turned into
 
 _CACHE_SHARE = 0.1  # of the memory: GDAL's cache of blocks
 _CACHE_MOST = 128e6  # bytes: the blocks of one date, or of one strip, and some
@@ -68,7 +68,7 @@ def tile_memory(
     if in_strips:
         strip = min(side, raster.width) * min(strip_block(side), raster.height)
         held = encoder.memory_needed(dates, read, inner, strip)
-        return int(held) + _STRIPS * features * strip
+        return int(held + _STRIPS * features * strip)
     return int(encoder.memory_needed(dates, read, inner)) + features * inner
 
 
