@@ -84,11 +84,10 @@ def test_it_runs_from_folders_to_zones(plugin, qgis_process, folders, zones):
         qgis_process(
             "run",
             MODEL,
-            "--",
-            f"FOLDER_BEFORE={folders / 'before'}",
-            f"FOLDER_AFTER={folders / 'after'}",
-            f"ZONES={zones}",
-            *[f"{name}={path}" for name, path in outputs.items()],
+            f"--FOLDER_BEFORE={folders / 'before'}",
+            f"--FOLDER_AFTER={folders / 'after'}",
+            f"--ZONES={zones}",
+            *[f"--{name}={path}" for name, path in outputs.items()],
         )
     )
     assert set(outputs.values()) <= set(found.values())
