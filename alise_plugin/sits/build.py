@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from typing import Any
 
 from ..errors import SeriesError
@@ -20,7 +21,7 @@ from .sources.record import Product, SourceBand
 from .steps import Feedback, Steps
 from .target import extent_in, overlap, target_grid
 from .values import Values
-from .vrt import Acquisition, Layer, write_vrt
+from .vrt import Acquisition, Layer, names_fixed_place, write_vrt
 
 
 @dataclass(frozen=True)
@@ -170,14 +171,14 @@ def plan_series(
     left_out = list(readings.left_out)
     warnings: list[str] = []
     records = _in_time(readings.records, options, left_out)
-    chosen = choose(records)
+    check = partial(steps.at, 6, 10)
+    chosen = choose(records, check)
     left_out += chosen.left_out
     kept = [record for piles in chosen.bands.values() for pile in piles.values() for record in pile]
     refuse_too_few_bands({record.band for record in kept})
     grid = target_grid(kept, options.crs, options.resolution, options.extent, options.extent_crs)
     _leave_outside(chosen, grid, left_out)
-    values = Values(options.scale, options.offset, options.nodata)
-    steps.at(6, 10)
+    values = Values(options.scale, options.offset, options.nodata, check)
     acquisitions = _acquisitions(chosen, values)
     products = [_products(acquisition) for acquisition in acquisitions]
     fractions = [Fractions()] * len(acquisitions)
@@ -339,6 +340,13 @@ def _grid_notes(grid: Grid, records: Sequence[SourceBand]) -> list[str]:
         notes.append(
             f"{len(others)} products in another CRS are warped to it (bicubic, masks by nearest "
             f"neighbour), for example {min(others)}."
+        )
+    fixed = {record.name for record in records if names_fixed_place(record)}
+    if fixed:
+        notes.append(
+            f"{min(fixed)}{f' and {len(fixed) - 1} more' if len(fixed) > 1 else ''}: zips, Zarr "
+            "cubes and remote files are referred to by their full path, which a VRT cannot make "
+            "relative; build the series again where they move."
         )
     return notes
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -33,11 +33,15 @@ class Chosen:
     left_out: list[tuple[str, str]] = field(default_factory=list)
 
 
-def choose(records: Sequence[SourceBand]) -> Chosen:
+def choose(records: Sequence[SourceBand], check: Callable[[], None] = lambda: None) -> Chosen:
     """Resolves repetitions: reprocessings, copies, pixel sizes, mosaics of a day.
 
     Two processings of a scene: the newer. One band at two pixel sizes: the finer, where it covers
     the coarser. Two scenes of a day: both, as a mosaic.
+
+    Args:
+        records: from the readers.
+        check: called often while pixels are compared; may raise to stop.
 
     Raises:
         SeriesError: two files hold different pixels for one band, day and place, and nothing says
@@ -49,7 +53,7 @@ def choose(records: Sequence[SourceBand]) -> Chosen:
             pile = chosen.bands.setdefault(record.day, {}).setdefault(record.band, [])
         else:
             pile = chosen.masks.setdefault(record.day, [])
-        _add(pile, record, chosen)
+        _add(pile, record, chosen, check)
     for piles in chosen.bands.values():
         for pile in piles.values():
             pile.sort(key=_order)
@@ -84,7 +88,9 @@ def _newest(records: Sequence[SourceBand], chosen: Chosen) -> list[SourceBand]:
     return kept
 
 
-def _add(pile: list[SourceBand], record: SourceBand, chosen: Chosen) -> None:
+def _add(
+    pile: list[SourceBand], record: SourceBand, chosen: Chosen, check: Callable[[], None]
+) -> None:
     """Puts a record among those of its day and band, or leaves it, or another, out."""
     for other in list(pile):
         if record.band != other.band:
@@ -94,7 +100,7 @@ def _add(pile: list[SourceBand], record: SourceBand, chosen: Chosen) -> None:
             continue
         if record.grid.same_grid(other.grid):
             copy = all(scenes) and record.product.kind in _COPIES
-            if copy or record.band not in BANDS or _same_pixels(record, other):
+            if copy or record.band not in BANDS or _same_pixels(record, other, check):
                 if record.name != other.name or record.file != other.file:
                     chosen.left_out.append((record.name, f"a copy of {other.name}"))
                 return
@@ -123,9 +129,10 @@ def _covers(finer: SourceBand, coarser: SourceBand) -> bool:
     )
 
 
-def _same_pixels(first: SourceBand, second: SourceBand) -> bool:
+def _same_pixels(first: SourceBand, second: SourceBand, check: Callable[[], None]) -> bool:
     one, two = (open_raster(record.dataset_name, record.open_options) for record in (first, second))
     for row in range(0, first.grid.height, _STRIP):
+        check()
         size = (0, row, first.grid.width, min(_STRIP, first.grid.height - row))
         a, b = read_bands(one, [first.index], *size), read_bands(two, [second.index], *size)
         if not np.array_equal(a, b, equal_nan=True):

@@ -28,7 +28,7 @@ def quiet_gdal() -> Iterator[list[str]]:
 
     def collect(kind: int, _number: int, message: str) -> None:
         if kind >= gdal.CE_Failure:
-            failures.append(message)
+            failures.append(_one_line(message))
 
     gdal.PushErrorHandler(collect)
     try:
@@ -36,9 +36,14 @@ def quiet_gdal() -> Iterator[list[str]]:
     except RuntimeError as error:
         if type(error) is not RuntimeError:  # ours, or a subclass that GDAL does not raise
             raise
-        failures.append(str(error))
+        failures.append(_one_line(str(error)))
     finally:
         gdal.PopErrorHandler()
+
+
+def _one_line(message: str) -> str:
+    """A message of GDAL without its line breaks: since 3.8 it may tell a whole story."""
+    return " ".join(message.split())
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 
 import numpy as np
@@ -34,12 +34,20 @@ class Values:
         scale: reflectance per raw unit, of all files whose product states nothing.
         offset: reflectance of the raw value 0, of the same.
         nodata: raw value without meaning, of the same.
+        check: called often while pixels are looked at; may raise to stop.
     """
 
-    def __init__(self, scale: float | None, offset: float | None, nodata: float | None) -> None:
+    def __init__(
+        self,
+        scale: float | None,
+        offset: float | None,
+        nodata: float | None,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
         self._scale = scale
         self._offset = offset
         self._nodata = nodata
+        self._check = check
         self.notes: list[str] = []
 
     def settle(self, records: Sequence[SourceBand]) -> list[Layer]:
@@ -104,7 +112,7 @@ class Values:
         judged = {}
         integers = [record for record in records if is_integer(record.dtype)]
         if integers:
-            proof = next((r for r in integers if _highest(r) > _MAX_REFLECTANCE), None)
+            proof = next((r for r in integers if self._highest(r) > _MAX_REFLECTANCE), None)
             if proof is None:
                 raise SeriesError(
                     f"{integers[0].name} holds integers that do not pass 2 where they were looked "
@@ -119,6 +127,7 @@ class Values:
         floats = [record for record in records if not is_integer(record.dtype)]
         whole, highest, brightest = True, -np.inf, None
         for record in _some_per_file(floats):
+            self._check()
             values = _sampled_values(record)
             whole = whole and bool((values == np.rint(values)).all())
             if values.max(initial=-np.inf) > highest:
@@ -144,6 +153,11 @@ class Values:
             )
         return judged
 
+    def _highest(self, record: SourceBand) -> float:
+        """The highest of the sampled values of a record; -inf where all are nodata."""
+        self._check()
+        return float(_sampled_values(record).max(initial=-np.inf))
+
     def _refuse_hidden_offset(self, records: Sequence[SourceBand]) -> None:
         """Raises where DN look as if they held BOA_ADD_OFFSET, and nothing says so.
 
@@ -160,6 +174,7 @@ class Values:
         for group in groups[:: max(1, len(groups) // _SAMPLED_IMAGES)]:
             lowest = np.inf
             for record in group:
+                self._check()
                 values = _sampled_values(record)
                 lowest = min(lowest, float(values[values != 0].min(initial=np.inf)))
                 if lowest < _OFFSET_DN:
@@ -210,11 +225,6 @@ def _some_per_file(records: Sequence[SourceBand]) -> list[SourceBand]:
         for group in by_file.values()
         for record in group[:: max(1, len(group) // _SAMPLED_BANDS)]
     ]
-
-
-def _highest(record: SourceBand) -> float:
-    """The highest of the sampled values of a record; -inf where all are nodata."""
-    return float(_sampled_values(record).max(initial=-np.inf))
 
 
 def _sampled_values(record: SourceBand) -> NDArray[np.float32]:

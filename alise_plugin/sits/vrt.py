@@ -557,6 +557,13 @@ def _rectangle(parent: ET.Element, tag: str, x: int, y: int, width: int, height:
     ET.SubElement(parent, tag, xOff=str(x), yOff=str(y), xSize=str(width), ySize=str(height))
 
 
+def names_fixed_place(record: SourceBand) -> bool:
+    """Whether a VRT can name a source by its full path only."""
+    return (
+        record.path.startswith("/vsi") or "://" in record.path or record.dataset.startswith("ZARR:")
+    )
+
+
 def _path_from(folder: str, record: SourceBand) -> tuple[str, bool]:
     """The path as a VRT in `folder` says it, and whether it is relative to that folder.
 
@@ -565,7 +572,7 @@ def _path_from(folder: str, record: SourceBand) -> tuple[str, bool]:
     if record.path.startswith("/vsi") or "://" in record.path:
         return record.path, False
     path = os.path.abspath(record.path)
-    if not folder or folder.startswith("/vsi") or record.dataset.startswith("ZARR:"):
+    if not folder or folder.startswith("/vsi") or names_fixed_place(record):
         return path, False
     try:
         relative = os.path.relpath(path, folder)
