@@ -152,7 +152,7 @@ def detect_change(
     pair = _pair(before, after, encoder, method, align)
     inner = _inner(before, after, pair, extent)
     side, tiles = pair.plan(inner, memory_mb, tile_size)
-    _say(pair, encoder, method, inner, len(tiles), side, feedback)
+    _say(before, after, pair, encoder, method, inner, len(tiles), side, feedback)
     explain = None
     if explanation is not None and encoder is not None:
         explain = Explanation(pair, encoder)
@@ -306,6 +306,8 @@ def _inner(
 
 
 def _say(
+    before: FeatureSource,
+    after: FeatureSource,
     pair: Pair,
     encoder: Encoder | None,
     method: str,
@@ -318,18 +320,32 @@ def _say(
     for name, dates in zip(pair.names, pair.dates):
         if dates:
             feedback.info(f"{name}: {len(dates)} dates from {dates[0]} to {dates[-1]}.")
-    how = f"model {encoder.package.model_id} on {encoder.device_used}" if encoder else method
+    how = method
+    if encoder is not None and method == "alise":
+        how = f"model {encoder.package.model_id} on {encoder.device_used}"
     feedback.info(f"{inner.width} x {inner.height} pixels in {tiles} tiles of {side}, {how}.")
     if first and second and second[0] < first[0]:
         feedback.info(
             f"AFTER begins on {second[0]}, before BEFORE ({first[0]}): the distance is the same "
             "in either order."
         )
+    if isinstance(before, ImageSeries) and isinstance(after, ImageSeries):
+        for name, lacks in zip(pair.names, _lacking(before.bands_present, after.bands_present)):
+            if lacks:
+                feedback.info(
+                    f"{name} lacks {', '.join(lacks)}, which the other has: part of the distance "
+                    "comes from that."
+                )
     if pair.year_shift:
         feedback.info(f"The days of AFTER are shifted by {-pair.year_shift}.")
     shared = len(first) + len(second) - pair.encoded
     if pair.encoded and shared:
         feedback.info(f"{shared} acquisitions belong to both and are encoded once.")
+
+
+def _lacking(first: Sequence[str], second: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Bands of the second that the first lacks, and the other way round."""
+    return [b for b in second if b not in first], [b for b in first if b not in second]
 
 
 def _metadata(

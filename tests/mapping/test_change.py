@@ -548,6 +548,21 @@ def test_a_threshold_that_nothing_reaches_is_said(years, encoder, tmp_path):
     assert any("No pixel is changed" in text for text in listener.texts)
 
 
+def test_bands_that_one_year_lacks_are_said(years, encoder, tmp_path, rng):
+    folder = tmp_path / "few"
+    folder.mkdir()
+    few = ["B02", "B03", "B04", "B08"]
+    paths = [
+        write_raster(folder / f"S2_{day:%Y%m%d}.tif", smooth(rng, 4), descriptions=few)
+        for day in AFTER
+    ]
+    after = build_series(paths, folder / "few.vrt")
+    listener = Listener()
+    detect_change(years[0], after, encoder, tmp_path / "d.tif", feedback=listener)
+    (said,) = [text for text in listener.texts if "lacks" in text]
+    assert said.startswith("few.vrt lacks B05, B06, B07, B8A, B11, B12, which the other has")
+
+
 def test_days_are_the_only_thing_that_years_change(years, encoder, tmp_path):
     detect_change(*years, encoder, tmp_path / "d.tif")
     np.testing.assert_allclose(encoder.days[0], days_since_reference(BEFORE))

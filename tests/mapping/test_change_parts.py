@@ -1,6 +1,7 @@
 """What a change map is made of: gap-filling, thresholds, areas, and what a pair costs."""
 
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from alise_plugin.mapping.gapfilled import GapFilledPair, gap_filled
 from alise_plugin.mapping.pairs import SeriesPair, days_of_years, squared_distance, whole_years
 from alise_plugin.mapping.threshold import ThresholdRule, exceeded_by, otsu, threshold_of
 from alise_plugin.mapping.zones import pixel_areas
+from alise_plugin.sits.acquisitions import days_since_reference
 from alise_plugin.sits.build import build_series
 from alise_plugin.sits.grid import Grid
 
@@ -176,3 +178,33 @@ def test_a_pair_costs_little_more_than_two_embeddings(tiny_package, rng, tmp_pat
     early, late = (build_series(files[k : k + 4], tmp_path / f"{k}.vrt") for k in (0, 1))
     detect_change(early, late, encoder, tmp_path / "shared.tif")
     assert work["_spatial"] == one["_spatial"]
+
+
+def test_two_halves_of_a_real_year_are_near_beside_two_places():
+    """Even and odd acquisitions, clouds included, against pixels of one site with one another."""
+    pytest.importorskip("onnxruntime")
+    root = Path(__file__).resolve().parents[2]
+    files = sorted((root.parent / "shared" / "data" / "image_series").glob("wc_*.npz"))
+    if not files:
+        pytest.skip("the real series are not at hand")
+    from alise_plugin.model.encoder import Period
+    from alise_plugin.model.package import load_package
+
+    with np.load(files[0]) as site:
+        dates = [date.fromisoformat(text) for text in site["dates"].tolist()]
+        year = sorted(k for k, day in enumerate(dates) if day.year == dates[len(dates) // 2].year)
+        order = sorted(year, key=lambda k: dates[k])[:40]
+        reflectance = site["reflectance"][order][:, :, :24, :24] / np.float32(10000)
+    reflectance[reflectance == 0] = np.nan
+    days = days_since_reference([dates[k] for k in order])
+    encoder = load_package(root / "models" / "alise-s2").encoder("cpu", threads=1)
+    count = len(order)
+    whole, even, odd = encoder.encode_periods(
+        reflectance,
+        count,
+        [Period(np.arange(count)[k], days[k]) for k in np.s_[:, ::2, 1::2]],
+    )
+    noise = squared_distance(even.reshape(640, -1), odd.reshape(640, -1))
+    pixels = whole.reshape(640, -1)
+    others = squared_distance(pixels, np.roll(pixels, pixels.shape[1] // 2 + 5, 1))
+    assert np.nanmedian(noise) < 0.6 * np.nanmedian(others)
