@@ -1,3 +1,4 @@
+import dataclasses
 import os
 
 import numpy as np
@@ -183,6 +184,57 @@ def test_tiles_do_not_show_with_the_real_architecture(
     embed(large_series, real_encoder, path, extent=extent, tile_size=tile_size)
     exact = real_truth[(slice(None), *window.slices_in(large_series.grid.window))]
     np.testing.assert_allclose(read(path), exact, atol=1e-4)
+
+
+@pytest.mark.parametrize("tile_size", [64, 96, 256, 1000])
+def test_tiles_of_any_size_do_not_show(long_series, real_encoder, long_truth, tmp_path, tile_size):
+    path = tmp_path / "map.tif"
+    embed(long_series, real_encoder, path, tile_size=tile_size)
+    np.testing.assert_allclose(read(path), long_truth, atol=1e-4)
+
+
+def test_an_extent_that_starts_anywhere_has_the_values_of_the_whole(
+    long_series, real_encoder, long_truth, tmp_path
+):
+    window = Window(333, 7, 131, 41)
+    extent = long_series.grid.subgrid(window).extent
+    for form in ("float32", "int8"):
+        embed(long_series, real_encoder, tmp_path / f"{form}.tif", extent=extent, format=form)
+    exact = long_truth[(slice(None), *window.slices_in(long_series.grid.window))]
+    np.testing.assert_allclose(read(tmp_path / "float32.tif"), exact, atol=1e-4)
+    low, high = np.percentile(exact, (0.5, 99.5), axis=(1, 2))
+    error = np.abs(read(tmp_path / "int8.tif") - exact)
+    assert (np.percentile(error, 99, axis=(1, 2)) <= 0.005 * (high - low)).all()
+
+
+def test_a_halo_that_is_too_small_shows(long_series, real_encoder, long_truth, tmp_path):
+    """The tests above would see a seam: with a third of the halo there is one."""
+    package = real_encoder.package
+    real_encoder.package = dataclasses.replace(package, halo=package.halo // 3)
+    try:
+        embed(long_series, real_encoder, tmp_path / "map.tif", tile_size=64)
+    finally:
+        real_encoder.package = package
+    assert np.abs(read(tmp_path / "map.tif") - long_truth).max() > 1e-4
+
+
+@pytest.fixture(scope="session")
+def long_series(tmp_path_factory):
+    """One date of 1043 x 61 pixels: both sides odd, longer than any tile."""
+    from rasters_for_tests import write_raster
+
+    from alise_plugin.sits.build import build_series
+
+    rng = np.random.default_rng(2)
+    folder = tmp_path_factory.mktemp("long")
+    values = np.kron(rng.integers(200, 5000, (10, 31, 522)), np.ones((2, 2))).astype(np.uint16)
+    path = write_raster(folder / "20190514.tif", values[:, :61, :1043])
+    return build_series([path], folder / "series.vrt")
+
+
+@pytest.fixture(scope="session")
+def long_truth(long_series, real_encoder):
+    return truth(long_series, real_encoder)
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,11 @@
 """What must hold for an embedding, whatever the series looks like."""
 
+import time
+
 import numpy as np
 import pytest
 
-from alise_plugin.errors import Cancelled, RuntimeMissingError
+from alise_plugin.errors import AliseError, Cancelled, RuntimeMissingError
 from alise_plugin.model.package import load_package
 
 
@@ -204,6 +206,103 @@ def test_cuda_is_never_replaced_in_silence(tiny_package):
         pytest.skip("this onnxruntime has CUDA")
     with pytest.raises(RuntimeMissingError, match="cuda"):
         load_package(tiny_package).encoder("cuda")
+
+
+def test_the_halo_is_what_a_pixel_sees(tiny_package):
+    """Change one pixel of an image: features change within the halo, and nearly that far."""
+    import onnxruntime
+
+    package = load_package(tiny_package)
+    graph = onnxruntime.InferenceSession(
+        package.graph("spatial.onnx"), providers=["CPUExecutionProvider"]
+    )
+    size = 4 * package.halo
+    image = np.random.default_rng(0).normal(size=(1, 10, size, size)).astype(np.float32)
+    before = graph.run(None, {"image": image})[0][0]
+    farthest = 0
+    for place in (size // 2, size // 2 + 3, size // 2 + package.stride - 1):  # within a cell
+        other = image.copy()
+        other[:, :, place, place] += 1000
+        changed = (graph.run(None, {"image": other})[0][0] != before).any(-1)
+        rows, columns = np.nonzero(changed)
+        farthest = max(farthest, np.abs(rows - place).max(), np.abs(columns - place).max())
+    assert farthest <= package.halo
+    assert farthest > package.halo - 2 * package.stride  # and it is not larger than it has to be
+
+
+def test_strips_are_the_rows_of_the_whole(encoder):
+    reflectance, days = series(5, 40, 33)
+    reflectance[1, :, 20:] = np.nan
+    crop = (slice(3, 36), slice(2, 30))
+    whole = encoder.encode(reflectance, days, crop=crop)
+    strips = list(encoder.encode_strips(reflectance, days, 16, crop=crop))
+    assert [strip.shape[2] for strip in strips] == [16, 16, 1]
+    np.testing.assert_allclose(np.concatenate(strips, axis=2), whole, atol=1e-5)
+
+
+def test_a_batch_that_does_not_fit_is_halved(encoder, monkeypatch):
+    """As a GPU whose memory is too small says it; what fits then is remembered."""
+    reflectance, days = series(9, 16, 16)
+    expected = encoder.encode(reflectance, days)
+    graph = load_package(encoder.package.folder).encoder("cpu", threads=1)
+    session, batches = graph._spatial._session, []
+
+    class Small:
+        def run(self, outputs, inputs, options=None):
+            batches.append(len(inputs["image"]))
+            if len(inputs["image"]) > 2:
+                raise RuntimeError("CUDA failure 2: out of memory ; GPU=0")
+            return session.run(outputs, inputs, options)
+
+    monkeypatch.setattr(graph._spatial, "_session", Small())
+    np.testing.assert_allclose(graph.encode(reflectance, days), expected, atol=1e-5)
+    assert batches[:3] == [9, 5, 3]
+    assert set(batches[3:]) == {1, 2}
+    batches.clear()
+    graph.encode(reflectance, days)
+    assert max(batches) == 2
+
+
+def test_too_little_memory_for_one_is_said(encoder, monkeypatch):
+    reflectance, days = series(2, 16, 16)
+    graph = load_package(encoder.package.folder).encoder("cpu", threads=1)
+
+    class Full:
+        def run(self, *_):
+            raise RuntimeError("Failed to allocate memory for requested buffer of size 1")
+
+    monkeypatch.setattr(graph._spatial, "_session", Full())
+    with pytest.raises(AliseError, match="memory of the device cpu is too little") as error:
+        graph.encode(reflectance, days)
+    assert "\n" not in str(error.value)
+
+
+def test_another_failure_is_not_taken_for_want_of_memory(encoder, monkeypatch):
+    reflectance, days = series(2, 16, 16)
+    graph = load_package(encoder.package.folder).encoder("cpu", threads=1)
+
+    class Broken:
+        def run(self, *_):
+            raise RuntimeError("Invalid feed")
+
+    monkeypatch.setattr(graph._spatial, "_session", Broken())
+    with pytest.raises(RuntimeError, match="Invalid feed"):
+        graph.encode(reflectance, days)
+
+
+def test_cancel_stops_within_a_graph(encoder):
+    """One large date: nobody waits for it to end."""
+    reflectance, days = series(1, 768, 768)
+    start = time.monotonic()
+    asked = []
+
+    def stop():
+        asked.append(time.monotonic() - start)
+        return len(asked) > 2  # before the date, then while the graph is at it
+
+    with pytest.raises(Cancelled):
+        encoder.encode(reflectance, days, cancelled=stop)
+    assert time.monotonic() - start - asked[2] < 5
 
 
 def test_memory_estimate_grows_with_what_is_held(encoder):
