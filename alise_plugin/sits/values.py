@@ -121,8 +121,8 @@ class Values:
                 )
             judged[True] = DN_SCALE
             self.notes.append(
-                f"Scale 0.0001: {_some({r.name for r in integers})} hold integers beyond 2, taken "
-                "as DN = reflectance x 10000."
+                f"Scale 0.0001: the integers beyond 2 in {_some({r.name for r in integers})} are "
+                "taken as DN = reflectance x 10000."
             )
         floats = [record for record in records if not is_integer(record.dtype)]
         whole, highest, brightest = True, -np.inf, None
@@ -137,8 +137,8 @@ class Values:
         if highest > _SURELY_DN and whole:
             judged[False] = DN_SCALE
             self.notes.append(
-                f"Scale 0.0001: {_some({r.name for r in floats})} hold whole numbers up to "
-                f"{highest:.0f} in floating point, taken as DN = reflectance x 10000."
+                f"Scale 0.0001: the whole numbers up to {highest:.0f}, in floating point, in "
+                f"{_some({r.name for r in floats})} are taken as DN = reflectance x 10000."
             )
         elif highest > _MAX_REFLECTANCE and brightest is not None:
             raise SeriesError(
@@ -148,8 +148,8 @@ class Values:
         else:
             judged[False] = 1.0
             self.notes.append(
-                f"Scale 1: {_some({r.name for r in floats})} hold floating-point values up to "
-                f"{highest:.3g}, taken as reflectance."
+                f"Scale 1: the floating-point values up to {highest:.3g} in "
+                f"{_some({r.name for r in floats})} are taken as reflectance."
             )
         return judged
 

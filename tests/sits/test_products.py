@@ -81,8 +81,11 @@ def test_a_folder_of_safe_is_searched_and_what_is_no_image_is_passed_by(tmp_path
     zipped(write_safe(tmp_path / "in" / "2022 spring", LATER))
     (tmp_path / "in" / "notes.json").write_text('{"a": 1}')
     (tmp_path / "in" / "readme.txt").write_text("hello")
-    series = build_series([tmp_path / "in"], tmp_path / "series.vrt")
-    assert series.dates == (DAY, LATER)
+    for _ in range(2):  # the second time with the first series lying there
+        output = tmp_path / "in" / "series.vrt"
+        assert build_series([tmp_path / "in"], output).dates == (DAY, LATER)
+    plan = plan_series([tmp_path / "in"], tmp_path / "in" / "other.vrt", SeriesOptions())
+    assert plan.left_out == (("series.vrt", "an image series; give it by itself to take it in"),)
 
 
 def test_no_data_does_not_bleed_into_20_m_bands(tmp_path):
@@ -156,6 +159,27 @@ def test_tiles_of_two_zones_are_resampled_once_into_one(tmp_path):
     # A window is what the whole holds, whatever the helpers are cut into.
     part = series.read(Window(25, 11, 30, 40), 0)
     np.testing.assert_array_equal(part, got[:, 11:51, 25:55])
+
+
+def test_masks_follow_their_tiles_into_another_zone(tmp_path):
+    west = write_safe(tmp_path, DAY, side=40)
+    to_32 = osr.CoordinateTransformation(reference(32631), reference(32632))
+    x, y, _ = to_32.TransformPoint(CORNER[0] + 300, CORNER[1])
+    corner, classes = (round(x, -1), round(y, -1)), np.full((30, 30), 9)
+    classes[:, 15:] = 4
+    east = write_safe(tmp_path, DAY, tile="T32TLP", corner=corner, side=60, epsg=32632, scl=classes)
+    bare = build_series([west, east], tmp_path / "bare.vrt")
+    series = build_series([west, east], tmp_path / "series.vrt", mask_clouds=True)
+    seen = np.isfinite(series.read(series.grid.window, 0)).all(0)
+    # The eastern half of the eastern tile is clear: where those pixels lie, by their own place.
+    to_31 = osr.CoordinateTransformation(reference(32632), reference(32631))
+    middle, _, _ = to_31.TransformPoint(corner[0] + 300, corner[1] - 300)
+    edge = int((middle - series.grid.extent[0]) / 10)
+    rows = slice(42, series.grid.height - 8)  # below the western tile
+    assert not seen[rows, 45 : edge - 6].any()
+    inner = seen[rows, edge + 6 : edge + 15]
+    assert inner.all()
+    assert np.isfinite(bare.read(bare.grid.window, 0)[:, rows, 45:edge]).mean() > 0.9
 
 
 def test_a_safe_that_lacks_an_image_or_metadata(tmp_path):
@@ -470,6 +494,10 @@ def test_json_that_is_no_stac(tmp_path):
     with pytest.raises(SeriesError, match="is a Level-1C product"):
         build_series([write_json(tmp_path / "c.json", item)], tmp_path / "series.vrt")
     item["collection"] = ""
+    both = [stac_item(tmp_path, LATER), {**item, "id": "LC08", "properties": {"platform": "l8"}}]
+    path = write_json(tmp_path / "e.json", {"type": "FeatureCollection", "features": both})
+    plan = plan_series([path], tmp_path / "series.vrt", SeriesOptions())
+    assert [name for name, _ in plan.left_out] == ["LC08"]
     item["properties"]["datetime"] = None
     with pytest.raises(SeriesError, match="has no datetime"):
         build_series([write_json(tmp_path / "d.json", item)], tmp_path / "series.vrt")

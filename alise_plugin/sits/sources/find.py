@@ -11,6 +11,7 @@ from datetime import date
 from functools import partial
 
 from ...errors import SeriesError
+from ..rasters import open_raster
 from .cube import is_cube, read_cube
 from .product_files import read_json, refuse_l1c
 from .raster import Declared, read_raster
@@ -21,7 +22,7 @@ from .theia import METADATA_ENDING, read_theia
 
 RASTER_SUFFIXES = (".tif", ".tiff", ".vrt", ".jp2", ".img", ".nc", ".nc4")
 PARTS_ENDING = "_parts"
-"""Folder of the helper VRTs of a series: never searched."""
+"""Ending of the folder with the helper VRTs of a series, which is never searched."""
 _JSON_SUFFIXES = (".json", ".geojson")
 _MAX_JSON = 200_000_000
 
@@ -87,7 +88,7 @@ def _search(folder: str, avoid: frozenset[str]) -> Iterator[Found]:
             if kind is not None:
                 folders.remove(name)
                 yield Found(kind, path, searched=True)
-            elif name.startswith(".") or name.endswith(PARTS_ENDING):
+            elif name.startswith(".") or _are_helpers(path):
                 folders.remove(name)
         # A catalogue is read from its top, which lies nearest to the folder that was given.
         order = {"catalog.json": 0, "collection.json": 1}
@@ -100,6 +101,12 @@ def _search(folder: str, avoid: frozenset[str]) -> Iterator[Found]:
                 yield Found("cube" if is_cube(path) else "raster", path, searched=True)
             elif suffix == ".zip" or (suffix in _JSON_SUFFIXES and _is_stac_file(path)):
                 yield _file(path, searched=True)
+
+
+def _are_helpers(folder: str) -> bool:
+    """Whether a folder holds the helper VRTs of a series beside it."""
+    stem = folder[: -len(PARTS_ENDING)]
+    return folder.endswith(PARTS_ENDING) and os.path.exists(f"{stem}.vrt")
 
 
 def _folder_kind(folder: str) -> str | None:
@@ -227,7 +234,12 @@ def read_all(
         elif item.kind == "theia":
             readings.records += read_theia(item.path, theia)
         elif item.kind == "stac":
-            readings.records += read_stac(item.path, partial(step, number, len(found)), seen_json)
+            readings.records += read_stac(
+                item.path, partial(step, number, len(found)), seen_json, readings.left_out
+            )
+        elif item.searched and item.path.lower().endswith(".vrt") and _is_series(item.path):
+            # It refers to what lies around it, and would come before the originals.
+            readings.left_out.append((name, "an image series; give it by itself to take it in"))
         else:
             declared = Declared(
                 _dates_of(item, rasters, dates),
@@ -250,6 +262,11 @@ def read_all(
         reason = f" ({readings.left_out[0][1].rstrip('.')})" if readings.left_out else ""
         raise SeriesError(f"No Sentinel-2 product is in what was given{reason}.")
     return readings
+
+
+def _is_series(path: str) -> bool:
+    dataset = open_raster(path)
+    return bool(dataset.RasterCount and dataset.GetRasterBand(1).GetMetadataItem("BAND"))
 
 
 def _refuse_dates(found: Sequence[Found], rasters: Sequence[Found], dates: Sequence[date]) -> None:

@@ -65,6 +65,7 @@ def read_stac(
     path: str,
     on_item: Callable[[], None] | None = None,
     seen: set[str] | None = None,
+    left_out: list[tuple[str, str]] | None = None,
 ) -> list[SourceBand]:
     """The bands, and scene classes (SCL), of every Sentinel-2 L2A item that a file leads to.
 
@@ -72,6 +73,7 @@ def read_stac(
         path: a JSON file.
         on_item: called before each item; may raise to stop.
         seen: JSON files that were read already; grows.
+        left_out: (name, reason) of the items of other satellites; grows.
 
     Raises:
         SeriesError: it is no STAC, an item is L1C or has no band, date or CRS, or an asset lies
@@ -84,7 +86,10 @@ def read_stac(
         if on_item is not None:
             on_item()
         items += 1
-        records += _item(item, base, root, path)
+        found = _item(item, base, root, path)
+        if not found and left_out is not None:
+            left_out.append((str(item.get("id")), "a STAC item without bands of Sentinel-2 L2A"))
+        records += found
     if items and not records:
         raise SeriesError(
             f"{os.path.basename(path)} leads to no Sentinel-2 L2A item with bands; search for "
