@@ -36,7 +36,7 @@ region=$example/region
 [ -f "$region/train.gpkg" ] || .venv/bin/python -m scripts.simulated_region "$region"
 
 run alise:trainclassifier --INPUT="$region/series_2019.vrt" --LABELS="$region/train.gpkg" \
-  --FIELD=code_2019 --NAME=crop_2019 --COLOR=color_2019 ${1:+--MODEL="$1"} \
+  --FIELD=code_2019 --NAME=crop_2019 --COLOR=color_2019 --SAMPLES=8 ${1:+--MODEL="$1"} \
   --HEAD="$example/crops.onnx" --REPORT="$example/training.html"
 run alise:segment --INPUT="$region/series_2019.vrt" --HEAD="$example/crops.onnx" \
   ${1:+--MODEL="$1"} --SMOOTHING=bayes --MINIMUM_AREA=1000 --OUTPUT="$example/crops.tif" \

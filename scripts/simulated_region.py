@@ -44,7 +44,7 @@ CLASSES = {
 }
 YEARS = (2019, 2020)
 TRANSFORM = (500000.0, 10.0, 0.0, 5000000.0, 0.0, -10.0)  # UTM 31 N
-STEPS = ((2, 14), (6, 13))  # first day and days between two acquisitions of each year
+STEPS = ((2, 14), (6, 13))  # first day of each year and days between two acquisitions
 LEAST = 6  # pixels of a polygon
 
 
@@ -78,7 +78,7 @@ def covers_of(count: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def observed(
-    size: int, field: np.ndarray, covers: np.ndarray, seed: int
+    size: int, field: np.ndarray, covers: np.ndarray, seed: int, sparse: int
 ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Of each year `(T,)` days, `(T, 10, H, W)` reflectance (NaN: none), `(T, H, W)` clear."""
     draws = Draws(seed)
@@ -87,7 +87,9 @@ def observed(
     kinds = torch.tensor(np.array(places)[covers])
     seasons = torch.stack([kinds[:, 0], kinds[:, 0], kinds[:, 1], kinds[:, 1]], 1)
     days = [
-        FIRST_YEAR_DAY + (year - 2015) * YEAR + torch.arange(float(first), 365.0, float(step))
+        FIRST_YEAR_DAY
+        + (year - 2015) * YEAR
+        + torch.arange(float(first), 365.0, float(step * sparse))
         for year, (first, step) in zip(YEARS, STEPS)
     ]
     every = torch.cat(days).floor()
@@ -158,7 +160,9 @@ def write_polygons(path: Path, field: np.ndarray, covers: np.ndarray, chosen: np
         layer.CreateFeature(feature)
 
 
-def make_region(folder: Path, size: int = 160, fields: int = 540, seed: int = 3) -> None:
+def make_region(
+    folder: Path, size: int = 160, fields: int = 540, seed: int = 3, sparse: int = 1
+) -> None:
     """Write the whole region.
 
     Args:
@@ -166,12 +170,13 @@ def make_region(folder: Path, size: int = 160, fields: int = 540, seed: int = 3)
         size: pixels of a side, even.
         fields: how many; half of each class becomes training polygons, half test polygons.
         seed: of everything.
+        sparse: how many times fewer dates.
     """
     rng = np.random.default_rng(seed)
     field = fields_of(size, fields, rng)
     covers = covers_of(fields, rng)
     for year, place, (days, images, clear) in zip(
-        YEARS, range(2), observed(size, field, covers, seed)
+        YEARS, range(2), observed(size, field, covers, seed, sparse)
     ):
         (folder / str(year)).mkdir(parents=True, exist_ok=True)
         paths = []

@@ -29,6 +29,8 @@ CANDIDATES: dict[str, tuple[float, ...]] = {
     "mlp": (1.0,),
 }
 _CHOOSING = 2000  # samples at most that regularisation is chosen on: it depends on them slowly
+# Steps of the solver at most: for a head, and where only its score is wanted.
+_STEPS, _FEW_STEPS = 300, 60
 _WITHOUT_CHOICE = {"linear": 1e-2, "prototype": 1.0, "mlp": 1.0}
 _HIDDEN = 64  # units of the network with a hidden layer
 _NEVER = np.float32(-1e9)  # the score of a class that a fold has not seen
@@ -127,6 +129,7 @@ def fit(
     classes: int,
     strength: float,
     seed: int,
+    steps: int = _STEPS,
 ) -> Network:
     """Fit a classifier of one kind.
 
@@ -140,6 +143,7 @@ def fit(
         classes: K.
         strength: see CANDIDATES.
         seed: of the first weights.
+        steps: of the solver of "linear" at most.
 
     Returns:
         A network of K outputs; a class without a sample is never predicted.
@@ -159,7 +163,7 @@ def fit(
     elif kind == "prototype":
         layers = [_prototypes(standard, place, group, len(there), strength)]
     elif kind == "linear":
-        layers = [_logistic(standard, place, strength)]
+        layers = [_logistic(standard, place, strength, steps)]
     elif kind == "mlp":
         layers = _perceptron(standard, place, seed)
     else:
@@ -171,9 +175,9 @@ def fit(
     return Network(mean32, scale32, (*layers[:-1], (all_weights, all_bias)))
 
 
-def _logistic(standard: Float, place: Index, strength: float) -> tuple[Float, Float]:
+def _logistic(standard: Float, place: Index, strength: float, steps: int) -> tuple[Float, Float]:
     linear_model, _ = require_scikit_learn()
-    model = linear_model.LogisticRegression(C=strength, max_iter=500)
+    model = linear_model.LogisticRegression(C=strength, max_iter=steps)
     with warnings.catch_warnings():
         # Weak regularisation of separable classes never converges and is not chosen either.
         warnings.simplefilter("ignore")
@@ -260,7 +264,8 @@ def _choose(
         for fold in np.unique(folds[folds >= 0]):
             stop_if_cancelled(feedback)
             out = folds == fold
-            network = fit(kind, features[~out], target[~out], group[~out], classes, strength, seed)
+            rest = features[~out], target[~out], group[~out]
+            network = fit(kind, *rest, classes, strength, seed, _FEW_STEPS)
             right = network.probabilities(features[out])[np.arange(out.sum()), target[out]]
             loss -= float(np.log(np.maximum(right, 1e-7)).sum())
         if loss > least:
@@ -301,7 +306,8 @@ def validate(
             if size not in strengths:
                 strengths[size] = _choose(kind, *learn(part), feedback)
             stop_if_cancelled(feedback)
-            predicted = _predict(fit(kind, *learn(part)[:4], strengths[size], seed), features[out])
+            network = fit(kind, *learn(part)[:4], strengths[size], seed, _FEW_STEPS)
+            predicted = _predict(network, features[out])
             score = measures(confusion(target[out], predicted, classes)).overall[2]
             curve.setdefault(size, []).append(float(score))
             feedback.progress((done + (number + 1) / (len(sizes) + 1)) / len(used))

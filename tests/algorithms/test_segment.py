@@ -1,3 +1,4 @@
+import importlib.util
 import sys
 from pathlib import Path
 
@@ -201,3 +202,100 @@ def test_outputs_that_cannot_be(run, refused, parameters, tmp_path):
 def test_cancel(run, refused, parameters, feedback_that_cancels):
     slow = {**parameters, "TILE_SIZE": 16, "SMOOTHING": "majority"}
     refuse(run, refused, slow, "cancelled", feedback=feedback_that_cancels)
+
+
+@pytest.fixture(scope="session")
+def twelve_classes(tmp_path_factory):
+    """A simulated region of twelve classes with twenty training polygons each."""
+    pytest.importorskip("torch")
+    from scripts.simulated_region import make_region
+
+    folder = tmp_path_factory.mktemp("region")
+    make_region(folder, size=112, fields=480, seed=5, sparse=3)
+    return folder
+
+
+def with_scikit_learn(qgis_process):
+    """Make scikit-learn importable for the other process, beside its onnxruntime."""
+    for name in ("sklearn", "joblib", "threadpoolctl", "narwhals", "cloudpickle"):
+        spec = importlib.util.find_spec(name)
+        if spec is None:  # some releases of scikit-learn do not need it
+            continue
+        origin = Path(spec.origin)
+        place = origin.parent if origin.name == "__init__.py" else origin
+        link = qgis_process.runtime / place.name
+        if not link.exists():
+            link.symlink_to(place)
+
+
+def outputs(result):
+    assert result.returncode == 0, result.stdout + result.stderr
+    lines = [line.split(":", 1) for line in result.stdout.splitlines() if ":" in line]
+    return {name.strip(): value.strip() for name, value in lines}
+
+
+def test_the_command_line_is_as_good_as_scikit_learn_in_memory(
+    qgis_process, twelve_classes, tmp_path
+):
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import f1_score
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    from alise_plugin.mapping.labels import Burner, on_grid
+    from alise_plugin.model.head import Head
+    from alise_plugin.model.package import load_package
+    from alise_plugin.sits.series import ImageSeries
+
+    with_scikit_learn(qgis_process)
+    series_path = twelve_classes / "series_2019.vrt"
+    head, map_path = tmp_path / "head.onnx", tmp_path / "map.tif"
+    trained = outputs(
+        qgis_process(
+            "run",
+            "alise:trainclassifier",
+            "--",
+            f"INPUT={series_path}",
+            f"LABELS={twelve_classes / 'train.gpkg'}",
+            "FIELD=code_2019",
+            "NAME=crop_2019",
+            "SAMPLES=1000",
+            f"HEAD={head}",
+        )
+    )
+    assert trained["CLASSES"] == "12"
+    assert int(trained["GROUPS"]) >= 12 * 16  # the smallest fields have no inside
+    outputs(
+        qgis_process(
+            "run",
+            "alise:segment",
+            "--",
+            f"INPUT={series_path}",
+            f"HEAD={head}",
+            f"OUTPUT={map_path}",
+            "TILE_SIZE=64",
+        )
+    )
+    series = ImageSeries.open(series_path)
+    grid = series.grid
+    bundled = Path(__file__).resolve().parents[2] / "models" / "alise-s2"
+    features = (
+        load_package(bundled).encoder("cpu").encode(series.read_all(grid.window), series.days)
+    )
+    features = features.reshape(-1, grid.height, grid.width)
+
+    def pixels(name):
+        labels = read_vector_labels(str(twelve_classes / name), "code_2019")
+        area, _ = Burner(on_grid(labels, grid), grid).burn(grid.window)
+        inside = (area >= 0) & np.isfinite(features[0])
+        return inside, np.array(labels.values)[area[inside]]
+
+    inside, codes = pixels("train.gpkg")
+    strength = Head(head).description.provenance["strength"]
+    classifier = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=300))
+    classifier.fit(features[:, inside].T, codes)
+    tested, truth = pixels("test.gpkg")
+    in_memory = f1_score(truth, classifier.predict(features[:, tested].T), average="macro")
+    mapped = f1_score(truth, map_codes(map_path)[tested], average="macro")
+    assert mapped == pytest.approx(in_memory, abs=0.005)
+    assert mapped > 0.3  # chance is 0.08
