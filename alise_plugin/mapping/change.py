@@ -122,7 +122,9 @@ def detect_change(
         distance: GeoTIFF of one band, nodata NaN; its unit is in UNITS.
         method: "alise", or "gapfilled": the paper's baseline, for which clouds are masked.
         align: "years" shifts the days of `after` by whole years to those of `before`; "shift"
-            takes the median difference of the scene off every difference; "both", or "none".
+            takes the median difference of the scene off every difference, so that values depend
+            on the extent, and a little on the tiles, where small windows stand for the scene;
+            "both", or "none".
             Embedding rasters keep the days that they were made with; gap-filling always compares
             the same season.
         rule: how the threshold is found.
