@@ -1,15 +1,18 @@
 """Speed of the encoder beside its peers: ratios measured in one run, alternating, medians.
 
     python scripts/bench.py [--malice malice_s2.onnx] [--threads 2] [--shapes 30x64 60x128]
+        [--model FOLDER] [--against FOLDER] [--profile]
 
 Side by side: a model of the bundled architecture through the plugin's encoder, the same weights in
 PyTorch eager, and, when its path is given, the published MALICE-S2 encoder. Also the machine's own
-limit: how fast it multiplies matrices, and which share of that the encoder reaches.
+limit: how fast it multiplies matrices, and which share of that the encoder reaches. --against
+times another package instead of the peers, --profile says which operators the time goes to.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import sys
 import tempfile
@@ -42,8 +45,17 @@ def main() -> None:
     parser.add_argument(
         "--shapes", nargs="+", default=["30x64", "60x64", "30x128", "60x128"], help="dates x side"
     )
+    parser.add_argument("--model", type=Path, help="package to time with --against or --profile")
+    parser.add_argument("--against", type=Path, help="another export of the same weights")
+    parser.add_argument("--profile", action="store_true", help="of one thread, by operator")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
+    if args.profile:
+        profile(args.model or PROJECT / "models" / "alise-s2")
+        return
+    if args.against:
+        compare(args.model or PROJECT / "models" / "alise-s2", args)
+        return
 
     # Speed depends on the architecture, not on the weights.
     eager = untrained("bundled")
@@ -77,6 +89,80 @@ def main() -> None:
             f"| {dates} | {size} | {rate['ours']:.0f} | {rate['eager']:.0f} "
             f"| {rate['ours'] / rate['eager']:.2f} | {malice} | {100 * share:.0f} % |",
             flush=True,
+        )
+
+
+def compare(model: Path, args: argparse.Namespace) -> None:
+    """Two packages side by side: an export that is faster, or is not."""
+    folders = (model, args.against)
+    encoders = {str(path): load_package(path).encoder("cpu", args.threads) for path in folders}
+    for shape in args.shapes:
+        dates, size = map(int, shape.split("x"))
+        rng = np.random.default_rng(0)
+        reflectance = rng.uniform(0, 0.5, (dates, 10, size, size)).astype(np.float32)
+        days = 2000 + 6 * np.arange(dates, dtype=np.float32)
+        found = [encoder.encode(reflectance, days) for encoder in encoders.values()]
+        runs = {
+            name: lambda e=encoder, r=reflectance, d=days: e.encode(r, d)
+            for name, encoder in encoders.items()
+        }
+        seconds = alternate(runs, args.repeats)
+        rates = {name: dates * size**2 / value / 1e3 for name, value in seconds.items()}
+        first, second = rates.values()
+        print(
+            f"{shape}: {rates}, ratio {second / first:.2f}, "
+            f"largest difference {np.abs(found[0] - found[1]).max():.1e}",
+            flush=True,
+        )
+
+
+def profile(folder: Path, dates: int = 30, size: int = 128) -> None:
+    """Share of the time of each operator of the two graphs, in calls as the encoder makes them."""
+    package = load_package(folder)
+    rng = np.random.default_rng(0)
+    pixels = 1024 // dates
+    calls = {
+        "spatial.onnx": {"image": rng.normal(size=(1, 10, size, size)).astype(np.float32)},
+        "temporal.onnx": {
+            "features": rng.normal(size=(pixels, dates, package.d_model)).astype(np.float32),
+            "days": 2000 + 6 * np.arange(dates, dtype=np.float32),
+            "valid": np.ones((pixels, dates), bool),
+        },
+    }
+    work = {"spatial.onnx": size * size, "temporal.onnx": pixels * dates}
+    limit = matrix_product_flops(threads=1)
+    print(f"one thread; matrix products, float32: {limit / 1e9:.0f} GFLOP/s")
+    for name, inputs in calls.items():
+        with tempfile.TemporaryDirectory() as temporary:
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = 1
+            options.enable_profiling = True
+            options.profile_file_prefix = f"{temporary}/profile"
+            session = onnxruntime.InferenceSession(package.graph(name), options)
+            repeats = max(3, 100_000 // work[name])
+            start = time.process_time()
+            for _ in range(repeats):
+                session.run(None, inputs)
+            seconds = (time.process_time() - start) / repeats
+            events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
+        spent: dict[str, float] = {}
+        for event in events:
+            if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
+                operator = event["args"]["op_name"]
+                spent[operator] = spent.get(operator, 0.0) + event["dur"]
+        total = sum(spent.values())
+        parts = [
+            f"{operator} {100 * share / total:.0f} %"
+            for operator, share in sorted(spent.items(), key=lambda item: -item[1])
+            if share > 0.01 * total
+        ]
+        spatial, temporal = flops_of_parts(dates)
+        flops = spatial if name.startswith("spatial") else temporal
+        rate = work[name] / seconds
+        print(
+            f"{name}: {rate / 1e3:.0f} thousand pixels x dates a second, "
+            f"{flops * rate / 1e9:.0f} GFLOP/s, {100 * flops * rate / limit:.0f} % of the limit; "
+            + ", ".join(parts)
         )
 
 
@@ -125,19 +211,30 @@ def run_malice(
     session.run(None, {"sits": reflectance[None], "tpe": days[None], "padd_mask": padding})
 
 
-def matrix_product_flops(size: int = 2048, repeats: int = 5) -> float:
-    """Best rate of float32 matrix products on this machine, in FLOP/s."""
+def matrix_product_flops(size: int = 2048, repeats: int = 5, threads: int = 0) -> float:
+    """Best rate of float32 matrix products on this machine, in FLOP/s.
+
+    Of one thread it is that of its CPU time, which other programs do not change.
+    """
+    clock = time.process_time if threads == 1 else time.perf_counter
+    if threads:
+        torch.set_num_threads(threads)
     a = torch.randn(size, size)
     best = float("inf")
     for _ in range(repeats):
-        start = time.perf_counter()
+        start = clock()
         a @ a
-        best = min(best, time.perf_counter() - start)
+        best = min(best, clock() - start)
     return 2 * size**3 / best
 
 
 def flops_per_pixel_date(dates: int) -> float:
     """Multiplications and additions of the bundled architecture, for one pixel and date."""
+    return sum(flops_of_parts(dates))
+
+
+def flops_of_parts(dates: int) -> tuple[float, float]:
+    """The same for the spatial and for the temporal graph."""
     model = untrained("bundled")
     size = 64
     total = 0.0
@@ -160,7 +257,7 @@ def flops_per_pixel_date(dates: int) -> float:
     config = model.config
     linear = 4 * config.d_model**2 + 2 * config.d_model * config.hidden
     attention = 2 * dates * config.d_model
-    return spatial + 2 * config.layers * (linear + attention)
+    return spatial, 2 * config.layers * (linear + attention)
 
 
 if __name__ == "__main__":
