@@ -5,22 +5,61 @@ from __future__ import annotations
 import numpy as np
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import f1_score, r2_score
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+STRENGTHS = (1.0, 0.1, 0.01, 0.001)  # C of scikit-learn, from weak to strong regularisation
+FOLDS = 3
+CHOOSING_PIXELS = 2000
 
 
 def macro_f1(
-    train_x: np.ndarray, train_y: np.ndarray, test_x: np.ndarray, test_y: np.ndarray
+    train_x: np.ndarray,
+    train_y: np.ndarray,
+    test_x: np.ndarray,
+    test_y: np.ndarray,
+    groups: np.ndarray | None = None,
 ) -> float:
     """Macro-F1 of logistic regression on standardised features.
+
+    Its regularisation is chosen by cross-validation on the training samples, as the plugin's own
+    linear classifier does: one strength would favour features of one number and not of another.
 
     Args:
         train_x, test_x: features `(N, D)`.
         train_y, test_y: labels `(N,)`.
+        groups: `(N,)` of the training samples; those of one group are never on both sides.
     """
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    model = classifier(best_strength(train_x, train_y, groups))
     model.fit(train_x, train_y)
     return float(f1_score(test_y, model.predict(test_x), average="macro"))
+
+
+def classifier(strength: float) -> Pipeline:
+    """Standardisation and logistic regression, in double precision: its solver needs that."""
+    double = FunctionTransformer(np.float64)
+    return make_pipeline(double, StandardScaler(), LogisticRegression(C=strength, max_iter=1000))
+
+
+def best_strength(x: np.ndarray, y: np.ndarray, groups: np.ndarray | None) -> float:
+    """The C of STRENGTHS with the best macro-F1 on left-out folds, of a sample of the pixels."""
+    chosen = np.random.default_rng(0).permutation(len(y))[:CHOOSING_PIXELS]
+    x, y = x[chosen], y[chosen]
+    folds = StratifiedKFold(FOLDS) if groups is None else StratifiedGroupKFold(FOLDS)
+    split = list(folds.split(x, y, None if groups is None else groups[chosen]))
+    scores = [
+        np.mean(
+            [
+                f1_score(
+                    y[test], classifier(c).fit(x[train], y[train]).predict(x[test]), average="macro"
+                )
+                for train, test in split
+            ]
+        )
+        for c in STRENGTHS
+    ]
+    return STRENGTHS[int(np.argmax(scores))]
 
 
 def few_label_macro_f1(
