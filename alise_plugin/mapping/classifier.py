@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..errors import RuntimeMissingError
 from ..model.head import Network
-from .feedback import Feedback, stop_if_cancelled
+from .feedback import Feedback, SilentFeedback, stop_if_cancelled
 from .measures import confusion, measures
 
 CLASSIFIERS = ("linear", "prototype", "mlp")
@@ -32,6 +32,8 @@ _CHOOSING = 2000  # samples at most that regularisation is chosen on: it depends
 # Steps of the solver at most: for a head, and where only its score is wanted.
 _STEPS, _FEW_STEPS = 300, 60
 _WITHOUT_CHOICE = {"linear": 1e-2, "prototype": 1.0, "mlp": 1.0}
+# Values of the samples above which the solver pauses every so many steps, to ask for Cancel.
+_LARGE, _PAUSE = 4_000_000, 25
 _HIDDEN = 64  # units of the network with a hidden layer
 _NEVER = np.float32(-1e9)  # the score of a class that a fold has not seen
 _THUMB = 9.0  # a prototype is about 0.99 sure of itself against its nearest neighbour
@@ -130,6 +132,7 @@ def fit(
     strength: float,
     seed: int,
     steps: int = _STEPS,
+    feedback: Feedback | None = None,
 ) -> Network:
     """Fit a classifier of one kind.
 
@@ -144,13 +147,16 @@ def fit(
         strength: see CANDIDATES.
         seed: of the first weights.
         steps: of the solver of "linear" at most.
+        feedback: asked now and then whether to stop.
 
     Returns:
         A network of K outputs; a class without a sample is never predicted.
 
     Raises:
         RuntimeMissingError: scikit-learn is not there.
+        Cancelled: the feedback says so.
     """
+    feedback = feedback or SilentFeedback()
     mean = features.mean(0, dtype=np.float64)
     scale = features.std(0, dtype=np.float64)
     scale[scale < 1e-6 * max(1e-12, float(scale.max()))] = 1.0  # a feature that does not vary
@@ -163,7 +169,7 @@ def fit(
     elif kind == "prototype":
         layers = [_prototypes(standard, place, group, len(there), strength)]
     elif kind == "linear":
-        layers = [_logistic(standard, place, strength, steps)]
+        layers = [_logistic(standard, place, strength, steps, feedback)]
     elif kind == "mlp":
         layers = _perceptron(standard, place, seed)
     else:
@@ -175,13 +181,20 @@ def fit(
     return Network(mean32, scale32, (*layers[:-1], (all_weights, all_bias)))
 
 
-def _logistic(standard: Float, place: Index, strength: float, steps: int) -> tuple[Float, Float]:
+def _logistic(
+    standard: Float, place: Index, strength: float, steps: int, feedback: Feedback
+) -> tuple[Float, Float]:
     linear_model, _ = require_scikit_learn()
-    model = linear_model.LogisticRegression(C=strength, max_iter=steps)
+    piece = steps if standard.size < _LARGE else _PAUSE
+    model = linear_model.LogisticRegression(C=strength, max_iter=piece, warm_start=True)
     with warnings.catch_warnings():
         # Weak regularisation of separable classes never converges and is not chosen either.
         warnings.simplefilter("ignore")
-        model.fit(standard, place)
+        for _ in range(0, steps, piece):
+            stop_if_cancelled(feedback)
+            model.fit(standard, place)
+            if int(np.max(model.n_iter_)) < piece:
+                break
     return _two_or_more(model.coef_.T, model.intercept_)
 
 
@@ -237,7 +250,8 @@ def fit_and_choose(
     """
     strength = _choose(kind, features, target, group, classes, seed, feedback)
     stop_if_cancelled(feedback)
-    return Fitted(fit(kind, features, target, group, classes, strength, seed), strength)
+    network = fit(kind, features, target, group, classes, strength, seed, feedback=feedback)
+    return Fitted(network, strength)
 
 
 def _choose(
@@ -306,7 +320,7 @@ def validate(
             if size not in strengths:
                 strengths[size] = _choose(kind, *learn(part), feedback)
             stop_if_cancelled(feedback)
-            network = fit(kind, *learn(part)[:4], strengths[size], seed, _FEW_STEPS)
+            network = fit(kind, *learn(part)[:4], strengths[size], seed, _FEW_STEPS, feedback)
             predicted = _predict(network, features[out])
             score = measures(confusion(target[out], predicted, classes)).overall[2]
             curve.setdefault(size, []).append(float(score))

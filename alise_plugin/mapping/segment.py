@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from osgeo import gdal
 
-from ..errors import LabelsError, OutputError
+from ..errors import HeadError, LabelsError, OutputError
 from ..model.encoder import Encoder
 from ..model.head import Head, MapClass
 from ..sits.grid import Grid, Tile, Window
@@ -29,7 +29,7 @@ from .area import PixelAreas
 from .embed import provenance
 from .feature_tiles import FeatureSource, features_of, tiles_for
 from .feedback import Feedback, Part, SilentFeedback, stop_if_cancelled
-from .labels import Burner, VectorLabels, on_grid
+from .labels import MAX_CLASSES, Burner, VectorLabels, on_grid
 from .output import RasterForm, RasterOutput, block_side, require_folder
 from .polygons import Polygons, write_polygons
 from .samples import encoder_identity
@@ -142,6 +142,11 @@ def segment(
     options = options or MapOptions()
     feedback = feedback or SilentFeedback()
     _check(options, vector)
+    if len(head.classes) > MAX_CLASSES:
+        raise HeadError(
+            f"{head.name} has {len(head.classes)} classes, more than the {MAX_CLASSES} of a map; "
+            "train a head on fewer."
+        )
     for path in (output, confidence, probabilities, vector):
         if path:
             require_folder(path)
@@ -215,7 +220,7 @@ def segment(
 def _check(options: MapOptions, vector: str | os.PathLike[str] | None) -> None:
     if options.smoothing not in SMOOTHINGS:
         raise ValueError(f"smoothing is {options.smoothing!r}; choose one of {SMOOTHINGS}")
-    if options.window < 3 or options.window % 2 == 0:
+    if options.smoothing != "none" and (options.window < 3 or options.window % 2 == 0):
         raise OutputError(
             f"A neighbourhood of {options.window} pixels has no middle; choose an odd WINDOW of "
             "3 or more."
@@ -457,7 +462,7 @@ class _Writers:
 def _entropy(scores: Float) -> Float:
     """`(H, W)` entropy as a share of the largest possible, 0 to 1."""
     logs = np.log(np.maximum(scores, 1e-12))
-    return (-(scores * logs).sum(0) / math.log(len(scores))).astype(np.float32)
+    return (-(scores * logs).sum(0) / math.log(max(2, len(scores)))).astype(np.float32)
 
 
 class _Stored:

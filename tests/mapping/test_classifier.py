@@ -55,6 +55,17 @@ def test_the_networks_are_what_scikit_learn_fits(rng, classes):
     np.testing.assert_allclose(network.probabilities(x), hidden.predict_proba(standard), atol=1e-3)
 
 
+def test_pausing_to_ask_for_cancel_changes_little(rng, monkeypatch):
+    import alise_plugin.mapping.classifier as module
+
+    x, target, group = polygons(rng)
+    at_once = fit("linear", x, target, group, 3, 0.1, 0).probabilities(x)
+    monkeypatch.setattr(module, "_LARGE", 0)
+    monkeypatch.setattr(module, "_PAUSE", 5)
+    in_pieces = fit("linear", x, target, group, 3, 0.1, 0).probabilities(x)
+    np.testing.assert_allclose(in_pieces, at_once, atol=5e-3)
+
+
 def test_a_prototype_is_the_nearest_class_mean(rng):
     x, target, group = polygons(rng, pixels=1, groups=3)
     network = fit("prototype", x, target, group, 3, 1.0, 0)
