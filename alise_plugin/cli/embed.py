@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="",
         metavar="tcp://HOST:PORT",
         help="share the tiles out to the workers of a Dask cluster that sees the same files; "
-        "--output may then be a .vrt over the tiles",
+        "--output may then be a .vrt over the tiles, and --threads and --memory are of each worker",
     )
 
 
@@ -68,7 +68,14 @@ def run(args: argparse.Namespace, feedback: Feedback) -> dict[str, object]:
         if args.scheduler:
             from ..mapping.cluster import embed_on_cluster
 
-            result = embed_on_cluster(series, encoder, args.output, args.scheduler, **options)
+            result = embed_on_cluster(
+                series,
+                encoder,
+                args.output,
+                args.scheduler,
+                threads=args.threads or None,
+                **options,
+            )
         else:
             result = embed(series, encoder, args.output, **options)
     return {

@@ -159,6 +159,11 @@ def embed(
             folder=folder,
         )
         feedback.info(summary(series, encoder, plan))
+        if encoder.fell_back:
+            feedback.info(
+                "onnxruntime has CUDA but could not start it, so the CPU is used: check the GPU's "
+                "driver, CUDA and cuDNN."
+            )
         raster = RasterOutput(output, plan.grid, plan.form, strip_block(plan.side), cog)
         if folder is None:
             clipped = _embed_at_once(series, encoder, plan, raster, feedback)

@@ -59,6 +59,7 @@ class Encoder:
     Attributes:
         package: what it was made from.
         device_used: "cpu" or "cuda", as the sessions report it.
+        fell_back: whether "auto" found CUDA in onnxruntime but could not start it.
     """
 
     def __init__(self, package: ModelPackage, device: str = "auto", threads: int | None = None):
@@ -72,6 +73,7 @@ class Encoder:
             open_graph(package.graph("compact.onnx"), "cpu", 1) if package.compact else None
         )
         self.device_used = self._spatial.device
+        self.fell_back = self.device_used != chosen
         self._workers = threads if self.device_used == "cpu" else 1
         if device == "cuda" and self.device_used != "cuda":
             raise RuntimeMissingError(

@@ -17,6 +17,7 @@ class FakeEncoder:
     """
 
     device_used = "cpu"
+    fell_back = False
 
     def __init__(self, bytes_per_read_pixel=100):
         self.bytes_per_read_pixel = bytes_per_read_pixel

@@ -159,6 +159,13 @@ def test_mistakes_are_said(series, encoder, tmp_path):
     assert os.listdir(tmp_path) == ["scenes"]
 
 
+def test_a_device_that_falls_back_is_said(series, encoder, tmp_path):
+    listener = Listener()
+    encoder.fell_back = True
+    embed(series, encoder, tmp_path / "map.tif", feedback=listener)
+    assert any("could not start it, so the CPU is used" in text for text in listener.texts)
+
+
 def test_other_rasters_are_not_embeddings(series):
     with pytest.raises(SeriesError, match="is not an embedding raster"):
         EmbeddingRaster(series.path)
