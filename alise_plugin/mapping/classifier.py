@@ -28,9 +28,9 @@ CANDIDATES: dict[str, tuple[float, ...]] = {
     "prototype": (0.03, 0.1, 0.3, 1.0, 3.0),
     "mlp": (1.0,),
 }
-_CHOOSING = 2000  # samples at most that regularisation is chosen on: it depends on them slowly
+_CHOOSING = 1000  # samples at most that regularisation is chosen on: it depends on them slowly
 # Steps of the solver at most: for a head, and where only its score is wanted.
-_STEPS, _FEW_STEPS = 300, 60
+_STEPS, _FEW_STEPS = 300, 40
 _WITHOUT_CHOICE = {"linear": 1e-2, "prototype": 1.0, "mlp": 1.0}
 # Values of the samples above which the solver pauses every so many steps, to ask for Cancel.
 _LARGE, _PAUSE = 4_000_000, 25

@@ -423,6 +423,11 @@ def on_grid(labels: VectorLabels, grid: Grid) -> list[ogr.Geometry | None]:
     return out
 
 
+def _memory_driver() -> ogr.Driver:
+    """The driver of layers in memory, which GDAL 3.11 made one with that of rasters."""
+    return ogr.GetDriverByName("Memory") or ogr.GetDriverByName("MEM")
+
+
 class Burner:
     """Finds the pixels of many areas, window by window.
 
@@ -436,7 +441,7 @@ class Burner:
         self._sources = []
         order = [index for index, geometry in enumerate(geometries) if geometry is not None]
         for direction in (1, -1):  # where two areas overlap, each direction shows the other one
-            source = ogr.GetDriverByName("Memory").CreateDataSource("")
+            source = _memory_driver().CreateDataSource("")
             reference = osr.SpatialReference()
             reference.ImportFromWkt(grid.crs_wkt)
             layer = source.CreateLayer("areas", reference, ogr.wkbUnknown)
