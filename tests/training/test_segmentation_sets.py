@@ -189,7 +189,7 @@ def test_simulated_series_are_labelled_folds_of_northern_farmland():
 
     data = SimulatedSegmentation(series=10, size=16)
     assert len(data) == 10
-    assert len(data.classes) == len(GROWN)
+    assert [(one.code, one.name) for one in data.classes] == list(enumerate(GROWN, start=1))
     labelled = 0
     for place in range(10):
         series = data.read(place)
@@ -201,6 +201,7 @@ def test_simulated_series_are_labelled_folds_of_northern_farmland():
         assert year.max() < 366
         labelled += (targets(series.labels, data.classes) != IGNORED).mean() / 10
     assert 0.5 < labelled < 1
+    assert {*np.unique(data.read(0).labels)} <= {*range(13)}
     again = SimulatedSegmentation(series=10, size=16, most_dates=9).read(3)
     assert len(again.days) == 9
     assert again.days[-1] == data.read(3).days[-1]

@@ -36,7 +36,7 @@ class SimulatedSegmentation:
         seed: far from those that pre-training uses.
     """
 
-    classes = named_classes({NAMES.index(name): name for name in GROWN})
+    classes = named_classes(dict(enumerate(GROWN, start=1)))
 
     def __init__(
         self,
@@ -52,13 +52,14 @@ class SimulatedSegmentation:
         return len(self._farmlands)
 
     def read(self, index: int) -> LabelledSeries:
-        """One farmland; codes are places in COVERS."""
+        """One farmland; codes are places in GROWN, from 1 on, and 0 for background."""
         year = self._farmlands[index].years[0]
         count = len(year.days)
         kept = np.linspace(0, count - 1, min(count, self.most_dates or count)).round().astype(int)
-        return LabelledSeries(
-            f"farmland {index}", year.reflectance[kept], year.days[kept], year.cover
-        )
+        labels = np.zeros(year.cover.shape, np.int64)
+        for code, name in enumerate(GROWN, start=1):
+            labels[year.cover == NAMES.index(name)] = code
+        return LabelledSeries(f"farmland {index}", year.reflectance[kept], year.days[kept], labels)
 
     def splits(self) -> list[Split]:
         """Five experiments of three, one and one folds."""
