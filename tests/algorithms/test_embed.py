@@ -222,3 +222,16 @@ def test_cuda_where_there_is_none_is_said(run, refused, parameters):
 
 def test_a_device_that_does_not_exist(run, refused, parameters):
     refuse(run, refused, {**parameters, "DEVICE": "abacus"}, "DEVICE")
+
+
+def test_resume_and_cog_reach_the_work(run, parameters, tmp_path):
+    plain = run("alise:embed", parameters)["OUTPUT"]
+    other = {**parameters, "OUTPUT": str(tmp_path / "cog.tif"), "RESUME": True, "COG": True}
+    dataset = gdal.Open(run("alise:embed", other)["OUTPUT"])
+    assert dataset.GetMetadataItem("LAYOUT", "IMAGE_STRUCTURE") == "COG"
+    np.testing.assert_array_equal(dataset.ReadAsArray(), gdal.Open(plain).ReadAsArray())
+    assert not list(tmp_path.glob("*.blocks"))
+
+
+def test_a_model_without_a_compact_form_is_said(run, refused, parameters):
+    refuse(run, refused, {**parameters, "FORMAT": "compact"}, "has no compact form; choose")
