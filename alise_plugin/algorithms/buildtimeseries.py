@@ -34,7 +34,7 @@ from qgis.core import (
 )
 from qgis.PyQt.QtCore import QDate, QDateTime, QTime
 
-from ..errors import OutputError, SeriesError
+from ..errors import AliseError, OutputError, SeriesError
 from ..sits.bands import BANDS
 from ..sits.build import SeriesOptions, plan_series
 from ..sits.report import write_report
@@ -234,10 +234,15 @@ class BuildTimeSeries(AliseAlgorithm):
             feedback.pushInfo(f"Left out: {name} ({reason.rstrip('.')}).")
         for text in plan.warnings:
             feedback.pushWarning(text)
-        with plan.write(output) as series:
-            dates = series.dates
         if report:
             write_report(plan, output, report, QgisFeedback(feedback, 0.9, 1))
+        try:
+            with plan.write(output) as series:
+                dates = series.dates
+        except AliseError:
+            if report:
+                Path(report).unlink()
+            raise
         missing = ", ".join(plan.bands_missing)
         feedback.pushInfo(f"{len(dates)} dates from {dates[0]} to {dates[-1]}.")
         if missing:

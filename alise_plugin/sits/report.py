@@ -15,6 +15,7 @@ from .bands import BANDS
 from .build import PlannedDate, SeriesPlan
 from .rasters import open_raster, quiet_gdal, stated_scale
 from .steps import Feedback, Steps
+from .vrt import series_in_memory
 
 _THUMBNAIL = 96  # pixels: longer side
 _SMALL_THUMBNAIL = 64  # of a series with many dates, so that the page stays a few megabytes
@@ -33,9 +34,12 @@ def write_report(
 ) -> None:
     """Writes timeline, fractions, thumbnails, what was decided and what was left out.
 
+    The series need not be written yet: pictures are read through a copy in memory, so that a
+    report that fails or is stopped leaves no series behind.
+
     Args:
         plan: of the series; with measured fractions, or the page says that they are not known.
-        series: the VRT that was written.
+        series: name of its VRT, for the title.
         page: the HTML file.
         feedback: told about progress; may stop.
 
@@ -64,7 +68,7 @@ def write_report(
             [_row(plan, item) for item in plan.dates],
         ),
         html_page.heading("Images"),
-        *_thumbnails(plan, os.fspath(series), Steps(feedback)),
+        *_thumbnails(plan, Steps(feedback)),
         html_page.heading("What was found"),
         *[html_page.paragraph(text) for text in plan.notes],
         html_page.heading("What was left out"),
@@ -151,17 +155,21 @@ def _ticks(begin: date, end: date) -> list[tuple[date, str]]:
     return ticks
 
 
-def _thumbnails(plan: SeriesPlan, series: str, steps: Steps) -> list[str]:
-    dataset = open_raster(series)
+def _thumbnails(plan: SeriesPlan, steps: Steps) -> list[str]:
     side = _THUMBNAIL if len(plan.dates) <= _MANY else _SMALL_THUMBNAIL
     pictures, without = [], 0
-    for number, item in enumerate(plan.dates):
-        steps.at(number, len(plan.dates))
-        pixels, what = _picture(plan, dataset, number, item, side)
-        if pixels is None:
-            without += 1
-        else:
-            pictures.append(html_page.picture(pixels, f"{item.acquisition.day}{what}"))
+    with series_in_memory(plan.grid, [item.acquisition for item in plan.dates]) as (name, _):
+        dataset = open_raster(name)
+        for number, item in enumerate(plan.dates):
+            steps.at(number, len(plan.dates))
+            pixels, what = _picture(plan, dataset, number, item, side)
+            if pixels is None:
+                without += 1
+            else:
+                pictures.append(html_page.picture(pixels, f"{item.acquisition.day}{what}"))
+        del dataset
+    if plan.masked:
+        pictures.append(html_page.paragraph("The pictures show the images before masking."))
     if without:
         pictures.append(
             html_page.paragraph(

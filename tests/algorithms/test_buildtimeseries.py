@@ -340,6 +340,15 @@ def test_more_bad_input_is_one_sentence(run, refused, scenes, tmp_path, change, 
     assert not (tmp_path / "series.vrt").exists()
 
 
+def test_a_report_or_a_series_that_cannot_be_written_leaves_nothing(run, refused, scenes, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    for series, report in (("s.vrt", "file/r.html"), ("file/s.vrt", "r.html")):
+        parameters = {"INPUT": scenes, "OUTPUT": str(tmp_path / series)}
+        with pytest.raises(refused, match=r"cannot be written|file"):
+            run("alise:buildtimeseries", {**parameters, "REPORT": str(tmp_path / report)})
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 def test_cancelling_leaves_nothing(run, refused, scenes, tmp_path, feedback_that_cancels):
     output = tmp_path / "series.vrt"
     parameters = {"INPUT": scenes, "OUTPUT": str(output)}
