@@ -79,7 +79,7 @@ def test_advanced_parameters_are_out_of_the_way(algorithms):
     advanced = {
         p.name() for p in algorithms["embed"].parameterDefinitions() if p.flags() & FLAG_ADVANCED
     }
-    assert advanced == {"DEVICE", "THREADS", "MEMORY", "TILE_SIZE", "FORMAT"}
+    assert advanced == {"DEVICE", "THREADS", "MEMORY", "TILE_SIZE", "FORMAT", "RESUME", "COG"}
 
 
 def test_without_onnxruntime_the_algorithms_stay_and_say_how_to_get_it(algorithms, monkeypatch):
