@@ -24,12 +24,12 @@ from qgis.core import (
 )
 
 from ..errors import LabelsError
-from ..mapping.accuracy import AccuracyResult, ClassMap, assess_accuracy
+from ..mapping.accuracy import AccuracyResult, ClassMap, assess_accuracy, class_rows
 from ..mapping.labels import VectorLabels
 from .base import AliseAlgorithm, QgisFeedback, layer_sources
 from .compat import FIELD_INTEGER, FIELD_REAL, FIELD_TEXT, INTEGER, TYPE_GEOMETRY, TYPE_TABLE
 from .label_layers import labels_of, raster_legend
-from .trainclassifier import FIGURES, field_of, finite, require_ending
+from .trainclassifier import FIGURES, field_of, require_ending
 
 
 class AssessAccuracy(AliseAlgorithm):
@@ -123,7 +123,7 @@ class AssessAccuracy(AliseAlgorithm):
             "AREAS": self._write_areas(result, parameters, context),
             **figures,
             "LABELS_USED": result.labels,
-            "CLASS_FIGURES": json.dumps(_rows(result), ensure_ascii=False),
+            "CLASS_FIGURES": json.dumps(class_rows(result), ensure_ascii=False),
         }
 
     def _write_areas(
@@ -134,7 +134,7 @@ class AssessAccuracy(AliseAlgorithm):
     ) -> str:
         if not parameters.get("AREAS"):
             return ""
-        rows = _rows(result)
+        rows = class_rows(result)
         fields = QgsFields()
         for name, value in rows[0].items():
             kind = FIELD_TEXT if isinstance(value, str) else FIELD_REAL
@@ -146,32 +146,6 @@ class AssessAccuracy(AliseAlgorithm):
             sink.addFeature(feature, QgsFeatureSink.Flag.FastInsert)
         del sink
         return str(place)
-
-
-def _rows(result: AccuracyResult) -> list[dict[str, Any]]:
-    """The figures of each class; None where the sample does not say."""
-    rows = []
-    for number, item in enumerate(result.classes):
-        area = result.estimate.areas[number]
-        row: dict[str, Any] = {
-            "code": item.code,
-            "name": item.name,
-            "labels": int(result.counts[number].sum()),
-            "mapped_m2": float(result.mapped[number]),
-            "adjusted_m2": finite(area.value),
-            "adjusted_low": finite(area.low),
-            "adjusted_high": finite(area.high),
-        }
-        for name, figure in (
-            ("users", result.estimate.users[number]),
-            ("producers", result.estimate.producers[number]),
-            ("f1", result.f1[number]),
-            ("iou", result.iou[number]),
-        ):
-            row[name] = finite(figure.value)
-            row[f"{name}_low"], row[f"{name}_high"] = finite(figure.low), finite(figure.high)
-        rows.append(row)
-    return rows
 
 
 def open_map(layer: QgsRasterLayer, feedback: QgisFeedback) -> ClassMap:

@@ -23,6 +23,8 @@ COMMANDS = {
     "embed": "turn an image series into one vector of features per pixel",
     "trainclassifier": "learn classes from labels: a head and a report of its accuracy",
     "segment": "map the classes of a head",
+    "drawsample": "draw the stratified random points that a class map is judged by",
+    "assessaccuracy": "compare a class map with reference labels and estimate true areas",
     "detectchange": "map what changed between two years",
 }
 DONE, MISTAKE, STOPPED = 0, 1, 130

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import os
 
-from ..errors import OutputError
 from ..mapping.feedback import Feedback
 from ..mapping.labels import read_mask
 from ..mapping.output import require_folder
@@ -25,6 +22,7 @@ from .arguments import (
     require_ending,
     share,
 )
+from .tables import write_table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -101,15 +99,18 @@ def run(args: argparse.Namespace, feedback: Feedback) -> dict[str, object]:
 def _write_areas(path: str, areas: list[ClassArea]) -> None:
     """The columns that the algorithm's table has."""
     total = sum(row.square_metres for row in areas) or 1.0
-    temporary = f"{path}.{os.getpid()}.partial"
-    try:
-        with open(temporary, "w", newline="", encoding="utf-8") as file:
-            rows = csv.writer(file)
-            rows.writerow(["code", "class", "color", "pixels", "area_m2", "area_ha", "share"])
-            for row in areas:
-                square_metres = row.square_metres
-                item = [row.item.code, row.item.name, row.item.color, row.pixels]
-                rows.writerow([*item, square_metres, square_metres / 1e4, square_metres / total])
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written ({error.strerror}).") from error
+    write_table(
+        path,
+        [
+            {
+                "code": row.item.code,
+                "class": row.item.name,
+                "color": row.item.color,
+                "pixels": row.pixels,
+                "area_m2": row.square_metres,
+                "area_ha": row.square_metres / 1e4,
+                "share": row.square_metres / total,
+            }
+            for row in areas
+        ],
+    )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -500,3 +502,33 @@ def draw_sample(
             area = float(class_map.square_metres[place])
             points.append((priority, SamplePoint(x, y, item, area, int(wanted[place]))))
     return [point for _, point in sorted(points, key=lambda pair: pair[0])]
+
+
+def class_rows(result: AccuracyResult) -> list[dict[str, Any]]:
+    """The figures of each class, one flat row each; None where the sample does not say."""
+
+    def finite(value: float) -> float | None:
+        return value if math.isfinite(value) else None
+
+    rows = []
+    for number, item in enumerate(result.classes):
+        area = result.estimate.areas[number]
+        row: dict[str, Any] = {
+            "code": item.code,
+            "name": item.name,
+            "labels": int(result.counts[number].sum()),
+            "mapped_m2": float(result.mapped[number]),
+            "adjusted_m2": finite(area.value),
+            "adjusted_low": finite(area.low),
+            "adjusted_high": finite(area.high),
+        }
+        for name, figure in (
+            ("users", result.estimate.users[number]),
+            ("producers", result.estimate.producers[number]),
+            ("f1", result.f1[number]),
+            ("iou", result.iou[number]),
+        ):
+            row[name] = finite(figure.value)
+            row[f"{name}_low"], row[f"{name}_high"] = finite(figure.low), finite(figure.high)
+        rows.append(row)
+    return rows

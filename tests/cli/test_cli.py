@@ -1,5 +1,6 @@
 """`python -m alise_plugin`: results, exit codes, one sentence for a mistake, and Ctrl-C."""
 
+import csv
 import os
 import signal
 import subprocess
@@ -217,3 +218,44 @@ def test_a_bar_on_a_terminal(monkeypatch, capsys):
     assert "hello" in text
     assert "left" in text
     assert text.endswith("\n")
+
+
+def test_a_map_is_judged_by_its_own_sample(tmp_path, capsys):
+    codes = np.ones((60, 80), np.uint8)
+    codes[:, 40:] = 2
+    codes[30:, 60:] = 3
+    path = str(tmp_path / "map.tif")
+    raster = gdal.GetDriverByName("GTiff").Create(path, 80, 60, 1, gdal.GDT_Byte)
+    raster.SetGeoTransform((600000, 10, 0, 5000000, 0, -10))
+    reference = osr.SpatialReference()
+    reference.ImportFromEPSG(32631)
+    raster.SetProjection(reference.ExportToWkt())
+    raster.GetRasterBand(1).SetNoDataValue(0)
+    raster.WriteArray(codes)
+    del raster
+    points, areas = str(tmp_path / "sample.gpkg"), str(tmp_path / "areas.csv")
+    drawn = ["drawsample", "--quiet", "--input", path, "--size", "120", "--output", points]
+    assert main(drawn) == DONE
+    assert "COUNT: 15" in capsys.readouterr().out  # 50 of each class at least
+    # The truth: what the map calls 2 is 3 in its lower half.
+    sample = ogr.Open(points, 1)
+    layer = sample.GetLayer(0)
+    for feature in layer:
+        place = feature.GetGeometryRef()
+        row, col = int((5000000 - place.GetY()) / 10), int((place.GetX() - 600000) / 10)
+        assert codes[row, col] == feature.GetField("stratum")
+        truth = 3 if codes[row, col] == 2 and row >= 30 else int(codes[row, col])
+        feature.SetField("reference", str(truth))
+        layer.SetFeature(feature)
+    del layer, sample
+    judged = ["assessaccuracy", "--quiet", "--input", path, "--reference", points]
+    assert main([*judged, "--field", "reference", "--areas", areas]) == DONE
+    lines = dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines())
+    # 600 of 4800 pixels are wrong.
+    assert float(lines["OVERALL_ACCURACY_LOW"]) < 1 - 600 / 4800
+    assert float(lines["OVERALL_ACCURACY_HIGH"]) > 1 - 600 / 4800
+    with open(areas, newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["code"] for row in rows] == ["1", "2", "3"]
+    assert float(rows[2]["adjusted_m2"]) > float(rows[2]["mapped_m2"])
+    assert sorted(os.listdir(tmp_path)) == ["areas.csv", "map.tif", "sample.gpkg"]

@@ -16,14 +16,24 @@ ONLY_HERE = {"quiet", "scheduler", "help"}
 @pytest.fixture(scope="module")
 def algorithms():
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    from alise_plugin.algorithms.assessaccuracy import AssessAccuracy
     from alise_plugin.algorithms.buildtimeseries import BuildTimeSeries
     from alise_plugin.algorithms.detectchange import DetectChange
+    from alise_plugin.algorithms.drawsample import DrawSample
     from alise_plugin.algorithms.embed import Embed
     from alise_plugin.algorithms.segment import Segment
     from alise_plugin.algorithms.trainclassifier import TrainClassifier
 
     made = {}
-    for kind in (BuildTimeSeries, Embed, TrainClassifier, Segment, DetectChange):
+    for kind in (
+        BuildTimeSeries,
+        Embed,
+        TrainClassifier,
+        Segment,
+        DrawSample,
+        AssessAccuracy,
+        DetectChange,
+    ):
         algorithm = kind()
         algorithm.initAlgorithm()
         made[algorithm.name()] = algorithm

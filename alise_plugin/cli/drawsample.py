@@ -1,0 +1,91 @@
+"""`drawsample`: the stratified random sample with which a class map is judged."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+
+from osgeo import ogr, osr
+
+from ..errors import OutputError
+from ..mapping.accuracy import ClassMap, SamplePoint, draw_sample
+from ..mapping.feedback import Feedback, Part
+from ..mapping.output import require_folder
+from ..sits.rasters import quiet_gdal
+from .arguments import require_ending
+
+_FIELDS = (
+    ("id", ogr.OFTInteger),
+    ("stratum", ogr.OFTInteger),
+    ("stratum_name", ogr.OFTString),
+    ("stratum_m2", ogr.OFTReal),
+    ("stratum_n", ogr.OFTInteger),
+    ("reference", ogr.OFTString),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of the command."""
+    parser.add_argument("--input", required=True, help="the class map")
+    parser.add_argument("--size", type=int, default=500, help="points; 0: as the error asks")
+    parser.add_argument("--minimum", type=int, default=50, help="points of each class at least")
+    parser.add_argument("--expected", type=float, default=0.85, help="user's accuracy")
+    parser.add_argument("--standard-error", type=float, default=0.01, help="of overall accuracy")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", required=True, help="the points, a .gpkg")
+
+
+def run(args: argparse.Namespace, feedback: Feedback) -> dict[str, object]:
+    """Draw; returns what the algorithm returns."""
+    require_ending(args.output, (".gpkg",), "sample points are a GeoPackage")
+    require_folder(args.output)
+    class_map = ClassMap(args.input, None, Part(feedback, 0.0, 0.5))
+    points = draw_sample(
+        class_map,
+        size=args.size,
+        minimum=args.minimum,
+        expected=args.expected,
+        standard_error=args.standard_error,
+        seed=args.seed,
+        feedback=Part(feedback, 0.5, 1.0),
+    )
+    _write(args.output, points, class_map.grid.crs_wkt)
+    return {"OUTPUT": args.output, "COUNT": len(points)}
+
+
+def _write(path: str, points: list[SamplePoint], crs_wkt: str) -> None:
+    temporary = f"{path}.{os.getpid()}.partial.gpkg"
+    reference = osr.SpatialReference()
+    reference.ImportFromWkt(crs_wkt)
+    try:
+        with quiet_gdal() as failures:
+            made = ogr.GetDriverByName("GPKG").CreateDataSource(temporary)
+            layer = made.CreateLayer("sample", reference, ogr.wkbPoint)
+            for name, kind in _FIELDS:
+                layer.CreateField(ogr.FieldDefn(name, kind))
+            for number, point in enumerate(points, start=1):
+                row = ogr.Feature(layer.GetLayerDefn())
+                place = ogr.Geometry(ogr.wkbPoint)
+                place.AddPoint_2D(point.x, point.y)
+                row.SetGeometry(place)
+                values = (
+                    number,
+                    point.item.code,
+                    point.item.name,
+                    point.stratum_square_metres,
+                    point.stratum_points,
+                )
+                for (name, _), value in zip(_FIELDS, values):
+                    row.SetField(name, value)
+                layer.CreateFeature(row)
+            del layer, made
+        if failures:
+            raise OSError(0, failures[0])
+        os.replace(temporary, path)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written ({error.strerror}).") from error
+    finally:
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            with contextlib.suppress(OSError):
+                os.remove(temporary + suffix)
