@@ -29,6 +29,7 @@ from training.pretext.normalise import MISSING_VALUE, normalise
 from training.pretext.views import drop_bands, drop_dates, interleaved_views
 
 from .config import ConfigError, PretrainConfig
+from .optimise import optimiser
 from .stream import mixed_seed
 
 Batch = dict[str, Tensor]
@@ -112,30 +113,8 @@ class Pretraining(lightning.LightningModule):
         return model
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Adam or AdamW, warm-up, then cosine annealing with warm restarts."""
-        config, schedule = self.config, self.config.schedule
-        parameters = [*self.model.parameters(), *self.head.parameters()]
-        optimizer: torch.optim.Optimizer = (
-            torch.optim.AdamW(parameters, config.learning_rate, weight_decay=config.weight_decay)
-            if config.optimizer == "adamw"
-            else torch.optim.Adam(parameters, config.learning_rate)
-        )
-        warmup = torch.optim.lr_scheduler.LinearLR(
-            optimizer, start_factor=0.01, total_iters=max(1, schedule.warmup)
-        )
-        cosine = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(
-            optimizer,
-            T_0=schedule.first_cycle,
-            T_mult=schedule.growth,
-            eta_min=schedule.floor * config.learning_rate,
-        )
-        both = torch.optim.lr_scheduler.SequentialLR(
-            optimizer, [warmup, cosine], milestones=[max(1, schedule.warmup)]
-        )
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": both, "interval": "step"},
-        }
+        """The optimiser of the configuration, over the network and the embedding head."""
+        return optimiser([*self.model.parameters(), *self.head.parameters()], self.config)
 
     def save_model(self, path: Path, **facts: float) -> None:
         """Write the averaged weights, and facts of them, as a model file that `export` takes."""
