@@ -127,7 +127,7 @@ def arkansas_table(
 def checkpoints_table(args: argparse.Namespace) -> str:
     """Measure 2 of model files of training, each pixel seen as a constant image."""
     data = arkansas.load(args.data / "evaluation" / "crop_pixels_arkansas.npz", args.pixels)
-    rows = []
+    rows = [["gap-filled raw series", *arkansas.score(data, features.gap_filled)]]
     for path in args.checkpoints:
         model, _ = load_alise(path)
         rows.append([str(path), *arkansas.score(data, features.checkpoint(model))])
