@@ -182,9 +182,13 @@ def _share_out(client: Any, job: Job, folder: BlockFolder, feedback: Feedback) -
             if feedback.cancelled():
                 raise Cancelled("The run was cancelled.")
             for future in ready:
-                if future.status != "finished":
+                if future.status in ("error", "cancelled"):
                     error = future.exception()
                     raise AliseError(f"A tile failed on the cluster: {error}") from error
+                if future.status != "finished":
+                    # Its worker was lost with the answer: the tile is being made again.
+                    waiting.add(future)
+                    continue
                 clipped += future.result()
                 del futures[future]
                 done += 1

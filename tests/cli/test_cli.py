@@ -166,7 +166,7 @@ def test_help(command, capsys):
     assert end.value.code == 0
     text = capsys.readouterr().out
     assert all(name in text for name in (COMMANDS if command is None else ["--output", "-h"])) or (
-        command in ("trainclassifier", "detectchange")
+        command in ("trainclassifier", "detectchange", "assessaccuracy")
     )
 
 
