@@ -8,6 +8,7 @@ import copy
 import itertools
 import math
 import os
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import cast
@@ -81,6 +82,9 @@ def train(
     """
     out.mkdir(parents=True, exist_ok=True)
     lightning.seed_everything(config.seed, verbose=False)
+    if resume is not None:
+        # The checkpoint holds all weights: the file that they once began from may be gone.
+        config = replace(config, init_from=None, concentrate=False)
     module = MaskedPretraining(config) if config.method == "ubarn" else Pretraining(config)
     done = 0
     if resume is not None:
