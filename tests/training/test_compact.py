@@ -1,5 +1,6 @@
 """The compact form: what it keeps, and that it belongs to the package."""
 
+import importlib.util
 import shutil
 from pathlib import Path
 
@@ -58,8 +59,11 @@ def test_the_graph_projects_as_the_arrays_do(package):
     assert np.isnan(found[:, 2, 3]).all()
 
 
+@pytest.mark.skipif(
+    importlib.util.find_spec("prosail") is None,
+    reason="the leaf coefficients come with the package prosail",
+)
 def test_the_command_learns_it_on_simulations(package, capsys):
-    pytest.importorskip("prosail", reason="the simulator's table is not installed")
     assert main(["compact", "--model", str(package), "--landscapes", "3"]) == 0
     assert "64 compact features keep" in capsys.readouterr().out
     assert 0.5 < load_package(package).compact.variance <= 1
