@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import os
 
 from osgeo import ogr, osr
 
-from ..errors import OutputError
 from ..mapping.accuracy import ClassMap, SamplePoint, draw_sample
 from ..mapping.feedback import Feedback, Part
 from ..mapping.output import require_folder
-from ..sits.rasters import quiet_gdal
 from .arguments import require_ending
+from .geopackage import write_geopackage
 
 _FIELDS = (
     ("id", ogr.OFTInteger),
@@ -55,37 +52,27 @@ def run(args: argparse.Namespace, feedback: Feedback) -> dict[str, object]:
 
 
 def _write(path: str, points: list[SamplePoint], crs_wkt: str) -> None:
-    temporary = f"{path}.{os.getpid()}.partial.gpkg"
     reference = osr.SpatialReference()
     reference.ImportFromWkt(crs_wkt)
-    try:
-        with quiet_gdal() as failures:
-            made = ogr.GetDriverByName("GPKG").CreateDataSource(temporary)
-            layer = made.CreateLayer("sample", reference, ogr.wkbPoint)
-            for name, kind in _FIELDS:
-                layer.CreateField(ogr.FieldDefn(name, kind))
-            for number, point in enumerate(points, start=1):
-                row = ogr.Feature(layer.GetLayerDefn())
-                place = ogr.Geometry(ogr.wkbPoint)
-                place.AddPoint_2D(point.x, point.y)
-                row.SetGeometry(place)
-                values = (
-                    number,
-                    point.item.code,
-                    point.item.name,
-                    point.stratum_square_metres,
-                    point.stratum_points,
-                )
-                for (name, _), value in zip(_FIELDS, values):
-                    row.SetField(name, value)
-                layer.CreateFeature(row)
-            del layer, made
-        if failures:
-            raise OSError(0, failures[0])
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written ({error.strerror}).") from error
-    finally:
-        for suffix in ("", "-wal", "-shm", "-journal"):
-            with contextlib.suppress(OSError):
-                os.remove(temporary + suffix)
+
+    def fill(made: ogr.DataSource) -> None:
+        layer = made.CreateLayer("sample", reference, ogr.wkbPoint)
+        for name, kind in _FIELDS:
+            layer.CreateField(ogr.FieldDefn(name, kind))
+        for number, point in enumerate(points, start=1):
+            row = ogr.Feature(layer.GetLayerDefn())
+            place = ogr.Geometry(ogr.wkbPoint)
+            place.AddPoint_2D(point.x, point.y)
+            row.SetGeometry(place)
+            values = (
+                number,
+                point.item.code,
+                point.item.name,
+                point.stratum_square_metres,
+                point.stratum_points,
+            )
+            for (name, _), value in zip(_FIELDS, values):
+                row.SetField(name, value)
+            layer.CreateFeature(row)
+
+    write_geopackage(path, fill)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Sequence
 
 from osgeo import gdal, ogr, osr
 
-from ..errors import AliseError, OutputError
+from ..errors import AliseError
 from ..mapping.output import require_folder
 from ..mapping.zones import ZoneChange
 from ..sits.rasters import quiet_gdal
+from .geopackage import write_geopackage
 
 _FIELDS = (
     ("pixels", ogr.OFTInteger),
@@ -73,45 +72,35 @@ def write_zones(zones: str, output: str, changes: Sequence[ZoneChange]) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    temporary = f"{output}.{os.getpid()}.partial.gpkg"
     source = _open(zones)
     layer = source.GetLayer(0)
-    try:
-        with quiet_gdal() as failures:
-            made = ogr.GetDriverByName("GPKG").CreateDataSource(temporary)
-            copy = made.CreateLayer("zones", layer.GetSpatialRef(), layer.GetGeomType())
-            definition = layer.GetLayerDefn()
-            for index in range(definition.GetFieldCount()):
-                copy.CreateField(definition.GetFieldDefn(index))
-            for name, kind in _FIELDS:
-                copy.CreateField(ogr.FieldDefn(name, kind))
-            layer.ResetReading()
-            for feature, zone in zip(layer, changes):
-                row = ogr.Feature(copy.GetLayerDefn())
-                row.SetFrom(feature)
-                decision = None if zone.changed is None else int(zone.changed)
-                values = (
-                    zone.pixels,
-                    zone.mean,
-                    zone.median,
-                    zone.changed_share,
-                    zone.rank,
-                    decision,
-                )
-                for (name, _), value in zip(_FIELDS, values):
-                    if value is not None:
-                        row.SetField(name, value)
-                copy.CreateFeature(row)
-            del copy, made
-        if failures:
-            raise OSError(0, failures[0])
-        os.replace(temporary, output)
-    except OSError as error:
-        raise OutputError(f"{output} cannot be written ({error.strerror}).") from error
-    finally:
-        for suffix in ("", "-wal", "-shm", "-journal"):
-            with contextlib.suppress(OSError):
-                os.remove(temporary + suffix)
+
+    def fill(made: ogr.DataSource) -> None:
+        copy = made.CreateLayer("zones", layer.GetSpatialRef(), layer.GetGeomType())
+        definition = layer.GetLayerDefn()
+        for index in range(definition.GetFieldCount()):
+            copy.CreateField(definition.GetFieldDefn(index))
+        for name, kind in _FIELDS:
+            copy.CreateField(ogr.FieldDefn(name, kind))
+        layer.ResetReading()
+        for feature, zone in zip(layer, changes):
+            row = ogr.Feature(copy.GetLayerDefn())
+            row.SetFrom(feature)
+            decision = None if zone.changed is None else int(zone.changed)
+            values = (
+                zone.pixels,
+                zone.mean,
+                zone.median,
+                zone.changed_share,
+                zone.rank,
+                decision,
+            )
+            for (name, _), value in zip(_FIELDS, values):
+                if value is not None:
+                    row.SetField(name, value)
+            copy.CreateFeature(row)
+
+    write_geopackage(output, fill)
 
 
 def _open(path: str) -> gdal.Dataset:
