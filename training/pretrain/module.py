@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from pickle import UnpicklingError
@@ -54,6 +55,9 @@ class Pretraining(lightning.LightningModule):
             begin_with_seasons(self.model)
         if config.concentrate:
             concentrate(self.model.spatial)
+        if config.bfloat16:
+            # Convolutions in that precision are fast only where a pixel's channels lie together.
+            self.model.spatial.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.head = EmbeddingHead(self.model.config.d_model, config.d_embedding)
         self.averaged = AveragedModel(
             self.model, multi_avg_fn=moving_average(config.ema), use_buffers=True
@@ -138,7 +142,10 @@ class Pretraining(lightning.LightningModule):
         views = torch.cat([image[:, place] for place in places])
         view_days = torch.cat([batch["days"][:, place] for place in places])
         view_observed = torch.cat([observed[:, place] for place in places])
-        features = model.encode_dates(views, view_observed)
+        with self._spatial_precision(image.device):
+            features = model.encode_dates(views, view_observed)
+        # Attention over few dates gains nothing from fewer digits.
+        features = features.to(image.dtype)
 
         batch_size, _, _, height, width = image.shape
         picked = self._pick_pixels(batch_size, height * width, image.device)
@@ -177,6 +184,12 @@ class Pretraining(lightning.LightningModule):
             "covariance": covariance_loss(embedded_a) + covariance_loss(embedded_b),
             "mean": reconstruction_loss(mean.expand_as(targets), targets, usable).detach(),
         }
+
+    def _spatial_precision(self, device: torch.device) -> AbstractContextManager[object]:
+        """bfloat16 for the U-Net where the configuration asks for it; a GPU's run has its own."""
+        if not (self.config.bfloat16 and device.type == "cpu"):
+            return nullcontext()
+        return torch.autocast("cpu", dtype=torch.bfloat16)
 
     def _pick_pixels(self, batch_size: int, pixels: int, device: torch.device) -> Tensor:
         """(B, K) places of the pixels that go on, others for each series."""

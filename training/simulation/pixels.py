@@ -28,6 +28,8 @@ DRIFTS = (
     (0.0, 0.1, 0.0, 0.2, 0.8, 1.0, 1.0, 1.0, 0.3, 0.1),
     (0.0, 0.0, 0.3, 0.2, 0.0, 0.0, 0.0, 0.0, 0.7, 1.0),
 )
+# How much of the light that the air scatters each band takes, beside the blue one.
+SCATTER = (1.0, 0.7, 0.5, 0.4, 0.3, 0.27, 0.25, 0.22, 0.05, 0.02)
 _ANNUAL = torch.tensor([cover.annual for cover in COVERS])
 
 
@@ -191,8 +193,11 @@ def ground_truth(
     place = draws.normal(14.0, places, 1)
     place += YEAR / 2 * draws.chance(0.25, places, 1)
     place += draws.uniform(0, YEAR, places, 1) * draws.chance(0.08, places, 1)
+    # How warm it is, 0 in the cool temperate zone and 1 in the subtropics: crops move unlike.
+    warmth = draws.uniform(0, 1, places, 1) * ~draws.chance(0.35, places, 1)
     shift = shared(place + draws.normal(8.0, places, seasons))
-    place = shared(place)
+    place, cold = shared(place), draws.uniform(0, 1, places, 1) ** 2 * (1 - warmth)
+    warmth, cold = shared(warmth), shared(cold)
     first_year = ((days[:, :1] - FIRST_YEAR_DAY) / YEAR).floor() - 1
     new_year = FIRST_YEAR_DAY + (first_year + torch.arange(seasons)) * YEAR  # (N, S)
     origin = (new_year + shift)[..., None]
@@ -203,9 +208,10 @@ def ground_truth(
         return both[..., 0], both[..., 1]
 
     mean, deviation = each([c.green_up for c in COVERS])
-    green_up = mean + deviation * draws.normal(1.0, count, seasons)
+    spring, summer = each([c.warmth for c in COVERS])
+    green_up = mean + spring * warmth + deviation * draws.normal(1.0, count, seasons)
     mean, deviation = each([c.maturity for c in COVERS])
-    maturity = mean + deviation * draws.normal(1.0, count, seasons)
+    maturity = mean + summer * warmth + deviation * draws.normal(1.0, count, seasons)
     maturity = torch.maximum(maturity, green_up + 35)
     peak = draws.between(*each([c.lai for c in COVERS]))
     peak *= 1 - 0.75 * draws.uniform(0, 1, count, seasons) ** 2.5  # damage, drought, poor stands
@@ -214,9 +220,9 @@ def ground_truth(
     # What stays all year stays between years, too.
     permanent = ~_ANNUAL[cover]
     evergreen = torch.where(permanent, evergreen[:, :1], evergreen)
-    growth = draws.uniform(5, 14, count, seasons)
+    growth = draws.between(*each([c.growth for c in COVERS]))
     fall = draws.uniform(2, 9, count, seasons)
-    harvest = maturity + draws.uniform(8, 34, count, seasons)
+    harvest = maturity + draws.between(*each([c.standing for c in COVERS]))
 
     def rise(day: Tensor, width: Tensor) -> Tensor:
         return torch.sigmoid((when - day[..., None]) / width[..., None])
@@ -259,8 +265,11 @@ def ground_truth(
     )
     stubble = stubble * (1 - torch.exp(-peak[..., None]))
 
+    pale = draws.uniform(0.0, 0.4, count, seasons)
     turning = 1.6 * torch.sigmoid((when - maturity[..., None]) / 6.0)
     turning = torch.where(permanent[..., None], 0.7 * turning, turning)
+    # No stand is green throughout: lower leaves, weeds, ears and stress lie in every pixel.
+    turning = torch.maximum(turning, pale[..., None])
 
     # The season that covers the ground most decides the kind of plant on a date.
     visible = area + second_area + stubble
@@ -298,6 +307,7 @@ def ground_truth(
     ground_of = torch.tensor([GROUNDS.index(c.ground) for c in COVERS])[cover[:, :1]]
     low, high = each([c.plants for c in COVERS])
     plants = draws.between(low, high)[:, :1]
+    plants = plants * (1 - 0.3 * draws.uniform(0, 1, count, 1) ** 2)  # gaps, tracks, poor spots
     other = torch.zeros(count, 1, 10)
     for i, ground in enumerate(GROUNDS[1:], start=1):
         kind = ground_bands(draws, ground, count)[:, None]
@@ -326,6 +336,12 @@ def ground_truth(
     petals = torch.tensor([0.005, 0.07, 0.08, 0.07, 0.04, 0.03, 0.03, 0.03, 0.0, 0.0])
     out = out + bloom * petals
 
+    # Open bolls of cotton are white until they are picked.
+    ripe = (cover == [c.name for c in COVERS].index("cotton"))[..., None]
+    bolls = ripe * rise(maturity - 5, torch.full_like(fall, 8.0)) * (1 - rise(harvest, fall))
+    bolls = (bolls * draws.uniform(0.02, 0.12, count, seasons)[..., None]).sum(1)[..., None]
+    out = out + bolls * torch.tensor([0.9, 1.0, 1.0, 1.0, 0.9, 0.8, 0.8, 0.8, 0.5, 0.4])
+
     # Rice fields under water before the plants close.
     flooded = torch.tensor([c.flooded for c in COVERS])[cover][..., None]
     water_from = (green_up - draws.uniform(25, 60, count, seasons))[..., None]
@@ -333,14 +349,15 @@ def ground_truth(
     flood = under.any(1) * draws.uniform(0.5, 1.0, count, 1) * torch.exp(-0.55 * lai)
     out = out + flood[..., None] * (ground_bands(draws, "water", count)[:, None] - out)
 
-    below_snow = out.clamp(0.0, 1.2)
+    # What the atmospheric correction of a place leaves behind, and the glow of what lies around.
+    veil = shared(draws.uniform(0.0, 0.016, places, 1))[..., None]
+    below_snow = (out + veil * torch.tensor(SCATTER)).clamp(0.0, 1.2)
     # Snow lies in the middle of winter, in cold places.
-    cold = shared(draws.uniform(0, 1, places, 1)) ** 2
     midwinter = torch.cos(2 * math.pi * (days - FIRST_YEAR_DAY - place - 15) / YEAR)
     chance = cold * (midwinter - 0.45).clamp(min=0) * 1.3
     snowy = shared(draws.uniform(0, 1, places, dates)) < chance
     depth = shared(draws.uniform(0.3, 1.0, places, dates)) * snowy * torch.exp(-0.25 * lai)
-    out = out + depth[..., None] * (snow_bands(draws, count)[:, None] - out)
+    out = below_snow + depth[..., None] * (snow_bands(draws, count)[:, None] - below_snow)
     return GroundTruth(out.clamp(0.0, 1.2), below_snow, lai, changed)
 
 
@@ -379,8 +396,7 @@ def observe(
     low_sun = torch.cos(2 * math.pi * (days - FIRST_YEAR_DAY) / YEAR)
     gain = 1 + slope * low_sun + draws.normal(0.03, count, dates)
     colour = 1 + draws.normal(0.015, count, dates, 10)
-    scatter = torch.tensor([1, 0.7, 0.5, 0.4, 0.3, 0.27, 0.25, 0.22, 0.05, 0.02])
-    haze = draws.normal(0.008, count, dates)[..., None] * scatter
+    haze = draws.normal(0.008, count, dates)[..., None] * torch.tensor(SCATTER)
     seen = clean * gain[..., None] * colour + haze + draws.normal(0.003, count, dates, 10)
 
     cloudiness = 0.08 + 0.75 * draws.uniform(0, 1, count, 1)

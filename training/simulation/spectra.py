@@ -28,6 +28,8 @@ MOISTURES = 2
 _TRAITS = {
     "cereal": ((1.2, 1.8), (30, 65), (0.008, 0.022), (0.003, 0.007), (50, 75), (0.9, 1.0)),
     "broadleaf": ((1.2, 1.9), (30, 70), (0.008, 0.028), (0.002, 0.007), (28, 55), (0.92, 1.0)),
+    "legume": ((1.1, 1.7), (25, 52), (0.006, 0.018), (0.002, 0.005), (22, 50), (0.94, 1.0)),
+    "cotton": ((1.3, 1.9), (35, 68), (0.010, 0.026), (0.003, 0.008), (30, 58), (0.85, 1.0)),
     "maize": ((1.2, 1.7), (35, 75), (0.009, 0.022), (0.003, 0.007), (45, 68), (0.85, 1.0)),
     "rice": ((1.2, 1.9), (25, 60), (0.008, 0.018), (0.003, 0.007), (55, 78), (0.92, 1.0)),
     "grass": ((1.2, 2.0), (20, 60), (0.006, 0.022), (0.003, 0.009), (45, 75), (0.9, 1.0)),
@@ -93,7 +95,7 @@ def canopy_table(seed: int, soils: int = 400) -> CanopyTable:
     draws = Draws(seed)
     prosail = Prosail()
     dry = soil_bands(draws, soils)
-    wet = dry * draws.uniform(0.42, 0.72, soils, 1) * _wet_colour(draws, soils)
+    wet = dry * draws.uniform(0.48, 0.8, soils, 1) * _wet_colour(draws, soils)
     to_nodes = torch.from_numpy(bands_to_nodes())
     weights = torch.from_numpy(band_weights("A"))
     grounds = torch.stack([dry, wet], 1).clamp(0.005, 0.9) @ to_nodes  # (soils, 2, nodes)
@@ -158,7 +160,7 @@ def canopy_table(seed: int, soils: int = 400) -> CanopyTable:
 def soil_bands(draws: Draws, count: int) -> Tensor:
     """Dry soils (count, 10): brightness, a convex rise, iron in the visible, clay at 2.2 um."""
     nm = torch.tensor([492, 560, 665, 704, 740, 783, 833, 865, 1612, 2194.0])
-    bright = draws.uniform(0.12, 0.55, count, 1)
+    bright = draws.uniform(0.17, 0.55, count, 1)
     bend = draws.uniform(180, 900, count, 1)
     start = draws.uniform(280, 400, count, 1)
     rise = 1 - torch.exp(-(nm - start) / bend)
