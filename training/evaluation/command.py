@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +13,13 @@ import numpy as np
 from alise_plugin.model.encoder import Encoder
 from alise_plugin.model.package import ModelPackage, load_package
 from alise_plugin.sits.bands import BANDS
+from training.export.command import untrained
+from training.export.package import write_package
 from training.models.checkpoint import load_alise
+from training.pretext.normalise import EUROPE
 
 from . import arkansas, features, reconstruction, report, robustness, simulated
-from .held_out import held_out_series
+from .held_out import RealSeries, held_out_series
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -24,13 +29,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, default=PROJECT / "models" / "alise-s2")
     parser.add_argument("--data", type=Path, default=PROJECT.parent / "shared" / "data")
     parser.add_argument("--pixels", type=int, default=None, help="of Arkansas; all by default")
-    parser.add_argument("--untrained", type=Path, help="package with random weights, to compare")
     parser.add_argument("--malice", type=Path, help="malice_s2.onnx of the peer's repository")
     parser.add_argument("--presto", type=Path, help="checkout of the peer's repository")
     parser.add_argument("--measures", default="1234", help="which of the four to run")
     parser.add_argument("--threads", type=int, default=None)
     parser.add_argument(
-        "--checkpoints", type=Path, nargs="+", help="only compare these model files by measure 2"
+        "--checkpoints",
+        type=Path,
+        nargs="+",
+        help="only compare these model files by measures 1 and 2",
     )
     parser.add_argument("--json", type=Path, help="also write the figures here")
     parser.add_argument(
@@ -67,16 +74,28 @@ def run(args: argparse.Namespace) -> int:
 
 def reconstruction_table(encoder: Encoder, data: Path, figures: dict[str, object]) -> str:
     """Measure 1: RMSE of hidden clear dates on real sites never trained on."""
+    sites = held_out_series(data)
+    rows = reconstruction_rows(encoder, sites)
+    figures["reconstruction"] = rows
+    names = ", ".join(site.name for site in sites)
+    header = ["hidden", "method", "RMSE", "ratio to linear", "NDVI", *BANDS]
+    return (
+        f"**1. Hidden clear dates of real sites never trained on** ({names}): RMSE of reflectance, "
+        "bands pooled, and of NDVI.\n\n" + report.table(header, rows)
+    )
+
+
+def reconstruction_rows(encoder: Encoder, sites: Sequence[RealSeries]) -> list[list[str | float]]:
+    """A row for each gap and method: its name, RMSE, ratio to linear, NDVI, the ten bands."""
     predictors = {
         "ALISE": reconstruction.decoded(encoder),
         "linear": reconstruction.linear,
         "harmonic": reconstruction.harmonic,
     }
     errors: dict[tuple[str, int], reconstruction.SquaredErrors] = {}
-    sites = held_out_series(data)
     for site in sites:
         reconstruction.evaluate_site(site.reflectance, site.clear, site.days, predictors, errors)
-    rows = []
+    rows: list[list[str | float]] = []
     for gap in reconstruction.GAPS_DAYS:
         base = errors["linear", gap].rmse
         for name in predictors:
@@ -85,13 +104,7 @@ def reconstruction_table(encoder: Encoder, data: Path, figures: dict[str, object
             ratio = mean / float(np.sqrt(np.nanmean(base[:-1] ** 2)))
             rows.append([f"{gap} d", name, mean, ratio, float(rmse[-1])])
             rows[-1] += [float(value) for value in rmse[:-1]]
-    figures["reconstruction"] = rows
-    names = ", ".join(site.name for site in sites)
-    header = ["hidden", "method", "RMSE", "ratio to linear", "NDVI", *BANDS]
-    return (
-        f"**1. Hidden clear dates of real sites never trained on** ({names}): RMSE of reflectance, "
-        "bands pooled, and of NDVI.\n\n" + report.table(header, rows)
-    )
+    return rows
 
 
 def arkansas_table(
@@ -106,9 +119,7 @@ def arkansas_table(
         methods["MALICE-S2"] = features.malice(
             args.malice, package.median, package.q05, package.q95
         )
-    if args.untrained:
-        untrained = load_package(str(args.untrained)).encoder(device="cpu", threads=args.threads)
-        methods["ALISE, untrained"] = features.alise(untrained)
+    methods["ALISE, untrained"] = features.checkpoint(untrained("bundled"))
     rows = [[name, *arkansas.score(data, method)] for name, method in methods.items()]
     ours = features.alise(encoder)(data.reflectance, data.days)
     rows.append(["ALISE, bundled", *arkansas.score_vectors(data, ours)])
@@ -125,13 +136,28 @@ def arkansas_table(
 
 
 def checkpoints_table(args: argparse.Namespace) -> str:
-    """Measure 2 of model files of training, each pixel seen as a constant image."""
+    """Measures 1 and 2 of model files of training: the curve of a run, or trials side by side.
+
+    In measure 2 each pixel is seen as a constant image, without exporting anything.
+    """
     data = arkansas.load(args.data / "evaluation" / "crop_pixels_arkansas.npz", args.pixels)
-    rows = [["gap-filled raw series", *arkansas.score(data, features.gap_filled)]]
+    sites = held_out_series(args.data)
+    raw = arkansas.score(data, features.gap_filled)
+    rows: list[list[str | float]] = [["gap-filled raw series", "", "", "", *raw]]
+    statistics = np.stack([EUROPE.median, EUROPE.q05, EUROPE.q95])
     for path in args.checkpoints:
         model, _ = load_alise(path)
-        rows.append([str(path), *arkansas.score(data, features.checkpoint(model))])
-    return report.table(["model file", "all labels", "10 a class"], rows)
+        scores = arkansas.score(data, features.checkpoint(model))
+        with tempfile.TemporaryDirectory() as folder:
+            write_package(
+                model, Path(folder), name="trial", version="0", statistics=statistics, card="none"
+            )
+            encoder = load_package(folder).encoder(device="cpu", threads=args.threads)
+            found = reconstruction_rows(encoder, sites)
+        ratios = [row[3] for row in found if row[1] == "ALISE" and row[0] != "0 d"]
+        rows.append([str(path), *ratios, *scores])
+    header = ["model file", "30 d", "60 d", "90 d", "all labels", "10 a class"]
+    return report.table(header, rows)
 
 
 def robustness_table(encoder: Encoder, args: argparse.Namespace, figures: dict[str, object]) -> str:
