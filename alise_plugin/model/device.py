@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from typing import Any
+from functools import partial
+from typing import Any, Union
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from ..errors import AliseError, Cancelled, ModelPackageError, RuntimeMissingError
+from .device_memory import Crops, Lookup, Rows
+from .onnx_file import lookup_bytes
+
+# What a graph takes by name: an array, or rows of an array in the device's memory.
+Inputs = Mapping[str, Union[NDArray[Any], Rows]]
 
 DEVICES = ("auto", "cpu", "cuda")
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+# Float32 means float32: the card's own shorter form (TF32) is left to those who ask for float16.
+# Convolutions are chosen by rule: trying them all out, for each size of tile, costs seconds and
+# needs all the memory that the largest of them wants.
+_CUDA_OPTIONS = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
 _LOOK = 0.1  # seconds between two looks at whether the user stopped a run
 _INSTALL = 'run the algorithm "Install runtime" of ALISE, or: pip install onnxruntime'
 
@@ -66,25 +76,29 @@ class Graph:
 
     Attributes:
         device: "cpu" or "cuda", as the session reports it: onnxruntime falls back in silence.
+        dtype: of the output, float32 or float16.
     """
 
     def __init__(self, session: Any, device: str) -> None:
         self.device = device
         self._session = session
+        output = session.get_outputs()[0]
+        self._output = output.name
+        self.dtype = np.dtype(np.float16 if "float16" in output.type else np.float32)
         self._most: int | None = None  # rows of a call, once a larger one did not fit
 
     def run(
         self,
-        inputs: Mapping[str, NDArray],
+        inputs: Inputs,
         batched: Sequence[str],
         stop: Callable[[], bool] | None = None,
-    ) -> NDArray[np.float32]:
+    ) -> NDArray[np.floating]:
         """The output for some inputs.
 
         Where the device's memory is too small, the batch is halved until it fits, and stays so.
 
         Args:
-            inputs: arrays by name.
+            inputs: arrays by name, or rows of the device's memory.
             batched: inputs whose first axis is the batch; the others belong to every part of it.
             stop: asked about ten times a second; once true, the graph is left in the middle.
 
@@ -92,27 +106,46 @@ class Graph:
             Cancelled: `stop()` was true.
             AliseError: not even a batch of one fits into the device's memory.
         """
-        count = len(inputs[batched[0]])
-        most = self._most or count
-        if count > most:
-            return np.concatenate(
-                [
-                    self.run(_part(inputs, batched, start, start + most), batched, stop)
-                    for start in range(0, count, most)
-                ]
-            )
-        try:
-            return self._call(inputs, stop)
-        except Exception as error:  # onnxruntime's own classes have no public base.
-            if not _no_memory(error):
-                raise
-            if count == 1:
-                raise AliseError(
-                    f"The memory of the device {self.device} is too little for one tile; choose a "
-                    "smaller TILE_SIZE or MEMORY, or the device cpu."
-                ) from error
-            self._most = (count + 1) // 2
-        return self.run(inputs, batched, stop)
+        outputs = list(self._outputs(inputs, batched, stop, None))
+        return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
+
+    def keep(
+        self,
+        inputs: Inputs,
+        batched: Sequence[str],
+        crops: Crops,
+        stop: Callable[[], bool] | None = None,
+    ) -> None:
+        """As `run`, but the output stays in the device's memory, where `crops` says."""
+        for _ in self._outputs(inputs, batched, stop, crops):
+            pass
+
+    def _outputs(
+        self,
+        inputs: Inputs,
+        batched: Sequence[str],
+        stop: Callable[[], bool] | None,
+        crops: Crops | None,
+    ) -> Iterator[NDArray[np.floating]]:
+        """The outputs of as many calls as it takes; nothing comes back of what is kept."""
+        start, count = 0, len(inputs[batched[0]])
+        while start < count:
+            end = min(start + (self._most or count), count)
+            try:
+                part = _part(inputs, batched, start, end)
+                output = self._call(part, stop, None if crops is None else crops[start:end])
+            except Exception as error:  # onnxruntime's own classes have no public base.
+                if not out_of_memory(error):
+                    raise
+                if end - start == 1:
+                    raise AliseError(
+                        f"The memory of the device {self.device} is too little for one tile; "
+                        "choose a smaller TILE_SIZE or MEMORY, or the device cpu."
+                    ) from error
+                self._most = (end - start + 1) // 2
+                continue
+            yield output
+            start = end
 
     def release(self, inputs: Mapping[str, Sequence[int]]) -> None:
         """Give the memory that larger calls took back to the system.
@@ -129,34 +162,76 @@ class Graph:
             self._session.run(None, zeros, options)
 
     def _call(
-        self, inputs: Mapping[str, NDArray], stop: Callable[[], bool] | None
-    ) -> NDArray[np.float32]:
+        self, inputs: Inputs, stop: Callable[[], bool] | None, crops: Crops | None
+    ) -> NDArray[np.floating]:
+        """One run of the session."""
         feeds = dict(inputs)
-        if stop is None:
-            return self._session.run(None, feeds)[0]
-        options = import_onnxruntime().RunOptions()
-        with ThreadPoolExecutor(1) as pool:
-            running = pool.submit(self._session.run, None, feeds, options)
-            while not wait([running], timeout=_LOOK).done:
-                if stop():
-                    options.terminate = True
-                    wait([running])
-                    raise Cancelled("The run was cancelled.")
-            return running.result()[0]
+        if crops is None and all(isinstance(value, np.ndarray) for value in feeds.values()):
+            return _stoppable(partial(self._session.run, None, feeds), stop)[0]
+        binding = self._session.io_binding()
+        held = []  # Memory that must not be used again before the run is over.
+        for name, value in feeds.items():
+            if isinstance(value, Rows):
+                taken = value.taken()
+                held.append(taken)
+                binding.bind_input(name, *taken.bound)
+            else:
+                binding.bind_cpu_input(name, np.ascontiguousarray(value))
+        room = None
+        if crops is None:
+            binding.bind_output(self._output, self.device, 0)
+        else:
+            room = crops.room()
+            binding.bind_output(self._output, *room.bound)
+        binding.synchronize_inputs()
+        _stoppable(partial(self._session.run_with_iobinding, binding), stop)
+        binding.synchronize_outputs()
+        if crops is None or room is None:
+            return binding.copy_outputs_to_cpu()[0]
+        crops.take(room)
+        return np.empty(0, self.dtype)
 
 
-def _part(
-    inputs: Mapping[str, NDArray], batched: Sequence[str], start: int, end: int
-) -> dict[str, NDArray]:
+def _stoppable(run: Callable[..., Any], stop: Callable[[], bool] | None) -> Any:
+    """What a session's run gives; it takes the options of a run last.
+
+    Raises:
+        Cancelled: `stop()` was true.
+    """
+    if stop is None:
+        return run()
+    options = import_onnxruntime().RunOptions()
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(run, options)
+        while not wait([running], timeout=_LOOK).done:
+            if stop():
+                options.terminate = True
+                wait([running])
+                raise Cancelled("The run was cancelled.")
+        return running.result()
+
+
+def _part(inputs: Inputs, batched: Sequence[str], start: int, end: int) -> Inputs:
     return {name: value[start:end] if name in batched else value for name, value in inputs.items()}
 
 
-def _no_memory(error: Exception) -> bool:
-    """Whether a run failed for want of memory; onnxruntime, CUDA and cuBLAS say it their way."""
+def out_of_memory(error: Exception) -> bool:
+    """Whether a run failed for want of memory.
+
+    onnxruntime, its arena (with and without a limit), CUDA, cuBLAS and cuDNN say it their way.
+    """
     text = str(error).lower()
     return any(
         words in text
-        for words in ("out of memory", "failed to allocate memory", "alloc_failed", "bad_alloc")
+        for words in (
+            "out of memory",
+            "failed to allocate memory",
+            "is smaller than requested bytes",
+            "alloc_failed",
+            "allocation_failed",
+            "bad_alloc",
+            "bad allocation",
+        )
     )
 
 
@@ -165,13 +240,18 @@ def open_graph(path: str, device: str, threads: int) -> Graph:
     return Graph(*open_session(path, device, threads))
 
 
-def open_session(path: str, device: str, threads: int) -> tuple[Any, str]:
+def open_lookup(device: str, dtype: DTypeLike) -> Lookup:
+    """What takes rows out of arrays in the memory of a device."""
+    return Lookup(open_session(lookup_bytes(dtype), device, 1)[0], device, dtype)
+
+
+def open_session(graph: str | bytes, device: str, threads: int) -> tuple[Any, str]:
     """Open a graph; return the session and the device that it really runs on.
 
     onnxruntime falls back to the CPU in silence when CUDA cannot start: the session is asked.
 
     Args:
-        path: ONNX file.
+        graph: ONNX file, or its content.
         device: "cpu" or "cuda" (see `choose_device`).
         threads: CPU threads inside an operator; 1 runs in the calling thread.
 
@@ -184,15 +264,18 @@ def open_session(path: str, device: str, threads: int) -> tuple[Any, str]:
     options.intra_op_num_threads = threads
     # Threads that wait for work may spin during a call, not between two: other sessions need them.
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    wanted = [_PROVIDERS[device]] + ([_PROVIDERS["cpu"]] if device != "cpu" else [])
+    wanted: list[Any] = [_PROVIDERS["cpu"]]
+    if device == "cuda":
+        wanted.insert(0, (_PROVIDERS["cuda"], _CUDA_OPTIONS))
     if device == "cuda" and hasattr(onnxruntime, "preload_dlls"):
         onnxruntime.preload_dlls()  # Finds the CUDA libraries that pip installs, too.
     try:
-        session = onnxruntime.InferenceSession(path, options, providers=wanted)
+        session = onnxruntime.InferenceSession(graph, options, providers=wanted)
     except Exception as error:  # onnxruntime's own classes have no public base.
         reason = str(error).strip().splitlines()[0]
+        name = graph if isinstance(graph, str) else "a graph of its own making"
         raise ModelPackageError(
-            f"onnxruntime {onnxruntime.__version__} cannot open {path} ({reason}); "
+            f"onnxruntime {onnxruntime.__version__} cannot open {name} ({reason}); "
             "update onnxruntime, or get the model package again."
         ) from error
     used = session.get_providers()[0]

@@ -13,7 +13,16 @@ from numpy.typing import NDArray
 
 from ..errors import Cancelled, RuntimeMissingError
 from .ahead import ahead
-from .device import available_threads, choose_device, open_graph
+from .device import (
+    Graph,
+    Inputs,
+    available_threads,
+    choose_device,
+    open_graph,
+    open_lookup,
+    out_of_memory,
+)
+from .device_memory import DeviceFeatures, Lookup
 from .package import ModelPackage
 
 Float = NDArray[np.float32]
@@ -21,10 +30,12 @@ Float = NDArray[np.float32]
 Places = Union[slice, NDArray[np.integer]]
 
 # Pixels that go through the spatial graph in one call: small images are grouped, date by date.
-SPATIAL_PIXELS = 1 << 14
+SPATIAL_PIXELS = {"cpu": 1 << 14, "cuda": 1 << 17}
 # Pixels x dates that go through the temporal graph in one call. On a CPU they stay in cache, and
-# one thread runs a whole call: its operators are too small to share out. A GPU wants more at once.
-TEMPORAL_ROWS = {"cpu": 1024, "cuda": 1 << 17}
+# one thread runs a whole call: its operators are too small to share out. A GPU wants more at once,
+# and a second call that is prepared and read back meanwhile.
+TEMPORAL_ROWS = {"cpu": 1024, "cuda": 1 << 16}
+CUDA_CALLS = 2
 # Values of reflectance that the decoder writes in one call.
 DECODED_VALUES = 1 << 16
 # Pixels that go through the compact projection in one call.
@@ -60,9 +71,28 @@ class Encoder:
         package: what it was made from.
         device_used: "cpu" or "cuda", as the sessions report it.
         fell_back: whether "auto" found CUDA in onnxruntime but could not start it.
+        bound: whether features stay in the device's memory between the two graphs, where they fit.
     """
 
-    def __init__(self, package: ModelPackage, device: str = "auto", threads: int | None = None):
+    def __init__(
+        self,
+        package: ModelPackage,
+        device: str = "auto",
+        threads: int | None = None,
+        bound: bool | None = None,
+    ) -> None:
+        """Open the graphs.
+
+        Args:
+            package: a checked model package.
+            device: "auto", "cpu" or "cuda".
+            threads: CPU threads; None for all.
+            bound: see the attribute; None where the device has memory of its own.
+
+        Raises:
+            ModelPackageError: onnxruntime refuses a graph.
+            RuntimeMissingError: onnxruntime or the device is not there.
+        """
         chosen = choose_device(device)
         threads = threads or available_threads()
         self.package = package
@@ -74,7 +104,9 @@ class Encoder:
         )
         self.device_used = self._spatial.device
         self.fell_back = self.device_used != chosen
-        self._workers = threads if self.device_used == "cpu" else 1
+        self._workers = threads if self.device_used == "cpu" else CUDA_CALLS
+        self.bound = self.device_used != "cpu" if bound is None else bound
+        self._lookup = open_lookup(self.device_used, self._spatial.dtype) if self.bound else None
         if device == "cuda" and self.device_used != "cuda":
             raise RuntimeMissingError(
                 "CUDA was asked for but onnxruntime could not start it and would run on the CPU; "
@@ -246,7 +278,7 @@ class Encoder:
             strip_pixels: those of a strip, where it is `encode_strips`.
         """
         package = self.package
-        in_flight = max(read_pixels, min(SPATIAL_PIXELS, read_pixels * dates))
+        in_flight = max(read_pixels, min(SPATIAL_PIXELS[self.device_used], read_pixels * dates))
         # What the graph holds; the images of the call and of those that wait; the one that is
         # being read, with what normalising it takes.
         images = (AHEAD + 4) * 4 * len(package.bands)
@@ -301,7 +333,8 @@ class Encoder:
             dates.append(date)
             images.append(self._pad(normalised))
             masks.append(seen)
-            if sum(one[0].size for one in images) + images[0][0].size > SPATIAL_PIXELS:
+            pixels = sum(one[0].size for one in images)
+            if pixels + images[0][0].size > SPATIAL_PIXELS[self.device_used]:
                 yield dates, _stacked(images), _stacked(masks)
                 dates, images, masks = [], [], []
         if date + 1 != count:
@@ -324,13 +357,13 @@ class Encoder:
                 height, width = masks.shape[1:]
                 masks = masks[:, rows, columns]
                 if seen is None:
-                    seen = _Seen(count, masks.shape[1:], self.package.d_model)
+                    seen = _Seen(count, masks.shape[1:], self.package.d_model, self._lookup)
                 if stop():
                     raise Cancelled("The run was cancelled.")
                 if dates:
-                    encoded = self._spatial.run({"image": images}, ("image",), stop)
-                    seen.add(dates, encoded[:, :height, :width][:, rows, columns], masks)
-                    del encoded
+                    # Counted from the image, which padding has made larger.
+                    window = slice(*rows.indices(height)), slice(*columns.indices(width))
+                    seen.add(self._spatial, dates, images, window, masks, stop)
         if seen is None:
             raise ValueError("a series needs at least one date")
         least = self.package.minimum_size
@@ -361,12 +394,11 @@ class Encoder:
             if not used.any():
                 return
             some = slice(None) if used.all() else used
-            inputs = {
-                "features": seen.features[:, here][dates][some].transpose(1, 0, 2),
-                "days": days[some],
-                "valid": valid[some].T,
+            inputs: Inputs = {
+                "features": seen.features_of(dates, some, here),
+                "days": np.ascontiguousarray(days[some]),
+                "valid": np.ascontiguousarray(valid[some].T),
             }
-            inputs = {name: np.ascontiguousarray(value) for name, value in inputs.items()}
             aligned = self._temporal.run(inputs, ("features", "valid")).reshape(len(valid.T), -1)
             aligned[~valid.any(0)] = np.nan
             out[:, block] = aligned.T
@@ -394,26 +426,69 @@ class Encoder:
 class _Seen:
     """Spatial features of the dates that have any value, date by date.
 
+    They lie where they will be used: in the device's memory, if there is a lookup for it and they
+    fit; else in an array.
+
     Attributes:
         shape: rows and columns.
-        features: `(T, P, d_model)`; the first `len(kept)` dates of it are filled.
-        valid: `(T, P)`, which of them are values.
-        kept: places of these dates in the series.
+        valid: `(T, P)`, which features are of values.
+        kept: places of the dates in the series; so many dates of the features are filled.
     """
 
-    def __init__(self, count: int, shape: tuple[int, ...], d_model: int) -> None:
+    def __init__(
+        self, count: int, shape: tuple[int, ...], d_model: int, lookup: Lookup | None
+    ) -> None:
         self.shape = shape
         pixels = shape[0] * shape[1]
-        self.features = np.empty((count, pixels, d_model), np.float32)
         self.valid = np.zeros((count, pixels), bool)
         self.kept: list[int] = []
+        self._there: DeviceFeatures | None = None
+        if lookup is not None:
+            try:
+                self._there = DeviceFeatures(count, pixels, d_model, lookup)
+            except Exception as error:  # onnxruntime's own classes have no public base.
+                if not out_of_memory(error):
+                    raise
+        if self._there is None:
+            self._here = np.empty((count, pixels, d_model), np.float32)
 
-    def add(self, dates: list[int], encoded: Float, masks: NDArray[np.bool_]) -> None:
-        """Take dates in: features `(n, h, w, d_model)` and masks `(n, h, w)`."""
+    def add(
+        self,
+        graph: Graph,
+        dates: list[int],
+        images: Float,
+        window: tuple[slice, slice],
+        masks: NDArray[np.bool_],
+        stop: Callable[[], bool],
+    ) -> None:
+        """Take dates in.
+
+        Args:
+            graph: gives the features of images.
+            dates: `(n,)`, their places in the series.
+            images: `(n, bands, H, W)`.
+            window: rows and columns of an image that are kept.
+            masks: `(n, h, w)`, which of these are values.
+            stop: see `Graph.run`.
+        """
         to = slice(len(self.kept), len(self.kept) + len(dates))
-        self.features[to].reshape(encoded.shape)[:] = encoded
+        if self._there is not None:
+            height, width = images.shape[2:]
+            places = np.arange(height * width, dtype=np.int32).reshape(height, width)[window]
+            crops = self._there.crops(to, (height, width), places.ravel())
+            graph.keep({"image": images}, ("image",), crops, stop)
+        else:
+            encoded = graph.run({"image": images}, ("image",), stop)
+            self._here[to].reshape(*masks.shape, -1)[:] = encoded[(slice(None), *window)]
         self.valid[to].reshape(masks.shape)[:] = masks
         self.kept.extend(dates)
+
+    def features_of(self, dates: Places, some: Places, pixels: Places) -> Any:
+        """What the temporal graph takes: `some` of `dates`, and `pixels`, as `(p, t, d)`."""
+        if self._there is None:
+            return np.ascontiguousarray(self._here[:, pixels][dates][some].transpose(1, 0, 2))
+        all_dates, all_pixels = (np.arange(size) for size in self.valid.shape)
+        return self._there.rows(all_dates[dates][some], all_pixels[pixels])
 
     def places_of(self, period: Period) -> tuple[Places, Float]:
         """Where the dates of a period are in `features`, and their days."""

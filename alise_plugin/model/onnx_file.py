@@ -1,6 +1,6 @@
-"""Writing a chain of dense layers as an ONNX file, without the package `onnx`.
+"""Writing small ONNX files, without the package `onnx`: a head's dense layers, and a lookup.
 
-ONNX is a published protocol-buffers schema (onnx/onnx.proto, IR version 8). A head needs six kinds
+ONNX is a published protocol-buffers schema (onnx/onnx.proto, IR version 8). They need six kinds
 of its messages, which take fewer lines than the `onnx` and `protobuf` packages would take megabytes
 in a QGIS profile, and cannot clash with the protobuf that QGIS's Python may have already.
 """
@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 _IR_VERSION = 8
 _OPSET = 17
-_FLOAT = 1  # TensorProto.DataType
+# TensorProto.DataType
+_FLOAT, _INT32, _HALF = 1, 6, 10
 _VARINT, _BYTES = 0, 2  # wire types
 
 
@@ -50,8 +51,30 @@ def classifier_bytes(
     nodes.append(_node("Softmax", [value], "probabilities"))
     graph = b"".join(_field(1, node) for node in nodes) + _text(2, "alise-head")
     graph += b"".join(_field(5, _tensor(name, array)) for name, array in constants.items())
-    graph += _field(11, _value_info("features", len(mean)))
-    graph += _field(12, _value_info("probabilities", len(layers[-1][1])))
+    graph += _field(11, _value_info("features", ["pixels", len(mean)]))
+    graph += _field(12, _value_info("probabilities", ["pixels", len(layers[-1][1])]))
+    return _model(graph, metadata)
+
+
+def lookup_bytes(dtype: DTypeLike) -> bytes:
+    """A model: rows[places], for memory that only a graph can read.
+
+    Args:
+        dtype: of the rows, float32 or float16.
+
+    Returns:
+        An ONNX file with the inputs "rows" `(N, d)` and "places" `(a, b)` int32, and the output
+        "taken" `(a, b, d)`.
+    """
+    kind = _HALF if np.dtype(dtype) == np.float16 else _FLOAT
+    graph = _field(1, _node("Gather", ["rows", "places"], "taken")) + _text(2, "alise-lookup")
+    graph += _field(11, _value_info("rows", ["all", "features"], kind))
+    graph += _field(11, _value_info("places", ["a", "b"], _INT32))
+    graph += _field(12, _value_info("taken", ["a", "b", "features"], kind))
+    return _model(graph, {})
+
+
+def _model(graph: bytes, metadata: Mapping[str, str]) -> bytes:
     properties = (_text(1, key) + _text(2, text) for key, text in metadata.items())
     return (
         _number(1, _IR_VERSION)
@@ -93,7 +116,9 @@ def _tensor(name: str, values: NDArray[np.floating]) -> bytes:
     return sizes + _number(2, _FLOAT) + _text(8, name) + _field(9, raw)
 
 
-def _value_info(name: str, columns: int) -> bytes:
-    shape = _field(1, _text(2, "pixels")) + _field(1, _number(1, columns))
-    kind = _field(1, _number(1, _FLOAT) + _field(2, shape))
-    return _text(1, name) + _field(2, kind)
+def _value_info(name: str, sizes: Sequence[int | str], kind: int = _FLOAT) -> bytes:
+    """A tensor; a free size is a name."""
+    axes = (_text(2, size) if isinstance(size, str) else _number(1, size) for size in sizes)
+    shape = b"".join(_field(1, axis) for axis in axes)
+    tensor = _field(1, _number(1, kind) + _field(2, shape))
+    return _text(1, name) + _field(2, tensor)
