@@ -13,7 +13,16 @@ if importlib.util.find_spec("prosail") is None:
 from training.simulation.covers import COVERS, NAMES
 from training.simulation.dataset import PatchWorlds, PixelWorlds
 from training.simulation.draws import Draws
-from training.simulation.landscapes import displaced, simulate_landscapes
+from training.simulation.landscapes import (
+    OTHERS,
+    displaced,
+    plan,
+    simulate_landscapes,
+    texture_and_thinness,
+    time_steps,
+    twenty_metre,
+    unit_shares,
+)
 from training.simulation.pixels import (
     FIRST_YEAR_DAY,
     YEAR,
@@ -153,3 +162,117 @@ def test_displaced_dates_stay_within_half_a_pixel():
     # One shift for a date, the same in all its bands and pixels; other dates have others.
     assert (shift.amax((2, 3, 4)) - shift.amin((2, 3, 4)) < 1e-4).all()
     assert shift.mean((0, 2, 3, 4)).std() > 0.05
+
+
+@pytest.fixture(scope="module")
+def plans():
+    """320 landscapes' units, by pixel of the plan, and the first unit that is no field."""
+    draws = Draws(5)
+    return torch.cat([plan(draws, 32, 32, 20) for _ in range(10)]), 20
+
+
+def held_by(plans, *names):
+    units, fields = plans
+    places = torch.tensor([fields + list(OTHERS).index(name) for name in names])
+    return torch.isin(units, places).float().mean((1, 2))
+
+
+@pytest.mark.parametrize(
+    ("names", "least", "most"),
+    [
+        (("wood", "other wood"), 0.3, 0.6),
+        (("roofs", "lawns", "garden trees"), 0.08, 0.25),
+        (("water",), 0.05, 0.2),
+        (("lines", "streets"), 0.4, 0.9),
+    ],
+)
+def test_woods_villages_water_and_lines_are_in_a_share_of_the_landscapes(plans, names, least, most):
+    found = held_by(plans, *names)
+    assert least < (found > 0.005).float().mean() < most
+    # Fields hold most of the ground.
+    assert found.mean() < 0.2
+
+
+def test_fields_are_one_to_many(plans):
+    units, fields = plans
+    numbers = torch.tensor([(one[one < fields].unique()).numel() for one in units])
+    assert (numbers <= 1).float().mean() > 0.05
+    assert (numbers >= 10).float().mean() > 0.1
+    assert numbers.max() <= fields
+
+
+def test_villages_are_small_pieces_in_one_place():
+    """A pixel of a village differs from its neighbours far more often than one of a field."""
+    units = torch.cat([plan(Draws(s), 32, 32, 20) for s in range(10)])[:, ::2, ::2]
+    inside = (units > 22) & (units < 27)
+    differs = units[:, :, 1:] != units[:, :, :-1]
+    assert differs[inside[:, :, 1:]].float().mean() > 0.25
+    assert differs[units[:, :, 1:] < 20].float().mean() < 0.15
+
+
+def test_rows_run_in_all_directions():
+    """The strongest wave of each field's pattern: its direction is any of the half circle."""
+    draws = Draws(1)
+    whole = torch.zeros(200, 32, 32, dtype=torch.long)
+    factor, _ = texture_and_thinness(draws, 200, 32, whole)
+    spectrum = torch.fft.fft2(factor[:, 6] - factor[:, 6].mean((1, 2), keepdim=True)).abs()
+    y, x = torch.meshgrid(torch.fft.fftfreq(32), torch.fft.fftfreq(32), indexing="ij")
+    # Waves shorter than 7 pixels, which only rows have a lot of.
+    short = spectrum * ((x**2 + y**2).sqrt() > 1 / 7)
+    best = short.flatten(1).argmax(1)
+    strong = short.flatten(1).amax(1) > 12 * short.flatten(1).mean(1)
+    assert 20 < strong.sum() < 150
+    angle = torch.atan2(y.flatten()[best], x.flatten()[best])[strong] % torch.pi
+    counts = torch.histc(angle, 4, 0, torch.pi)
+    assert (counts > 0.08 * strong.sum()).all()
+
+
+def test_a_pixel_is_the_mean_of_what_lies_in_it():
+    cells = torch.zeros(1, 8, 8, dtype=torch.long)
+    cells[:, :, 3:] = 1
+    shares = unit_shares(cells, 2)
+    assert shares.sum(1).allclose(torch.ones(1, 4, 4))
+    assert shares[0, 1, 2].tolist() == [0.0, 0.5, 1.0, 1.0]
+
+
+def test_patches_ahead_stay_between_the_dates():
+    days = torch.tensor([[0.0, 5.0, 40.0, 40.0]])
+    values = torch.tensor([1.0, 3.0, 10.0, 10.0])[None, None, :, None]
+    later, earlier = time_steps(values, days)
+    # Ten days of 35 toward the next date; dates nearer than ten days are not overtaken.
+    assert later[0, 0, :, 0].tolist() == pytest.approx([2.0, 2.0, 0.0, 0.0])
+    assert earlier[0, 0, :, 0].tolist() == pytest.approx([0.0, -2.0, -2.0, 0.0])
+
+
+def test_doubled_pixels_come_in_blocks_that_begin_where_asked():
+    image = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    blocks = torch.tensor([True, False]).view(2, 1, 1, 1)
+    out = twenty_metre(image, blocks, (1, 0))
+    assert out.shape == image.shape
+    assert out[0, :, 1:15:2].equal(out[0, :, 2:16:2])
+    assert out[0, :, :, 0::2].equal(out[0, :, :, 1::2])
+    assert not out[1, :, 1:15:2].isclose(out[1, :, 2:16:2]).any()
+
+
+def test_truth_of_landscapes_agrees_with_their_reflectance():
+    world = simulate_landscapes(24, 12, 32, seed=2)
+    clean = world.below_snow
+    ndvi = (clean[:, :, 6] - clean[:, :, 2]) / (clean[:, :, 6] + clean[:, :, 2]).clamp(min=1e-3)
+    assert ndvi[world.lai > 3].median() > 0.7
+    assert ndvi[world.lai < 0.1].median() < 0.35
+    assert (world.lai >= 0).all()
+    water = world.cover[:, 1] == NAMES.index("water")
+    near_infrared = clean[:, :, 6].transpose(0, 1)
+    assert near_infrared[:, water].median() < 0.06
+    # A unit has one cover, and a cover has what its unit has.
+    for cover, field in zip(world.cover, world.field):
+        for unit in field.unique():
+            assert (cover[:, field == unit] == cover[:, field == unit][:, :1]).all()
+
+
+def test_landscapes_repeat_with_their_seed():
+    first, again = (simulate_landscapes(3, 6, 32, seed=7) for _ in range(2))
+    for name in ("reflectance", "clean", "below_snow", "lai", "cover", "field", "clear"):
+        assert getattr(first, name).nan_to_num(-1.0).equal(getattr(again, name).nan_to_num(-1.0))
+    other = simulate_landscapes(3, 6, 32, seed=8)
+    assert not other.clean.equal(first.clean)

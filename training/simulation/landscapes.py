@@ -1,7 +1,13 @@
-"""Small landscapes: fields, roads and hedges in space, clouds that have a shape."""
+"""Small landscapes: fields, woods, villages, rivers; clouds that have a shape.
+
+A landscape is a mosaic of units: fields, and what is no field. Its plan is drawn on a grid of 5 m.
+A pixel is the mean of the units in its footprint, so that borders are mixed as real ones are, and
+everything that is linear in area (reflectance, leaf area) comes from one table of shares.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -16,8 +22,33 @@ from .pixels import Options, acquisition_days, draw_covers, ground_truth
 from .spectra import cloud_bands
 
 TWENTY_METRE = [BANDS.index(band) for band in ("B05", "B06", "B07", "B8A", "B11", "B12")]
+TEN_METRE = [BANDS.index(band) for band in ("B02", "B03", "B04", "B08")]
 # Covers of the narrow things between fields.
 LINE_COVERS = [NAMES.index(name) for name in ("built-up", "bare ground", "meadow", "shrubland")]
+# What is no field, in the order of the units that follow the fields, and what may cover it.
+OTHERS: dict[str, tuple[str, ...]] = {
+    "wood": ("broadleaf forest", "broadleaf forest", "evergreen forest"),
+    "other wood": (
+        "broadleaf forest",
+        "evergreen forest",
+        "evergreen broadleaf forest",
+        "shrubland",
+    ),
+    "water": ("water", "water", "water", "wetland"),
+    "roofs": ("built-up",),
+    "streets": ("built-up",),
+    "lawns": ("meadow", "pasture"),
+    "garden trees": ("orchard", "broadleaf forest"),
+    "lines": tuple(NAMES[place] for place in LINE_COVERS),
+}
+WOOD_SHARE, VILLAGE_SHARE, RIVER_SHARE, LAKE_SHARE, ROAD_SHARE = 0.4, 0.15, 0.07, 0.06, 0.25
+"""Shares of the landscapes that hold one."""
+# Of the landscapes, those whose 20 m pixels were doubled, not interpolated.
+DOUBLED_SHARE = 0.35
+# Cells of the plan along a pixel.
+FINE = 2
+# Days that a patch in a field is at most ahead of the field or behind it.
+MOST_AHEAD = 10.0
 
 
 @dataclass(frozen=True)
@@ -48,7 +79,7 @@ class Landscapes:
 
 
 def simulate_landscapes(
-    count: int, dates: int, size: int, seed: int, options: Options | None = None, fields: int = 12
+    count: int, dates: int, size: int, seed: int, options: Options | None = None, fields: int = 20
 ) -> Landscapes:
     """Draw landscapes of `size` x `size` pixels of 10 m.
 
@@ -58,41 +89,53 @@ def simulate_landscapes(
         size: H = W, even.
         seed: the same seed gives the same landscapes.
         options: of the worlds.
-        fields: in a landscape.
+        fields: the most in a landscape; the fewest is one. What is no field has numbers from
+            `fields` on, in the order of OTHERS.
     """
     options = options or Options()
     draws = Draws(seed)
     days, held = acquisition_days(draws, count, dates, options)
-    every = count * fields
-    seasons = draw_covers(draws, every, 6)
-    # A landscape has few kinds of cover: fields borrow from their neighbours in the list.
-    borrow = draws.chance(0.35, every)
-    seasons = torch.where(borrow[:, None], seasons.roll(1, 0), seasons)
-    lines = torch.tensor(LINE_COVERS)[draws.integers(0, len(LINE_COVERS), count)]
-    last = torch.arange(fields - 1, every, fields)
-    seasons[last] = lines[:, None]
+    units = fields + len(OTHERS)
+    seasons = draw_unit_covers(draws, count, fields)
     truth = ground_truth(
-        draws,
-        days.repeat_interleave(fields, 0),
-        seasons,
-        options,
-        neighbours=fields,
+        draws, days.repeat_interleave(units, 0), seasons, options, neighbours=units
     )
-    field = field_map(draws, count, size, fields)
-    index = field.flatten(1)[:, None, :]
+    # How the 20 m pixels lie and were resampled.
+    blocks = draws.chance(DOUBLED_SHARE, count, 1, 1, 1)
+    corner = (int(draws.integers(0, 2, 1)), int(draws.integers(0, 2, 1)))
+    fine = blur(unit_shares(plan(draws, count, size, fields), units))
+    twenty = twenty_metre(fine, blocks, corner)
+    field = fine.argmax(1)
+    pattern, thin = texture_and_thinness(draws, count, size, field)
+    pattern, thin = blur(pattern), blur(thin[:, None])[:, 0]
+    pattern[:, TWENTY_METRE] = twenty_metre(pattern[:, TWENTY_METRE], blocks, corner)
+    ahead = draws.uniform(0, 5, count, 1, 1) * (smooth_noise(draws, size, 5, count) + thin) / 1.4
+    ahead = (ahead / MOST_AHEAD).clamp(-1, 1)
 
-    def to_space(values: Tensor) -> Tensor:
-        """(N * fields, K) -> (N, K, H, W)."""
-        per_field = values.unflatten(0, (count, fields)).transpose(1, 2)
-        found = per_field.gather(2, index.expand(-1, per_field.shape[1], -1))
-        return found.unflatten(2, (size, size))
+    def to_space(values: Tensor, shares: Tensor) -> Tensor:
+        """(N * units, T, K) -> (N, T, K, H, W), pixels ahead or behind as `ahead` says."""
+        per_unit = values.unflatten(0, (count, units))
+        steps = torch.cat([per_unit, *time_steps(per_unit, days)], 1)
+        weights = torch.cat(
+            [shares, shares * ahead.clamp(min=0)[:, None], shares * (-ahead).clamp(min=0)[:, None]],
+            1,
+        )
+        found = steps.flatten(2).transpose(1, 2) @ weights.flatten(2)
+        return found.view(count, dates, -1, size, size)
 
-    pattern = texture(draws, count, size)[:, None]
-    ground, below_snow = (
-        sharpness(torch.stack([to_space(bands[..., b]) for b in range(len(BANDS))], 2) * pattern)
-        for bands in (truth.reflectance, truth.below_snow)
-    )
-    cover = to_space(seasons.float()).long()
+    def both(values: Tensor) -> Tensor:
+        """(N * units, T, 10) -> (N, T, 10, H, W), each band at its own resolution."""
+        out = torch.empty(count, dates, len(BANDS), size, size)
+        out[:, :, TEN_METRE] = to_space(values[..., TEN_METRE], fine)
+        out[:, :, TWENTY_METRE] = to_space(values[..., TWENTY_METRE], twenty)
+        return out
+
+    below_snow = (both(truth.below_snow) * pattern[:, None]).clamp(min=0.0)
+    ground = (below_snow + both(truth.reflectance - truth.below_snow)).clamp(min=0.0)
+    # Thin patches have fewer leaves.
+    lai = to_space(truth.lai[..., None], fine)[:, :, 0] * torch.exp(-thin)[:, None]
+    cover = seasons.unflatten(0, (count, units)).transpose(1, 2)
+    cover = cover.gather(2, field.flatten(1)[:, None].expand(-1, cover.shape[1], -1))
     reflectance, observed, clear = observe_space(draws, ground, days, held, options)
     return Landscapes(
         reflectance,
@@ -101,30 +144,166 @@ def simulate_landscapes(
         clear,
         ground,
         below_snow,
-        to_space(truth.lai),
-        cover,
+        lai,
+        cover.unflatten(2, (size, size)),
         field,
     )
 
 
-def field_map(draws: Draws, count: int, size: int, fields: int) -> Tensor:
-    """(N, H, W): convex fields of all forms; the last number is roads, hedges and ditches."""
-    y, x = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")
-    grid = torch.stack([y, x], -1).float()[None, None]
-    turn = draws.uniform(0, 3.14, count, 1, 1, 1)
+def draw_unit_covers(draws: Draws, count: int, fields: int) -> Tensor:
+    """(N * units, seasons): covers of the fields and of what is no field."""
+    seasons = draw_covers(draws, count * fields, 6)
+    # A landscape has few kinds of cover: fields borrow from their neighbours in the list.
+    borrow = draws.chance(0.35, count * fields)
+    seasons = torch.where(borrow[:, None], seasons.roll(1, 0), seasons).unflatten(0, (count, -1))
+    others = []
+    for names in OTHERS.values():
+        places = torch.tensor([NAMES.index(name) for name in names])
+        others.append(places[draws.integers(0, len(names), count)])
+    constant = torch.stack(others, 1)[..., None].expand(-1, -1, seasons.shape[2])
+    return torch.cat([seasons, constant], 1).flatten(0, 1)
+
+
+def time_steps(values: Tensor, days: Tensor) -> tuple[Tensor, Tensor]:
+    """What a patch differs that is MOST_AHEAD days ahead, and one that is as much behind.
+
+    A patch that is ahead looks today as the field will on a later date: linear between the dates,
+    and never beyond the next one, so that nothing appears that the field does not go through.
+
+    Args:
+        values: (N, units, T, K).
+        days: (N, T).
+
+    Returns:
+        Two tensors (N, units, T, K).
+    """
+    step = (
+        values.diff(dim=2) * (MOST_AHEAD / days.diff(dim=1).clamp(min=MOST_AHEAD))[:, None, :, None]
+    )
+    none = torch.zeros_like(values[:, :, :1])
+    return torch.cat([step, none], 2), torch.cat([none, -step], 2)
+
+
+def unit_shares(units: Tensor, count: int) -> Tensor:
+    """Shares (N, count, H, W) of pixels of 10 m, of a plan (N, FINE * H, FINE * W) of units."""
+    one_hot = torch.zeros(len(units), count, *units.shape[1:]).scatter_(1, units[:, None], 1.0)
+    return F.avg_pool2d(one_hot, FINE)
+
+
+def plan(draws: Draws, count: int, size: int, fields: int) -> Tensor:
+    """(N, FINE * size, FINE * size): the unit of each cell of 5 m."""
+    cells = FINE * size
+    # From one field to all of them in a square of 320 m, as often large as small.
+    number = torch.exp(draws.uniform(0.4, math.log(fields + 0.99), count)).floor()
+    unit, gap = parcels(draws, count, cells, number, fields)
+    wood, other_wood, water, roofs, streets, lawns, trees, lines = range(
+        fields, fields + len(OTHERS)
+    )
+    each = (count, 1, 1)
+    wide = draws.uniform(0, 1.6, *each) * draws.chance(0.6, *each)
+    unit = torch.where(gap < wide, lines, unit)
+
+    coarse = smooth_noise(draws, cells, max(2, size // 10), count)
+    middle = smooth_noise(draws, cells, max(3, size // 4), count)
+    rough = draws.uniform(0.1, 0.9, *each)
+    blobs = (coarse + rough * middle) / (1 + rough**2).sqrt()
+    kinds = smooth_noise(draws, cells, max(2, size // 8), count)
+    # Woods fray out: single trees and gaps along their edge, more in some places than in others.
+    frayed = blobs + draws.uniform(0.0, 0.45, *each) * draws.normal(1.0, count, cells, cells)
+    share = 0.03 + 0.6 * draws.uniform(0, 1, *each) ** 2
+    is_wood = (frayed > torch.special.ndtri(1 - share)) & draws.chance(WOOD_SHARE, *each)
+    unit = torch.where(is_wood, torch.where(kinds > 0.3, other_wood, wood), unit)
+
+    across, along = turned(draws, count, cells)
+    bend = draws.uniform(0, 4, *each) * torch.sin(along / draws.uniform(3, 12, *each))
+    from_river = (across + draws.uniform(-0.45, 0.45, *each) * size + bend + 0.7 * middle).abs()
+    half = 0.5 * 12 ** draws.uniform(0, 1, *each)
+    river = draws.chance(RIVER_SHARE, *each)
+    bank = draws.uniform(0, 2.5, *each)
+    unit = torch.where(river & (from_river < half + bank), other_wood, unit)
+    lake = kinds + 0.15 * middle > torch.special.ndtri(1 - draws.uniform(0.02, 0.35, *each))
+    lake &= draws.chance(LAKE_SHARE, *each)
+    unit = torch.where(lake | (river & (from_river < half)), water, unit)
+
+    across, along = turned(draws, count, cells)
+    way = (across + draws.uniform(-0.45, 0.45, *each) * size).abs() < draws.uniform(0.3, 0.9, *each)
+    unit = torch.where(way & draws.chance(ROAD_SHARE, *each), streets, unit)
+
+    centre = draws.uniform(-0.5, 0.5, count, 1, 1, 2) * size
+    reach = 4 * 8 ** draws.uniform(0, 1, *each)
+    away = (across - centre[..., 0]) ** 2 + (along - centre[..., 1]) ** 2
+    village = (away.sqrt() < reach * (1 + 0.25 * middle)) & draws.chance(VILLAGE_SHARE, *each)
+    houses = torch.special.ndtr(1.3 * smooth_noise(draws, cells, size, count))
+    built = draws.uniform(0.2, 0.6, *each)
+    inside = torch.where(houses < built, roofs, torch.where(houses < built + 0.25, lawns, trees))
+    block = draws.uniform(5, 12, *each)
+    street = ((across % block) < 0.8) | ((along % (1.6 * block)) < 0.8)
+    return torch.where(village, torch.where(street, streets, inside), unit)
+
+
+def turned(draws: Draws, count: int, cells: int) -> tuple[Tensor, Tensor]:
+    """Coordinates (N, cells, cells) in pixels from the middle, along two axes of any direction."""
+    line = (torch.arange(cells) - (cells - 1) / 2) / FINE
+    turn = draws.uniform(0, math.pi, count, 1, 1)
+    y, x = line[:, None], line[None]
+    return x * turn.cos() + y * turn.sin(), y * turn.cos() - x * turn.sin()
+
+
+def parcels(
+    draws: Draws, count: int, cells: int, number: Tensor, most: int
+) -> tuple[Tensor, Tensor]:
+    """Fields of all forms and sizes: cells round points, or strips cut into rectangles.
+
+    Args:
+        draws: of everything random.
+        count: N.
+        cells: along a side of the plan.
+        number: (N,) of the fields that a landscape has.
+        most: of the fields, of all landscapes.
+
+    Returns:
+        (N, cells, cells) the field, and about twice the distance to its border in pixels.
+    """
+    each = (count, 1, 1)
+    size = cells / FINE
+    across, along = turned(draws, count, cells)
+    across = across + draws.uniform(0, 0.8, *each) * smooth_noise(draws, cells, 6, count)
+
     stretch = draws.uniform(1.0, 3.0, count, 1, 1, 1)
-    seeds = draws.uniform(-4, size + 4, count, fields - 1, 1, 1, 2)
-    offset = grid - seeds  # (N, F, H, W, 2)
-    along = offset[..., 0] * turn.cos() + offset[..., 1] * turn.sin()
-    across = offset[..., 1] * turn.cos() - offset[..., 0] * turn.sin()
-    # Fields of straight sides, of round ones, and what lies between.
-    power = draws.uniform(0.8, 2.2, count, 1, 1, 1)
-    distance = (along.abs() ** power + (across * stretch).abs() ** power) ** (1 / power)
-    near = distance.topk(2, 1, largest=False)
-    field = near.indices[:, 0]
-    gap = near.values[:, 1] - near.values[:, 0]
+    seeds = draws.uniform(-size / 2 - 4, size / 2 + 4, count, most, 1, 1, 2)
+    # Those that a landscape lacks lie beyond every other.
+    seeds = seeds + 1e4 * (torch.arange(most) >= number[:, None])[..., None, None, None]
+    aside, ahead = across[:, None] - seeds[..., 0], (along[:, None] - seeds[..., 1]) * stretch
+    # Borders are straight, or, where the second term weighs more, bent.
+    bent = draws.uniform(0, 1, count, 1, 1, 1) * draws.chance(0.4, count, 1, 1, 1)
+    distance = (aside.square() + ahead.square()).sqrt() + bent * (aside.abs() + ahead.abs())
+    nearest, round_points = distance.min(1)
+    second = distance.scatter_(1, round_points[:, None], torch.inf).min(1).values
+
+    area = size**2 / number[:, None, None]
+    slender = draws.uniform(1, 4, *each)
+    width, length = (area / slender).sqrt(), (area * slender).sqrt()
+    place = across / width + draws.uniform(0, 40, *each)
+    place = place + 0.2 * torch.sin(2.3 * place)  # strips are not all as wide
+    strip = place.floor()
+    shifts = draws.uniform(0, 1, count, 64).gather(1, (strip.long() % 64).flatten(1))
+    position = along / length + 20 + shifts.view_as(strip)
+    part = position.floor()
+    in_strips = (strip * 7 + part * 3) % number[:, None, None]
+    to_side = torch.minimum(place - strip, 1 - place + strip) * width
+    to_end = torch.minimum(position - part, 1 - position + part) * length
+
+    cut = draws.chance(0.5, *each)
+    border = torch.where(cut, 2 * torch.minimum(to_side, to_end), second - nearest)
+    return torch.where(cut, in_strips.long(), round_points), border
+
+
+def field_map(draws: Draws, count: int, size: int, fields: int) -> Tensor:
+    """(N, H, W): fields of all forms; the last number is roads, hedges and ditches."""
+    number = torch.full((count,), float(fields - 1))
+    field, gap = parcels(draws, count, FINE * size, number, fields - 1)
     wide = draws.uniform(0, 1.6, count, 1, 1) * draws.chance(0.6, count, 1, 1)
-    return torch.where(gap < wide, fields - 1, field)
+    return torch.where(gap < wide, fields - 1, field)[:, ::FINE, ::FINE]
 
 
 def smooth_noise(draws: Draws, size: int, coarse: Tensor | int, *shape: int) -> Tensor:
@@ -137,32 +316,78 @@ def smooth_noise(draws: Draws, size: int, coarse: Tensor | int, *shape: int) -> 
 
 
 def texture(draws: Draws, count: int, size: int) -> Tensor:
-    """(N, 10, H, W) factor: gradients and damage inside fields, rows, and pixel noise."""
-    level = draws.uniform(0.01, 0.12, count, 1, 1)
-    pattern = level * smooth_noise(draws, size, 5, count) + 0.5 * level * smooth_noise(
+    """(N, 10, H, W) factor: gradients and damage, rows, and pixel noise, in one field."""
+    whole = torch.zeros(count, size, size, dtype=torch.long)
+    return texture_and_thinness(draws, count, size, whole)[0]
+
+
+def texture_and_thinness(
+    draws: Draws, count: int, size: int, field: Tensor
+) -> tuple[Tensor, Tensor]:
+    """A factor (N, 10, H, W) and, where plants are thin, the logarithm (N, H, W) of fewer leaves.
+
+    Args:
+        draws: of everything random.
+        count: N.
+        size: H = W.
+        field: (N, H, W); each has rows of its own direction, or none.
+    """
+    numbers = (field % 64).flatten(1)
+
+    def own(values: Tensor) -> Tensor:
+        return values.gather(1, numbers).view_as(field)
+
+    level = draws.uniform(0.02, 0.14, count, 1, 1) * own(draws.uniform(0.4, 1.6, count, 64))
+    pattern = smooth_noise(draws, size, 5, count) + 0.35 * smooth_noise(
         draws, size, size // 2, count
     )
-    rows = draws.uniform(0, 0.06, count, 1, 1) * draws.chance(0.3, count, 1, 1)
-    phase = torch.arange(size) * 1.0
-    pattern = pattern + rows * torch.sin(phase * 2.4)[None, None]
+    turn = own(draws.uniform(0, math.pi, count, 64))
+    line = torch.arange(float(size))
+    across = line * turn.cos() + line[:, None] * turn.sin()
+    period = own(draws.uniform(2.2, 8.0, count, 64))
+    rows = own(draws.uniform(0, 0.08, count, 64) * draws.chance(0.35, count, 64))
+    pattern = level * pattern + rows * torch.sin(2 * math.pi * across / period)
     # Where plants are thin, red and SWIR rise while the near infrared falls.
     tint = torch.tensor([0.8, 0.8, 1.2, 0.8, -0.5, -0.9, -1.0, -1.0, 0.8, 1.1])
-    tint = tint[None] * draws.uniform(-0.3, 1.0, count, 1)
-    return (1 + pattern[:, None] * tint[:, :, None, None]).clamp(0.5, 1.6)
+    strength = draws.uniform(-0.3, 1.0, count, 1, 1)
+    factor = (1 + (pattern * strength)[:, None] * tint[:, None, None]).clamp(0.5, 1.6)
+    # Near infrared falls by about half as much as leaf area, relative to each.
+    return factor, 2.0 * pattern * strength
+
+
+def blur(image: Tensor) -> Tensor:
+    """(N, C, H, W) as the optics blur it."""
+    weights = torch.tensor([0.12, 0.76, 0.12])
+    kernel = (weights[:, None] * weights[None])[None, None]
+    padded = F.pad(image, (1, 1, 1, 1), mode="replicate").flatten(0, 1)[:, None]
+    return F.conv2d(padded, kernel).view(image.shape)
+
+
+def twenty_metre(
+    image: Tensor, blocks: Tensor | None = None, corner: tuple[int, int] = (0, 0)
+) -> Tensor:
+    """A 20 m band on the 10 m grid.
+
+    Args:
+        image: (N, C, H, W) at 10 m.
+        blocks: (N, 1, 1, 1) bool: where pixels were doubled; elsewhere resampling is bicubic.
+        corner: rows and columns, 0 or 1, by which a 20 m pixel begins before the image.
+    """
+    height, width = image.shape[2:]
+    y, x = corner
+    coarse = F.avg_pool2d(F.pad(image, (x, x, y, y), mode="replicate"), 2)
+    smooth = F.interpolate(coarse, scale_factor=2, mode="bicubic", align_corners=False)
+    if blocks is not None:
+        doubled = F.interpolate(coarse, scale_factor=2, mode="nearest")
+        smooth = torch.where(blocks, doubled, smooth)
+    return smooth[:, :, y : y + height, x : x + width]
 
 
 def sharpness(ground: Tensor) -> Tensor:
     """What the instrument resolves: a little blur, and 20 m bands resampled to 10 m (bicubic)."""
-    shape = ground.shape
-    image = ground.flatten(0, 1)
-    weights = torch.tensor([0.12, 0.76, 0.12])
-    kernel = (weights[:, None] * weights[None]).expand(shape[2], 1, 3, 3)
-    image = F.conv2d(F.pad(image, (1, 1, 1, 1), mode="replicate"), kernel, groups=shape[2])
-    coarse = F.avg_pool2d(image[:, TWENTY_METRE], 2)
-    image[:, TWENTY_METRE] = F.interpolate(
-        coarse, scale_factor=2, mode="bicubic", align_corners=False
-    )
-    return image.unflatten(0, shape[:2]).clamp(min=0.0)
+    image = blur(ground.flatten(0, 1))
+    image[:, TWENTY_METRE] = twenty_metre(image[:, TWENTY_METRE])
+    return image.unflatten(0, ground.shape[:2]).clamp(min=0.0)
 
 
 def observe_space(
@@ -176,7 +401,8 @@ def observe_space(
     colour = 1 + draws.normal(0.015, count, dates, bands, 1, 1)
     scatter = torch.tensor([1, 0.7, 0.5, 0.4, 0.3, 0.27, 0.25, 0.22, 0.05, 0.02])
     haze = draws.normal(0.008, *column) * scatter[:, None, None]
-    seen = ground * gain * colour + haze + draws.normal(0.004, *ground.shape)
+    noise = draws.uniform(0.001, 0.004, count, 1, 1, 1, 1)
+    seen = ground * gain * colour + haze + noise * draws.normal(1.0, *ground.shape)
 
     cloudiness = 0.08 + 0.75 * draws.uniform(0, 1, count, 1, 1, 1)
     filtered = draws.chance(options.composite_share, count, 1, 1, 1)
