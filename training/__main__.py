@@ -17,6 +17,7 @@ COMMANDS = {
     "supervise": ("training.segmentation.supervise", "segment, everything from random weights"),
     "change": ("training.change.command", "measure change between two years without training"),
     "compact": ("training.export.compact", "give a model package its compact form (64 bytes)"),
+    "half": ("training.export.half", "give a model package its half-precision graphs, for GPUs"),
     "evaluate": ("training.evaluation.command", "measure a model package, print its tables"),
 }
 

@@ -161,16 +161,16 @@ class Crops:
 class DeviceFeatures:
     """Spatial features `(T, P, d)` of a series in a device's memory, date by date."""
 
-    def __init__(self, dates: int, pixels: int, width: int, lookup: Lookup) -> None:
+    def __init__(self, shape: tuple[int, int, int], lookup: Lookup) -> None:
         """Take the memory.
 
         Raises:
             MemoryError: there are more values than a lookup can count.
             Exception: the memory of the device is too little; see `device.out_of_memory`.
         """
-        if dates * pixels * width >= MOST_VALUES:
+        if math.prod(shape) >= MOST_VALUES:
             raise MemoryError(f"out of memory: a lookup reaches {MOST_VALUES} values")
-        self._array = DeviceArray.empty((dates, pixels, width), lookup.dtype, lookup.device)
+        self._array = DeviceArray.empty(shape, lookup.dtype, lookup.device)
         self._lookup = lookup
 
     def crops(self, dates: slice, size: tuple[int, int], places: Places) -> Crops:

@@ -71,6 +71,7 @@ class Encoder:
         package: what it was made from.
         device_used: "cpu" or "cuda", as the sessions report it.
         fell_back: whether "auto" found CUDA in onnxruntime but could not start it.
+        precision: "float32" or "float16", of the two graphs that encode.
         bound: whether features stay in the device's memory between the two graphs, where they fit.
     """
 
@@ -79,6 +80,7 @@ class Encoder:
         package: ModelPackage,
         device: str = "auto",
         threads: int | None = None,
+        precision: str = "float32",
         bound: bool | None = None,
     ) -> None:
         """Open the graphs.
@@ -87,17 +89,19 @@ class Encoder:
             package: a checked model package.
             device: "auto", "cpu" or "cuda".
             threads: CPU threads; None for all.
+            precision: "float32" or "float16", on any device; a CPU gains nothing by the latter.
             bound: see the attribute; None where the device has memory of its own.
 
         Raises:
-            ModelPackageError: onnxruntime refuses a graph.
+            ModelPackageError: onnxruntime refuses a graph, or there is none in this precision.
             RuntimeMissingError: onnxruntime or the device is not there.
         """
         chosen = choose_device(device)
         threads = threads or available_threads()
         self.package = package
-        self._spatial = open_graph(package.graph("spatial.onnx"), chosen, threads)
-        self._temporal = open_graph(package.graph("temporal.onnx"), chosen, 1)
+        self.precision = precision
+        self._spatial = open_graph(package.graph("spatial.onnx", precision), chosen, threads)
+        self._temporal = open_graph(package.graph("temporal.onnx", precision), chosen, 1)
         self._decoder = open_graph(package.graph("decoder.onnx"), chosen, 1)
         self._compact = (
             open_graph(package.graph("compact.onnx"), "cpu", 1) if package.compact else None
@@ -357,7 +361,8 @@ class Encoder:
                 height, width = masks.shape[1:]
                 masks = masks[:, rows, columns]
                 if seen is None:
-                    seen = _Seen(count, masks.shape[1:], self.package.d_model, self._lookup)
+                    room = (count, masks[0].size, self.package.d_model)
+                    seen = _Seen(masks.shape[1:], room, self._spatial.dtype, self._lookup)
                 if stop():
                     raise Cancelled("The run was cancelled.")
                 if dates:
@@ -436,21 +441,25 @@ class _Seen:
     """
 
     def __init__(
-        self, count: int, shape: tuple[int, ...], d_model: int, lookup: Lookup | None
+        self,
+        shape: tuple[int, ...],
+        room: tuple[int, int, int],
+        dtype: np.dtype[Any],
+        lookup: Lookup | None,
     ) -> None:
+        """Make room for `(T, P, d_model)` features."""
         self.shape = shape
-        pixels = shape[0] * shape[1]
-        self.valid = np.zeros((count, pixels), bool)
+        self.valid = np.zeros(room[:2], bool)
         self.kept: list[int] = []
         self._there: DeviceFeatures | None = None
         if lookup is not None:
             try:
-                self._there = DeviceFeatures(count, pixels, d_model, lookup)
+                self._there = DeviceFeatures(room, lookup)
             except Exception as error:  # onnxruntime's own classes have no public base.
                 if not out_of_memory(error):
                     raise
         if self._there is None:
-            self._here = np.empty((count, pixels, d_model), np.float32)
+            self._here = np.empty(room, dtype)
 
     def add(
         self,

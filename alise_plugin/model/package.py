@@ -21,6 +21,9 @@ SCHEMA = 1
 MANIFEST = "model.json"
 GRAPHS = ("spatial.onnx", "temporal.onnx", "decoder.onnx")
 COMPACT = "compact.onnx"
+# The graphs that a package may also have in half precision.
+HALF = {"spatial.onnx": "spatial_float16.onnx", "temporal.onnx": "temporal_float16.onnx"}
+PRECISIONS = ("float32", "float16")
 _REMEDY = "get the model package again"
 _FIELDS: dict[str, type | tuple[type, ...]] = {
     "name": str,
@@ -75,6 +78,7 @@ class ModelPackage:
         minimum_size: least height and width that the spatial graph takes.
         missing_value: normalised value that stands for a missing band or pixel.
         compact: its compact form, where it has one.
+        half: whether it has graphs in half precision, made from its float32 graphs.
     """
 
     folder: str
@@ -93,6 +97,7 @@ class ModelPackage:
     minimum_size: int
     missing_value: float
     compact: CompactForm | None = None
+    half: bool = False
 
     @property
     def model_id(self) -> str:
@@ -122,23 +127,36 @@ class ModelPackage:
             )
         return self.compact
 
-    def graph(self, name: str) -> str:
-        """Path of one of the ONNX graphs."""
-        return os.path.join(self.folder, name)
+    def graph(self, name: str, precision: str = "float32") -> str:
+        """Path of one of the ONNX graphs; those that have no half precision are the same in both.
 
-    def encoder(self, device: str = "auto", threads: int | None = None) -> Encoder:
+        Raises:
+            ModelPackageError: the package has no graphs in half precision.
+        """
+        if precision == "float16" and not self.half:
+            raise ModelPackageError(
+                f"The model {self.name} {self.version} has no graphs in half precision; choose the "
+                "precision float32, or a newer model package."
+            )
+        return os.path.join(self.folder, HALF.get(name, name) if precision == "float16" else name)
+
+    def encoder(
+        self, device: str = "auto", threads: int | None = None, precision: str = "float32"
+    ) -> Encoder:
         """An encoder on a device.
 
         Args:
             device: "auto", "cpu" or "cuda".
             threads: CPU threads; None leaves the choice to onnxruntime.
+            precision: "float32" or "float16".
 
         Raises:
+            ModelPackageError: the package has no graphs in this precision.
             RuntimeMissingError: onnxruntime or the device is not there.
         """
         from .encoder import Encoder
 
-        return Encoder(self, device, threads)
+        return Encoder(self, device, threads, precision)
 
 
 def load_package(path: str | os.PathLike[str]) -> ModelPackage:
@@ -175,7 +193,19 @@ def load_package(path: str | os.PathLike[str]) -> ModelPackage:
         minimum_size=content["minimum_size"],
         missing_value=float(content["missing_value"]),
         compact=_compact(folder, content),
+        half=_has_half(folder, content),
     )
+
+
+def _has_half(folder: str, content: dict[str, Any]) -> bool:
+    """Whether there are graphs in half precision; those of other weights do not count."""
+    files = content["files"]
+    for name, half in HALF.items():
+        entry = files.get(half)
+        if not isinstance(entry, dict) or entry.get("of") != files[name]["sha256"]:
+            return False
+        _checked_hash(folder, half, entry)
+    return True
 
 
 def _compact(folder: str, content: dict[str, Any]) -> CompactForm | None:

@@ -139,7 +139,7 @@ def write_compact(folder: Path, projection: Projection) -> None:
     )
     content = model.SerializeToString()
     onnx.checker.check_model(model)
-    _replace(folder / COMPACT, content)
+    replace_file(folder / COMPACT, content)
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     manifest["compact"] = {
         "scale": [float(f"{value:.9g}") for value in projection.scale],
@@ -150,10 +150,11 @@ def write_compact(folder: Path, projection: Projection) -> None:
         "sha256": hashlib.sha256(content).hexdigest(),
         "bytes": len(content),
     }
-    _replace(folder / MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
+    replace_file(folder / MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
 
 
-def _replace(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     with os.fdopen(handle, "wb") as file:
         file.write(content)
