@@ -130,6 +130,23 @@ def test_a_short_run_beats_the_mean_of_each_series(tmp_path):
     assert (tmp_path / "log" / "metrics.csv").exists()
 
 
+def test_half_the_digits_in_the_convolutions_learn_the_same_and_are_kept_in_full(tmp_path):
+    """As far as both runs see the same batches, from the same weights."""
+    images = {"class": f"{__name__}:Seasons", "size": 16, "batch_size": 8}
+    options = config(
+        train=images, validation={**images, "batches": 2}, max_steps=40, validate_every=40
+    )
+    full = train(options, tmp_path / "full", progress=False)
+    quick = train(replace(options, bfloat16=True), tmp_path / "quick", progress=False)
+    assert figures(quick)["val/reconstruction"] == pytest.approx(
+        figures(full)["val/reconstruction"], rel=0.05
+    )
+    state = load_alise(tmp_path / "quick" / MODEL_FILE)[0].state_dict()
+    assert {value.dtype for value in state.values() if value.is_floating_point()} == {torch.float32}
+    other = load_alise(tmp_path / "full" / MODEL_FILE)[0].state_dict()
+    assert not all(value.equal(other[name]) for name, value in state.items())
+
+
 def test_a_resumed_run_ends_with_the_weights_of_an_unbroken_one(tmp_path):
     short = config(max_steps=8, validate_every=4, model={**SMALL, "dropout": 0.1}, drop_bands=0.5)
     whole = train(replace(short, max_steps=12), tmp_path / "whole", progress=False)
