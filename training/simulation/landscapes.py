@@ -20,6 +20,7 @@ from .covers import NAMES
 from .draws import Draws
 from .pixels import Options, acquisition_days, draw_covers, ground_truth
 from .spectra import cloud_bands
+from .views import as_seen, draw_passes
 
 TWENTY_METRE = [BANDS.index(band) for band in ("B05", "B06", "B07", "B8A", "B11", "B12")]
 TEN_METRE = [BANDS.index(band) for band in ("B02", "B03", "B04", "B08")]
@@ -112,31 +113,31 @@ def simulate_landscapes(
     ahead = draws.uniform(0, 5, count, 1, 1) * (smooth_noise(draws, size, 5, count) + thin) / 1.4
     ahead = (ahead / MOST_AHEAD).clamp(-1, 1)
 
-    def to_space(values: Tensor, shares: Tensor) -> Tensor:
-        """(N * units, T, K) -> (N, T, K, H, W), pixels ahead or behind as `ahead` says."""
-        per_unit = values.unflatten(0, (count, units))
-        steps = torch.cat([per_unit, *time_steps(per_unit, days)], 1)
-        weights = torch.cat(
-            [shares, shares * ahead.clamp(min=0)[:, None], shares * (-ahead).clamp(min=0)[:, None]],
-            1,
-        )
-        found = steps.flatten(2).transpose(1, 2) @ weights.flatten(2)
-        return found.view(count, dates, -1, size, size)
+    def per_unit(values: Tensor) -> Tensor:
+        return values.unflatten(0, (count, units))
 
-    def both(values: Tensor) -> Tensor:
-        """(N * units, T, 10) -> (N, T, 10, H, W), each band at its own resolution."""
-        out = torch.empty(count, dates, len(BANDS), size, size)
-        out[:, :, TEN_METRE] = to_space(values[..., TEN_METRE], fine)
-        out[:, :, TWENTY_METRE] = to_space(values[..., TWENTY_METRE], twenty)
-        return out
+    def in_time(values: Tensor) -> Tensor:
+        return torch.cat([values, *time_steps(values, days)], 1)
 
-    below_snow = (both(truth.below_snow) * pattern[:, None]).clamp(min=0.0)
-    ground = (below_snow + both(truth.reflectance - truth.below_snow)).clamp(min=0.0)
+    def moved(shares: Tensor) -> Tensor:
+        """For what `in_time` gives: pixels ahead of their unit, or behind it."""
+        on, back = ahead.clamp(min=0)[:, None], (-ahead).clamp(min=0)[:, None]
+        return torch.cat([shares, shares * on, shares * back], 1)
+
+    sharp = moved(fine), moved(twenty)
+    below_snow = in_space(in_time(per_unit(truth.below_snow)), *sharp)
+    below_snow = (below_snow * pattern[:, None]).clamp(min=0.0)
+    snow = per_unit(truth.reflectance - truth.below_snow)
+    ground = (below_snow + in_space(snow, fine, twenty)).clamp(min=0.0)
+    passes = draw_passes(draws, days)
+    seen = per_unit(as_seen(truth.reflectance, truth.lai, passes, units) - truth.reflectance)
+    seen = (ground + in_space(seen, fine, twenty)).clamp(min=0.0)
     # Thin patches have fewer leaves.
-    lai = to_space(truth.lai[..., None], fine)[:, :, 0] * torch.exp(-thin)[:, None]
+    lai = mixed(in_time(per_unit(truth.lai)[..., None]), sharp[0])[:, :, 0]
+    lai = lai * torch.exp(-thin)[:, None]
     cover = seasons.unflatten(0, (count, units)).transpose(1, 2)
     cover = cover.gather(2, field.flatten(1)[:, None].expand(-1, cover.shape[1], -1))
-    reflectance, observed, clear = observe_space(draws, ground, days, held, options)
+    reflectance, observed, clear = observe_space(draws, seen, days, held, options)
     return Landscapes(
         reflectance,
         days,
@@ -148,6 +149,21 @@ def simulate_landscapes(
         cover.unflatten(2, (size, size)),
         field,
     )
+
+
+def mixed(values: Tensor, shares: Tensor) -> Tensor:
+    """(N, T, K, H, W): the mean of units (N, units, T, K) by their shares (N, units, H, W)."""
+    found = values.flatten(2).transpose(1, 2) @ shares.flatten(2)
+    return found.view(len(values), *values.shape[2:], *shares.shape[2:])
+
+
+def in_space(values: Tensor, fine: Tensor, twenty: Tensor) -> Tensor:
+    """(N, T, 10, H, W): the same for reflectance, with the shares of 10 m and of 20 m bands."""
+    count, _, dates, bands = values.shape
+    out = torch.empty(count, dates, bands, *fine.shape[2:])
+    out[:, :, TEN_METRE] = mixed(values[..., TEN_METRE], fine)
+    out[:, :, TWENTY_METRE] = mixed(values[..., TWENTY_METRE], twenty)
+    return out
 
 
 def draw_unit_covers(draws: Draws, count: int, fields: int) -> Tensor:
