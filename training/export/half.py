@@ -25,8 +25,8 @@ from alise_plugin.model.package import HALF, MANIFEST, load_package
 
 from .compact import replace_file
 
-# Far below any score, and within float16: stands for what masks attention.
-LARGEST = 1e4
+# Stands for what masks attention: within float16, and far below any score (thousands were seen).
+LARGEST = 3e4
 # Nodes whose result has another type than their first input: the input that has it.
 _TYPE_OF = {"Where": 1}
 _FLOAT32, _FLOAT16 = int(TensorProto.FLOAT), int(TensorProto.FLOAT16)
