@@ -27,7 +27,7 @@ sys.path.insert(0, str(PROJECT))
 
 from alise_plugin.mapping.embed import FORMATS, embed  # noqa: E402
 from alise_plugin.mapping.feedback import SilentFeedback  # noqa: E402
-from alise_plugin.mapping.tile_loop import encode_strips, strip_block, tiles_of  # noqa: E402
+from alise_plugin.mapping.tile_loop import Cut, cut_into_tiles, encode_strips  # noqa: E402
 from alise_plugin.model.encoder import Encoder  # noqa: E402
 from alise_plugin.model.package import load_package  # noqa: E402
 from alise_plugin.sits.build import build_series  # noqa: E402
@@ -54,12 +54,12 @@ def main() -> None:
         series = make_series(Path(folder), args.size, args.dates)
         raster = series.grid.window
         tile_size = args.tile_size or None
-        side, tiles = tiles_of(series, encoder, raster, args.memory, tile_size, in_strips=True)
+        cut, tiles = cut_into_tiles(series, encoder, raster, args.memory, tile_size)
         inner = raster
         if args.tiles:  # the first few, which hold as much as any
-            width = min(raster.width, side * args.tiles)
-            inner = Window(0, 0, width, min(raster.height, side))
-            side, tiles = tiles_of(series, encoder, inner, args.memory, side, in_strips=True)
+            width = min(raster.width, cut.tile[1] * args.tiles)
+            inner = Window(0, 0, width, min(raster.height, cut.tile[0]))
+            cut, tiles = cut_into_tiles(series, encoder, inner, args.memory, cut.tile)
         extent = series.grid.subgrid(inner).extent
         before = reset_peak()
 
@@ -70,7 +70,7 @@ def main() -> None:
                 Path(folder) / "map.tif",
                 extent=extent,
                 memory_mb=args.memory,
-                tile_size=side,
+                tile_size=cut.tile,
                 format=args.format,
             )
 
@@ -81,7 +81,7 @@ def main() -> None:
         read = sum(tile.read.pixels for tile in tiles)
         print(
             f"{args.dates} dates, {inner.width} x {inner.height} pixels, {len(tiles)} tiles of "
-            f"{side}, MEMORY {args.memory:g} MB: peak {peak / 1e6:.0f} MB of the process "
+            f"{cut.tile}, MEMORY {args.memory:g} MB: peak {peak / 1e6:.0f} MB of the process "
             f"({before / 1e6:.0f} MB before), halo {read / inner.pixels:.2f} pixels read for each "
             f"written, {first:.1f} s",
             flush=True,
@@ -89,7 +89,7 @@ def main() -> None:
         if args.memory_only:
             return
         held = InMemory(series, tiles)
-        runs = {"map": mapped, "encoder": lambda: bare(held, encoder, tiles, side)}
+        runs = {"map": mapped, "encoder": lambda: bare(held, encoder, tiles, cut)}
         seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
         for _ in range(args.repeats):
             for name, run in runs.items():
@@ -135,10 +135,9 @@ class InMemory:
         pass
 
 
-def bare(held: InMemory, encoder: Encoder, tiles: list[Tile], side: int) -> None:
+def bare(held: InMemory, encoder: Encoder, tiles: list[Tile], cut: Cut) -> None:
     """Every tile through the encoder; nothing is read, nothing written."""
-    rows = strip_block(side)
-    for _ in encode_strips(held, encoder, tiles, rows, SilentFeedback()):  # type: ignore[arg-type]
+    for _ in encode_strips(held, encoder, tiles, cut.rows, SilentFeedback()):  # type: ignore[arg-type]
         pass
 
 

@@ -19,7 +19,7 @@ from ..sits.grid import Tile, Window
 from ..sits.rasters import open_raster, quiet_gdal
 
 JOURNAL = "journal.json"
-_SCHEMA = 1
+_SCHEMA = 2
 
 
 class BlockFolder:

@@ -25,7 +25,7 @@ from .blocks import BlockFolder
 from .embed import EmbedResult, Part, Plan, join_blocks, make_plan, summary, write_block
 from .feedback import Feedback, SilentFeedback
 from .output import RasterOutput, require_folder
-from .tile_loop import cache_size, strip_block
+from .tile_loop import cache_size
 
 _ANSWER = 10  # seconds that a scheduler has to answer
 _LOOK = 0.2  # seconds between two looks at whether the user stopped the run
@@ -130,7 +130,7 @@ def embed_on_cluster(
         folder.mosaic_vrt(plan.tiles, plan.form.metadata)
         feedback.progress(1.0)
     else:
-        raster = RasterOutput(output, plan.grid, plan.form, strip_block(plan.side), cog)
+        raster = RasterOutput(output, plan.grid, plan.form, plan.cut.block, cog)
         with block_cache(cache_size(memory_mb)):
             join_blocks(plan, folder, raster, Part(feedback, _MAKING, 1.0))
     share = clipped / (len(plan.form.descriptions) * plan.inner.pixels)

@@ -23,13 +23,13 @@ from .blocks import BlockFolder, source_files
 from .feedback import Feedback, SilentFeedback
 from .output import RasterForm, RasterOutput, WriteBehind, require_folder
 from .tile_loop import (
+    Cut,
     cache_size,
+    cut_into_tiles,
     encode_strips,
     encode_tile,
-    strip_block,
+    strip_memory,
     tile_halo,
-    tile_memory,
-    tiles_of,
 )
 
 FORMATS = ("float32", "int8", "compact")
@@ -77,7 +77,7 @@ class Plan:
     Attributes:
         grid: of the map.
         inner: its window in the series.
-        side: of its tiles.
+        cut: its tiles, strips and blocks.
         tiles: windows to read and to keep.
         form: what the raster holds.
         format: one of FORMATS.
@@ -87,7 +87,7 @@ class Plan:
 
     grid: Grid
     inner: Window
-    side: int
+    cut: Cut
     tiles: list[Tile]
     form: RasterForm
     format: str
@@ -110,7 +110,7 @@ def embed(
     *,
     extent: Sequence[float] | None = None,
     memory_mb: float = 2048,
-    tile_size: int | None = None,
+    tile_size: int | tuple[int, int] | None = None,
     format: str = "float32",
     feedback: Feedback | None = None,
     resume: bool = False,
@@ -127,7 +127,8 @@ def embed(
         output: a GeoTIFF, which appears when it is complete.
         extent: (xmin, ymin, xmax, ymax) in the CRS of the series; all of it if None.
         memory_mb: what the run may take, in 10^6 bytes, beside the program itself.
-        tile_size: side of the tiles in pixels instead of what the memory allows.
+        tile_size: side of the tiles in pixels, or their rows and columns, instead of what the
+            memory allows.
         format: "float32" (nodata NaN); "int8": one byte per feature (nodata 0), with scale and
             offset per band from a sample of the map's pixels (see `Quantiser`); or "compact": the
             model's own fixed projection onto fewer features, in one byte each, with the model's
@@ -164,7 +165,7 @@ def embed(
                 "onnxruntime has CUDA but could not start it, so the CPU is used: check the GPU's "
                 "driver, CUDA and cuDNN."
             )
-        raster = RasterOutput(output, plan.grid, plan.form, strip_block(plan.side), cog)
+        raster = RasterOutput(output, plan.grid, plan.form, plan.cut.block, cog)
         if folder is None:
             clipped = _embed_at_once(series, encoder, plan, raster, feedback)
         else:
@@ -185,7 +186,7 @@ def make_plan(
     *,
     extent: Sequence[float] | None,
     memory_mb: float,
-    tile_size: int | None,
+    tile_size: int | tuple[int, int] | None,
     format: str,
     feedback: Feedback,
     folder: BlockFolder | None = None,
@@ -216,9 +217,10 @@ def make_plan(
     }
     going_on = folder is not None and folder.found(run)
     if folder is not None and going_on:
-        tile_size = folder.notes["side"]
-        _require_memory(encoder, series, folder.notes["side"], memory_mb)
-    side, tiles = tiles_of(series, encoder, inner, memory_mb, tile_size, in_strips=True)
+        rows, columns = folder.notes["tile"]
+        tile_size = rows, columns
+        _require_memory(encoder, series, (rows, columns), inner, memory_mb)
+    cut, tiles = cut_into_tiles(series, encoder, inner, memory_mb, tile_size)
     quantiser = None
     ready: list[Strip] = []
     if format == "compact":
@@ -226,9 +228,9 @@ def make_plan(
     elif format == "int8" and folder is not None and going_on:
         scale, offset = np.array(folder.notes["ranges"])
         quantiser = Quantiser(scale, offset)
-    elif format == "int8" and len(tiles) == 1 and _fits(encoder, series, side, memory_mb):
+    elif format == "int8" and len(tiles) == 1 and _fits(encoder, series, tiles[0], memory_mb):
         # Then the map is its own sample, and nothing is encoded twice.
-        whole = list(encode_strips(series, encoder, tiles, strip_block(side), feedback))
+        whole = list(encode_strips(series, encoder, tiles, cut.rows, feedback))
         samples = [
             _valid_pixels(features, len(names))
             for _, _, features in whole
@@ -241,7 +243,7 @@ def make_plan(
         quantiser = _sampled_quantiser(series, encoder, inner, tiles, feedback)
     if folder is not None and not going_on:
         ranges = [] if quantiser is None else [quantiser.scale.tolist(), quantiser.offset.tolist()]
-        folder.begin(run, {"side": side, "ranges": ranges})
+        folder.begin(run, {"tile": list(cut.tile), "ranges": ranges})
     if quantiser is not None:
         form = _int8_form(names, quantiser, metadata)
     else:
@@ -249,12 +251,14 @@ def make_plan(
             names, np.dtype(np.float32), float("nan"), metadata=metadata, overviews="average"
         )
     grid = series.grid.subgrid(inner)
-    return Plan(grid, inner, side, tiles, replace(form, fast=True), format, quantiser, ready)
+    return Plan(grid, inner, cut, tiles, replace(form, fast=True), format, quantiser, ready)
 
 
-def _fits(encoder: Encoder, series: ImageSeries, side: int, memory_mb: float) -> bool:
-    """Whether all features of a tile can be held at once."""
-    needed = tile_memory(encoder, len(series.dates), side, series.grid.window)
+def _fits(encoder: Encoder, series: ImageSeries, tile: Tile, memory_mb: float) -> bool:
+    """Whether all features of a tile can be held at once, and what they are written as."""
+    pixels = tile.inner.pixels
+    features = 4 * encoder.package.n_queries * encoder.package.d_model * pixels
+    needed = encoder.memory_needed(len(series.dates), tile.read.pixels, pixels) + features
     return needed <= memory_mb * 1e6 - cache_size(memory_mb)
 
 
@@ -263,18 +267,24 @@ def summary(series: ImageSeries, encoder: Encoder, plan: Plan) -> str:
     return (
         f"{len(series.dates)} dates from {series.dates[0]} to {series.dates[-1]}, "
         f"{plan.inner.width} x {plan.inner.height} pixels in {len(plan.tiles)} tiles of "
-        f"{plan.side}, model {encoder.package.model_id} on {encoder.device_used}."
+        f"{plan.cut.tile[1]} x {plan.cut.tile[0]}, model {encoder.package.model_id} on {encoder.device_used}."
     )
 
 
-def _require_memory(encoder: Encoder, series: ImageSeries, side: int, memory_mb: float) -> None:
+def _require_memory(
+    encoder: Encoder,
+    series: ImageSeries,
+    tile: tuple[int, int],
+    inner: Window,
+    memory_mb: float,
+) -> None:
     """Raises AliseError where tiles of a run begun with more memory no longer fit."""
-    needed = tile_memory(encoder, len(series.dates), side, series.grid.window, in_strips=True)
+    needed = strip_memory(encoder, len(series.dates), tile, series.grid.window, inner)
     if needed > memory_mb * 1e6 - cache_size(memory_mb):
         raise AliseError(
-            f"The run to go on with has tiles of {side} pixels, too large for a memory of "
-            f"{memory_mb:g} MB; allow at least {math.ceil(needed / 0.9e6)} MB, or delete its "
-            "blocks."
+            f"The run to go on with has tiles of {tile[1]} x {tile[0]} pixels, too large for a "
+            f"memory of {memory_mb:g} MB; allow at least {math.ceil(needed / 0.9e6)} MB, or delete "
+            "its blocks."
         )
 
 
@@ -338,7 +348,7 @@ def write_block(
         folder.block(tile),
         series.grid.subgrid(tile.inner),
         replace(plan.form, overviews=""),
-        strip_block(plan.side),
+        plan.cut.block,
     )
 
     def write(features: NDArray[np.float32], window: Window) -> None:
@@ -359,7 +369,7 @@ def join_blocks(plan: Plan, folder: BlockFolder, raster: RasterOutput, feedback:
         Cancelled: the feedback says so.
     """
     with raster, WriteBehind(raster.abandon) as behind:
-        parts = folder.strips(plan.tiles, strip_block(plan.side))
+        parts = folder.strips(plan.tiles, plan.cut.rows)
         for _, window, values in parts:
             behind.submit(raster.write, _relative(window, plan.inner), values)
             feedback.progress(min(1.0, (window.row - plan.inner.row) / plan.inner.height))
@@ -380,7 +390,7 @@ def _strips(
     if plan.ready:
         yield from plan.ready
         return
-    strips = encode_strips(series, encoder, tiles, strip_block(plan.side), feedback)
+    strips = encode_strips(series, encoder, tiles, plan.cut.rows, feedback)
     with contextlib.closing(strips):  # type: ignore[type-var]
         for tile, window, features in strips:
             if plan.format == "compact":

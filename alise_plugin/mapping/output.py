@@ -106,7 +106,7 @@ class RasterOutput:
         path: the final name.
         grid: CRS, place and size.
         form: bands, type and metadata.
-        block: side of the blocks in pixels, a multiple of 16.
+        block: side of the blocks in pixels, or their rows and columns, multiples of 16.
         cog: whether it becomes a Cloud Optimised GeoTIFF at the end.
 
     Raises:
@@ -118,13 +118,13 @@ class RasterOutput:
         path: str | os.PathLike[str],
         grid: Grid,
         form: RasterForm,
-        block: int,
+        block: int | tuple[int, int],
         cog: bool = False,
     ):
         self.path = os.fspath(path)
         self._grid = grid
         self._form = form
-        self._block = block
+        self._block = (block, block) if isinstance(block, int) else block
         folder, name = os.path.split(os.path.abspath(self.path))
         stem = os.path.splitext(name)[0]
         self._temporary = os.path.join(folder, f".{stem}.{uuid.uuid4().hex[:8]}.partial.tif")
@@ -150,8 +150,8 @@ class RasterOutput:
         form = self._form
         options = [
             "TILED=YES",
-            f"BLOCKXSIZE={self._block}",
-            f"BLOCKYSIZE={self._block}",
+            f"BLOCKXSIZE={self._block[1]}",
+            f"BLOCKYSIZE={self._block[0]}",
             "INTERLEAVE=BAND",
             *_compression(form),
             "BIGTIFF=IF_SAFER",

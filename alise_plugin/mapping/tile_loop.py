@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +17,14 @@ from .feedback import Feedback
 from .output import block_side
 
 _BLOCK = 16  # pixels: a tile is a whole number of GeoTIFF blocks, whose side is a multiple of 16
-_STRIP_BLOCK = 128  # pixels: of the blocks of a raster that is written strip by strip, at most
-_LEAST_BLOCK = 48  # pixels: a tile whose blocks would be smaller is made a little smaller itself
-_STRIPS = 2.5  # beside the one that is encoded: one is written, and what it is turned into
+_STRIP = 64  # rows of a strip, at most
+_BLOCK_SIDE = 512  # pixels: of a GeoTIFF block, at most
+_BLOCK_PIXELS = 128**2  # of a GeoTIFF block, at most
+_STRIPS_READING = 1.5  # that may still be being written, and what they are turned into
+_STRIPS_ENCODING = 2.5  # the same while the next one is encoded
 
-_CACHE_SHARE = 0.1  # of the memory: GDAL's cache of blocks
-_CACHE_MOST = 128e6  # bytes: the blocks of one date, or of one strip, and some
+_CACHE_SHARE = 0.1  # of the memory: blocks of rasters that are read or written
+_CACHE_MOST = 128e6  # bytes: those of one date, or of one strip, and some
 _READ_SHARE = 0.7  # of a tile's time: its dates go through the spatial encoder as they are read
 
 
@@ -40,47 +43,97 @@ def tile_halo(encoder: Encoder) -> int:
 
 
 def cache_size(memory_mb: float) -> float:
-    """Bytes of a memory that are left to GDAL's cache of blocks (see `block_cache`)."""
+    """Bytes of a memory that are left to blocks of rasters (see `block_cache`)."""
     return min(_CACHE_SHARE * memory_mb * 1e6, _CACHE_MOST)
 
 
-def strip_block(side: int) -> int:
-    """Side of the blocks, and rows of a strip, for tiles that are written strip by strip."""
-    return block_side(side, _STRIP_BLOCK)
+@dataclass(frozen=True)
+class Cut:
+    """How a map that is written strip by strip is cut.
+
+    Attributes:
+        tile: rows and columns of the tiles; the last of a row or column may have fewer.
+        rows: of the strips of a tile; the last may have fewer.
+        block: rows and columns of the GeoTIFF's blocks, of which tiles and strips are whole
+            numbers, so that each is compressed once.
+    """
+
+    tile: tuple[int, int]
+    rows: int
+    block: tuple[int, int]
+
+    @classmethod
+    def of(cls, tile: tuple[int, int]) -> Cut:
+        """The cut with tiles of so many rows and columns, multiples of 16."""
+        height = block_side(tile[0], _STRIP)
+        width = block_side(tile[1], min(_BLOCK_SIDE, _BLOCK_PIXELS // height))
+        return cls(tile, _STRIP // height * height, (height, width))
+
+    @property
+    def has_slivers(self) -> bool:
+        """Whether blocks are small although tiles are not."""
+        return 2 * math.prod(self.block) < math.prod(min(side, _STRIP) for side in self.tile)
 
 
-def tile_memory(
-    encoder: Encoder, dates: int, side: int, raster: Window, in_strips: bool = False
-) -> int:
-    """Bytes that one tile takes at the peak: reading, encoding, and writing its features.
+def tile_memory(encoder: Encoder, dates: int, side: int, raster: Window) -> int:
+    """Bytes that one square tile takes at the peak: reading, encoding, and its features.
 
     Args:
         encoder: the encoder.
         dates: T.
         side: of the inner window, in pixels.
         raster: the whole raster; a read never passes its edges.
-        in_strips: whether the tile is encoded and written by `encode_strips`.
     """
     around = side + 2 * (tile_halo(encoder) + encoder.package.stride)
     read = min(around, raster.width) * min(around, raster.height)
     inner = min(side, raster.width) * min(side, raster.height)
     features = 4 * encoder.package.n_queries * encoder.package.d_model
-    if in_strips:
-        strip = min(side, raster.width) * min(strip_block(side), raster.height)
-        held = encoder.memory_needed(dates, read, inner, strip)
-        return int(held + _STRIPS * features * strip)
     return int(encoder.memory_needed(dates, read, inner)) + features * inner
 
 
-def choose_tile_size(
-    encoder: Encoder,
-    dates: int,
-    raster: Window,
-    inner: Window,
-    memory_mb: float,
-    in_strips: bool = False,
+def strip_memory(
+    encoder: Encoder, dates: int, tile: tuple[int, int], raster: Window, inner: Window
 ) -> int:
-    """The side of the tiles that make the fewest steps within a memory.
+    """Bytes that one tile takes at the peak where it is encoded and written strip by strip.
+
+    Args:
+        encoder: the encoder.
+        dates: T.
+        tile: rows and columns.
+        raster: the whole raster; a read never passes its edges.
+        inner: what the map covers.
+    """
+    reads = (_reads(encoder, tile[axis], raster, inner, axis) for axis in (0, 1))
+    return _strip_memory(encoder, dates, tile, inner, math.prod(max(each) for each in reads))
+
+
+def _strip_memory(
+    encoder: Encoder, dates: int, tile: tuple[int, int], inner: Window, read: int
+) -> int:
+    """See `strip_memory`; `read` are the pixels that the largest tile reads."""
+    height, width = min(tile[0], inner.height), min(tile[1], inner.width)
+    strip = width * min(_STRIP, height)
+    features = 4 * encoder.package.n_queries * encoder.package.d_model
+    # While dates are read, strips of the tile before are still written; while the tile is
+    # projected, the encoder holds a strip as well.
+    both = 1 + _STRIPS_ENCODING - _STRIPS_READING
+    held = encoder.memory_needed(dates, read, height * width, int(both * strip))
+    return int(held + _STRIPS_READING * features * strip)
+
+
+def _reads(encoder: Encoder, side: int, raster: Window, inner: Window, axis: int) -> list[int]:
+    """Rows (axis 0) or columns (axis 1) that tiles of a side read, one after the other."""
+    size = (raster.height, raster.width)[axis]
+    start, length = ((inner.row, inner.height), (inner.col, inner.width))[axis]
+    line = Window(start, 0, length, 1)
+    tiles = plan_tiles((size, 1), line, side, tile_halo(encoder), encoder.package.stride)
+    return [tile.read.width for tile in tiles]
+
+
+def choose_tile_size(
+    encoder: Encoder, dates: int, raster: Window, inner: Window, memory_mb: float
+) -> int:
+    """The side of the square tiles that make the fewest steps within a memory.
 
     Args:
         encoder: the encoder.
@@ -88,31 +141,79 @@ def choose_tile_size(
         raster: the whole raster.
         inner: what the map covers.
         memory_mb: what a tile may take, in 10^6 bytes, beside the program itself.
-        in_strips: see `tile_memory`.
 
     Returns:
-        Pixels, a multiple of `tile_step`; tiles are made about equal, and so that they divide into
-        blocks of a good size.
+        Pixels, a multiple of `tile_step`; tiles are made about equal.
 
     Raises:
         AliseError: not even the smallest tile fits.
     """
     step = tile_step(encoder)
-    cache = cache_size(memory_mb)
-    budget = memory_mb * 1e6 - cache
-    least = tile_memory(encoder, dates, step, raster, in_strips)
+    budget = memory_mb * 1e6 - cache_size(memory_mb)
+    least = tile_memory(encoder, dates, step, raster)
     if least > budget:
-        raise AliseError(
-            f"A memory of {memory_mb:g} MB is too little for {dates} dates; allow at least "
-            f"{math.ceil(least / (1 - _CACHE_SHARE) / 1e6)} MB or use fewer dates."
-        )
+        raise _too_little(memory_mb, dates, least)
     longest = max(inner.width, inner.height)
     largest = math.ceil(longest / step) * step
-    while tile_memory(encoder, dates, largest, raster, in_strips) > budget:
+    while tile_memory(encoder, dates, largest, raster) > budget:
         largest -= step
-    equal = math.ceil(longest / math.ceil(longest / largest) / step) * step
-    sides = [*range(equal, largest + 1, step), *range(equal, 0, -step)]
-    return next(side for side in sides if strip_block(side) >= min(side, _LEAST_BLOCK))
+    return math.ceil(longest / math.ceil(longest / largest) / step) * step
+
+
+def choose_cut(
+    encoder: Encoder, dates: int, raster: Window, inner: Window, memory_mb: float
+) -> Cut:
+    """The cut that reads, and so encodes, the fewest pixels twice within a memory.
+
+    Tiles need not be square: as many rows as fit are tried beside each number of columns, because
+    whole tiles rarely fill both sides of a map equally well.
+
+    Args:
+        encoder: the encoder.
+        dates: T.
+        raster: the whole raster.
+        inner: what the map covers.
+        memory_mb: what a tile may take, in 10^6 bytes, beside the program itself.
+
+    Raises:
+        AliseError: not even the smallest tile fits.
+    """
+    step = tile_step(encoder)
+    budget = memory_mb * 1e6 - cache_size(memory_mb)
+    least = strip_memory(encoder, dates, (step, step), raster, inner)
+    if least > budget:
+        raise _too_little(memory_mb, dates, least)
+    rows, columns = (
+        {side: _reads(encoder, side, raster, inner, axis) for side in _equal_sides(length, step)}
+        for axis, length in ((0, inner.height), (1, inner.width))
+    )
+    ranked = []
+    for width, across in columns.items():
+        fitting = [
+            height
+            for height, down in rows.items()
+            if _strip_memory(encoder, dates, (height, width), inner, max(across) * max(down))
+            <= budget
+        ]
+        for height in fitting[-3:]:  # the highest, and what else if its blocks are slivers
+            cut = Cut.of((height, width))
+            tiles = len(rows[height]) * len(across)
+            read = sum(rows[height]) * sum(across)
+            ranked.append((cut.has_slivers, read, tiles, height, cut))
+    return min(ranked, key=lambda one: one[:4])[-1]
+
+
+def _equal_sides(length: int, step: int) -> list[int]:
+    """Sides, multiples of a step, that cut a length into equal parts but the last; ascending."""
+    units = math.ceil(length / step)
+    return sorted({math.ceil(units / parts) * step for parts in range(1, units + 1)})
+
+
+def _too_little(memory_mb: float, dates: int, least: int) -> AliseError:
+    return AliseError(
+        f"A memory of {memory_mb:g} MB is too little for {dates} dates; allow at least "
+        f"{math.ceil(least / (1 - _CACHE_SHARE) / 1e6)} MB or use fewer dates."
+    )
 
 
 def tiles_of(
@@ -121,9 +222,8 @@ def tiles_of(
     inner: Window,
     memory_mb: float,
     tile_size: int | None = None,
-    in_strips: bool = False,
 ) -> tuple[int, list[Tile]]:
-    """Side and tiles of a map.
+    """Side and tiles of a map whose tiles are square and held as a whole.
 
     Args:
         series: the image series.
@@ -131,20 +231,48 @@ def tiles_of(
         inner: what the map covers.
         memory_mb: see `choose_tile_size`.
         tile_size: side to use instead, rounded up to a multiple of `tile_step`.
-        in_strips: see `tile_memory`.
 
     Raises:
         AliseError: the memory is too little.
     """
     if tile_size:
-        step = tile_step(encoder)
-        side = math.ceil(tile_size / step) * step
+        side = _whole_steps(encoder, tile_size)
     else:
-        side = choose_tile_size(
-            encoder, len(series.dates), series.grid.window, inner, memory_mb, in_strips
-        )
+        side = choose_tile_size(encoder, len(series.dates), series.grid.window, inner, memory_mb)
+    return side, plan_tiles(series.grid, inner, side, tile_halo(encoder), encoder.package.stride)
+
+
+def cut_into_tiles(
+    series: ImageSeries,
+    encoder: Encoder,
+    inner: Window,
+    memory_mb: float,
+    tile: int | tuple[int, int] | None = None,
+) -> tuple[Cut, list[Tile]]:
+    """Cut and tiles of a map that is written strip by strip.
+
+    Args:
+        series: the image series.
+        encoder: the encoder.
+        inner: what the map covers.
+        memory_mb: see `choose_cut`.
+        tile: side, or rows and columns, to use instead, rounded up to multiples of `tile_step`.
+
+    Raises:
+        AliseError: the memory is too little.
+    """
+    if tile:
+        rows, columns = (tile, tile) if isinstance(tile, int) else tile
+        cut = Cut.of((_whole_steps(encoder, rows), _whole_steps(encoder, columns)))
+    else:
+        cut = choose_cut(encoder, len(series.dates), series.grid.window, inner, memory_mb)
     halo, stride = tile_halo(encoder), encoder.package.stride
-    return side, plan_tiles(series.grid, inner, side, halo, stride)
+    return cut, plan_tiles(series.grid, inner, cut.tile, halo, stride)
+
+
+def _whole_steps(encoder: Encoder, side: int) -> int:
+    step = tile_step(encoder)
+    return math.ceil(side / step) * step
 
 
 def encode_tile(
@@ -231,7 +359,7 @@ def encode_strips(
         series: the image series.
         encoder: the encoder.
         tiles: what to read and what to keep.
-        rows: of a strip (see `strip_block`).
+        rows: of a strip (see `Cut`).
         feedback: progress and cancelling.
 
     Yields:

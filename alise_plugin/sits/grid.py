@@ -226,7 +226,7 @@ class Tile:
 def plan_tiles(
     grid_or_size: Grid | tuple[int, int],
     inner_window: Window,
-    tile_size: int,
+    tile_size: int | tuple[int, int],
     halo: int,
     stride: int,
 ) -> list[Tile]:
@@ -240,7 +240,8 @@ def plan_tiles(
     Args:
         grid_or_size: the whole raster, as a grid or (width, height).
         inner_window: what the map covers.
-        tile_size: side of the inner windows in pixels; the last of a row or column may be smaller.
+        tile_size: side of the inner windows in pixels, or their rows and columns; the last of a
+            row or column may be smaller.
         halo: pixels.
         stride: pixels.
 
@@ -249,14 +250,15 @@ def plan_tiles(
     """
     size = grid_or_size
     whole = size.window if isinstance(size, Grid) else Window(0, 0, *size)
+    rows, columns = (tile_size, tile_size) if isinstance(tile_size, int) else tile_size
     tiles = []
-    for row in range(inner_window.row, inner_window.row_end, tile_size):
-        for col in range(inner_window.col, inner_window.col_end, tile_size):
+    for row in range(inner_window.row, inner_window.row_end, rows):
+        for col in range(inner_window.col, inner_window.col_end, columns):
             inner = _between(
                 col,
                 row,
-                min(col + tile_size, inner_window.col_end),
-                min(row + tile_size, inner_window.row_end),
+                min(col + columns, inner_window.col_end),
+                min(row + rows, inner_window.row_end),
             )
             tiles.append(Tile(inner.expand(halo, whole).snap(stride, whole), inner))
     return tiles

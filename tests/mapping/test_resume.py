@@ -97,7 +97,7 @@ def test_less_memory_than_the_run_began_with_is_said(series, tmp_path):
     with pytest.raises(Cancelled):
         embed(series, StopsAfter(1), path, tile_size=64, resume=True)
     heavy = FakeEncoder(bytes_per_read_pixel=10_000)
-    with pytest.raises(AliseError, match="tiles of 64 pixels"):
+    with pytest.raises(AliseError, match="tiles of 64 x 64 pixels"):
         embed(series, heavy, path, memory_mb=20, resume=True)
 
 
@@ -122,7 +122,7 @@ def test_killed_in_the_middle_with_the_real_model(series, tiny_package, tmp_path
     run.send_signal(signal.SIGKILL)
     run.wait()
     assert not path.exists()
-    assert json.loads((blocks / "journal.json").read_text())["notes"]["side"] == 16
+    assert json.loads((blocks / "journal.json").read_text())["notes"]["tile"] == [16, 16]
     done = len(list(blocks.glob("r*.tif")))
     assert 3 <= done < 30
     for output in (path, whole):
