@@ -17,8 +17,9 @@ from qgis.core import (
 
 from ..errors import SeriesError
 from ..mapping.feature_tiles import FeatureSource, open_source
+from ..model.device import DEVICES
 from ..model.encoder import Encoder
-from ..model.package import load_package
+from ..model.package import PRECISIONS, load_package
 from ..sits.build import build_series
 from ..sits.grid import Grid
 from .base import BUNDLED_MODEL, AliseAlgorithm, dates_from_text, layer_sources
@@ -38,16 +39,20 @@ def declare_model(algorithm: AliseAlgorithm) -> None:
 
 
 def declare_engine(algorithm: AliseAlgorithm) -> None:
-    """DEVICE, THREADS, MEMORY and TILE_SIZE, under "Advanced parameters"."""
-    algorithm.add_advanced(
-        QgsProcessingParameterEnum(
-            "DEVICE",
-            algorithm.tr("Device"),
-            ["auto", "cpu", "cuda"],
-            defaultValue="auto",
-            usesStaticStrings=True,
+    """DEVICE, PRECISION, THREADS, MEMORY and TILE_SIZE, under "Advanced parameters"."""
+    for name, text, choices in (
+        ("DEVICE", "Device", DEVICES),
+        ("PRECISION", "Precision (float16: for a GPU, within 1 %)", PRECISIONS),
+    ):
+        algorithm.add_advanced(
+            QgsProcessingParameterEnum(
+                name,
+                algorithm.tr(text),
+                list(choices),
+                defaultValue=choices[0],
+                usesStaticStrings=True,
+            )
         )
-    )
     for name, text, default, least in (
         ("THREADS", "CPU threads (0: all cores)", 0, 0),
         ("MEMORY", "Memory to use at most, in MB", 2048, 256),
@@ -63,11 +68,13 @@ def declare_engine(algorithm: AliseAlgorithm) -> None:
 def encoder_of(
     algorithm: AliseAlgorithm, parameters: dict[str, Any], context: QgsProcessingContext
 ) -> Encoder:
-    """The encoder that MODEL, DEVICE and THREADS ask for."""
+    """The encoder that MODEL, DEVICE, PRECISION and THREADS ask for."""
     folder = algorithm.parameterAsString(parameters, "MODEL", context) or str(BUNDLED_MODEL)
     return load_package(folder).encoder(
         device=algorithm.parameterAsEnumString(parameters, "DEVICE", context) or "auto",
         threads=algorithm.parameterAsInt(parameters, "THREADS", context) or None,
+        precision=algorithm.parameterAsEnumString(parameters, "PRECISION", context)
+        or PRECISIONS[0],
     )
 
 

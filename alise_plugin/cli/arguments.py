@@ -16,7 +16,7 @@ from ..mapping.feature_tiles import FeatureSource, open_source
 from ..mapping.feedback import Feedback
 from ..model.device import DEVICES
 from ..model.encoder import Encoder
-from ..model.package import load_package
+from ..model.package import PRECISIONS, load_package
 from ..sits.acquisitions import parse_date
 from ..sits.build import build_series
 from ..sits.grid import Grid
@@ -66,8 +66,14 @@ def add_extent(parser: argparse.ArgumentParser) -> None:
 
 
 def add_engine(parser: argparse.ArgumentParser) -> None:
-    """--device, --threads, --memory and --tile-size."""
+    """--device, --precision, --threads, --memory and --tile-size."""
     parser.add_argument("--device", choices=DEVICES, default="auto")
+    parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="float32",
+        help="float16: for a GPU, within 1 %% (float32)",
+    )
     parser.add_argument("--threads", type=_count, default=0, help="0: all cores")
     parser.add_argument("--memory", type=_count, default=2048, help="MB to use at most (2048)")
     parser.add_argument(
@@ -76,9 +82,9 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
 
 
 def encoder_of(args: argparse.Namespace) -> Encoder:
-    """The encoder that --model, --device and --threads ask for."""
+    """The encoder that --model, --device, --precision and --threads ask for."""
     package = load_package(args.model or BUNDLED_MODEL)
-    return package.encoder(device=args.device, threads=args.threads or None)
+    return package.encoder(args.device, args.threads or None, args.precision)
 
 
 @contextmanager

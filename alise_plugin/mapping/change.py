@@ -324,7 +324,7 @@ def _say(
             feedback.info(f"{name}: {len(dates)} dates from {dates[0]} to {dates[-1]}.")
     how = method
     if encoder is not None and method == "alise":
-        how = f"model {encoder.package.model_id} on {encoder.device_used}"
+        how = f"model {encoder.package.model_id} on {encoder.where}"
     feedback.info(f"{inner.width} x {inner.height} pixels in {tiles} tiles of {side}, {how}.")
     if first and second and second[0] < first[0]:
         feedback.info(
@@ -389,7 +389,7 @@ def _metadata(
         assert encoder is not None
         package = encoder.package
         name, version, sha256 = package.name, package.version, package.sha256
-        items["ALISE_DEVICE"] = encoder.device_used
+        items.update(ALISE_DEVICE=encoder.device_used, ALISE_PRECISION=encoder.precision)
     items.update(
         ALISE_MODEL=name,
         ALISE_MODEL_VERSION=version,

@@ -40,6 +40,7 @@ class Job:
     Attributes:
         series, model, folder: paths.
         threads: of the encoder; None for all that the worker may use.
+        precision: of the encoder.
         memory_mb: see `embed`.
         plan: of the map.
     """
@@ -48,6 +49,7 @@ class Job:
     model: str
     output: str
     threads: int | None
+    precision: str
     memory_mb: float
     plan: Plan
 
@@ -117,6 +119,7 @@ def embed_on_cluster(
             os.path.abspath(encoder.package.folder),
             output,
             threads,
+            encoder.precision,
             memory_mb,
             plan,
         )
@@ -202,13 +205,15 @@ def _share_out(client: Any, job: Job, folder: BlockFolder, feedback: Feedback) -
 
 def make_tile(job: Job, tile: Tile) -> int:
     """One tile into its file, on a worker; returns how many values were clipped."""
-    series, encoder = _opened(job.series, job.model, job.threads)
+    series, encoder = _opened(job.series, job.model, job.threads, job.precision)
     folder = BlockFolder(job.output)
     with block_cache(cache_size(job.memory_mb)):
         return write_block(series, encoder, job.plan, folder, tile, SilentFeedback())
 
 
 @lru_cache(maxsize=1)
-def _opened(series: str, model: str, threads: int | None) -> tuple[ImageSeries, Encoder]:
+def _opened(
+    series: str, model: str, threads: int | None, precision: str
+) -> tuple[ImageSeries, Encoder]:
     """What all tiles of a worker share."""
-    return ImageSeries.open(series), load_package(model).encoder("auto", threads)
+    return ImageSeries.open(series), load_package(model).encoder("auto", threads, precision)

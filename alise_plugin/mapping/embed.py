@@ -209,6 +209,7 @@ def make_plan(
     inner = series.grid.window if extent is None else series.grid.window_of(extent)
     run = {
         "model": package.sha256,
+        "precision": encoder.precision,
         "compact": metadata.get("ALISE_COMPACT_SHA256"),
         "dates": metadata["ALISE_DATES"],
         "files": source_files(series.path),
@@ -267,7 +268,8 @@ def summary(series: ImageSeries, encoder: Encoder, plan: Plan) -> str:
     return (
         f"{len(series.dates)} dates from {series.dates[0]} to {series.dates[-1]}, "
         f"{plan.inner.width} x {plan.inner.height} pixels in {len(plan.tiles)} tiles of "
-        f"{plan.cut.tile[1]} x {plan.cut.tile[0]}, model {encoder.package.model_id} on {encoder.device_used}."
+        f"{plan.cut.tile[1]} x {plan.cut.tile[0]}, model {encoder.package.model_id} on "
+        f"{encoder.where}."
     )
 
 
@@ -431,6 +433,7 @@ def provenance(series: ImageSeries, encoder: Encoder) -> dict[str, str]:
         "ALISE_BANDS": ",".join(series.bands_present),
         "ALISE_SERIES": os.path.basename(series.path),
         "ALISE_DEVICE": encoder.device_used,
+        "ALISE_PRECISION": encoder.precision,
     }
 
 

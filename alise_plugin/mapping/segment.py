@@ -164,9 +164,10 @@ def segment(
             f"{mask.name} and the area to map do not overlap; choose a mask of the same area."
         )
     device = encoder.device_used if encoder and isinstance(source, ImageSeries) else ""
+    where = f" on {encoder.where}" if encoder and device else ""
     feedback.info(
         f"{inner.width} x {inner.height} pixels, {len(chosen)} tiles of {side}, "
-        f"{len(head.classes)} classes, model {model_id}{' on ' if device else ''}{device}."
+        f"{len(head.classes)} classes, model {model_id}{where}."
     )
     in_two_passes = options.smoothing != "none" or options.minimum_area > 0
     encoding = Part(feedback, 0.0, _ENCODED if in_two_passes or vector else 1.0)

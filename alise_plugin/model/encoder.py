@@ -23,7 +23,7 @@ from .device import (
     out_of_memory,
 )
 from .device_memory import DeviceFeatures, Lookup
-from .package import ModelPackage
+from .package import PRECISIONS, ModelPackage
 
 Float = NDArray[np.float32]
 
@@ -116,6 +116,12 @@ class Encoder:
                 "CUDA was asked for but onnxruntime could not start it and would run on the CPU; "
                 "choose the device cpu, or check the GPU's driver, CUDA and cuDNN."
             )
+
+    @property
+    def where(self) -> str:
+        """The device that is used, and the precision where it is not single: for logs."""
+        lower = "" if self.precision == PRECISIONS[0] else f" in {self.precision}"
+        return self.device_used + lower
 
     def encode(
         self,

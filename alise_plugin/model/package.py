@@ -132,7 +132,10 @@ class ModelPackage:
 
         Raises:
             ModelPackageError: the package has no graphs in half precision.
+            ValueError: the precision is unknown.
         """
+        if precision not in PRECISIONS:
+            raise ValueError(f"precision is {precision!r}; choose one of {', '.join(PRECISIONS)}")
         if precision == "float16" and not self.half:
             raise ModelPackageError(
                 f"The model {self.name} {self.version} has no graphs in half precision; choose the "

@@ -18,6 +18,8 @@ class FakeEncoder:
 
     device_used = "cpu"
     fell_back = False
+    precision = "float32"
+    where = "cpu"
 
     def __init__(self, bytes_per_read_pixel=100):
         self.bytes_per_read_pixel = bytes_per_read_pixel
