@@ -15,6 +15,7 @@ from training.models.checkpoint import load_alise
 from training.pretext.normalise import EUROPE
 
 from .compact import add_compact
+from .half import add_half
 from .package import sees_whole_tile, write_package
 
 # Stands until somebody who knows the model writes a card.
@@ -61,6 +62,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=True,
         help="learn the compact form of a checkpoint too (see `compact`)",
     )
+    parser.add_argument(
+        "--half",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="write the graphs in half precision too (see `half`)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -81,6 +88,8 @@ def run(args: argparse.Namespace) -> int:
     if args.compact and args.checkpoint:
         variance = add_compact(args.out)
         print(f"its compact form keeps {100 * variance:.2f} % of the variance")
+    if args.half:
+        print(f"its graphs in half precision take {add_half(args.out) / 1e6:.2f} MB")
     if sees_whole_tile(model.config):
         print(f"Caution: {SEAMS}")
     return 0
