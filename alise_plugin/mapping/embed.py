@@ -148,7 +148,7 @@ def embed(
     require_folder(output)
     feedback = feedback or SilentFeedback()
     folder = BlockFolder(output) if resume else None
-    with block_cache(cache_size(memory_mb)):
+    with block_cache(cache_size(memory_mb) / 2):  # overviews that wait may take as much
         plan = make_plan(
             series,
             encoder,

@@ -19,6 +19,7 @@ from osgeo import gdal
 from ..errors import Cancelled, OutputError
 from ..sits.grid import Grid, Window
 from ..sits.rasters import quiet_gdal
+from .overview_blocks import OverviewBlocks
 
 _TYPES = {
     np.dtype(np.uint8): gdal.GDT_Byte,
@@ -32,6 +33,8 @@ _SIDECARS = (".aux.xml", ".ovr", ".msk")
 _MAX_BLOCK = 512  # pixels
 _PART_BYTES = 1 << 24  # written at a time, so that a run can be stopped in between
 _COARSEST = 16  # overviews halve the raster up to here: what every tile is a multiple of
+_OVERVIEW_BLOCK = 64  # pixels: the least that GDAL makes, so that few wait for their neighbours
+_OVERVIEW_BYTES = 64e6  # of overviews that wait for the rest of their blocks, at most
 _COG_BLOCK_BYTES = 1 << 24  # of a block with all its bands: a COG keeps them together
 _PALETTE_TYPES = (np.dtype(np.uint8), np.dtype(np.uint16))  # what TIFF allows a colour table for
 
@@ -132,6 +135,8 @@ class RasterOutput:
         self._cog = cog
         self._unwanted = False
         self._levels = _levels(grid) if form.overviews else []
+        self._overviews: OverviewBlocks | None = None
+        self._coarse: list[gdal.Dataset] = []
 
     def abandon(self) -> None:
         """Stop what is being written, also in another thread: the raster will not be finished."""
@@ -167,10 +172,27 @@ class RasterOutput:
             )
             if self._dataset is not None:
                 self._describe(self._dataset)
-                if self._levels:  # empty ones; `write` fills them
-                    self._dataset.BuildOverviews("NONE", self._levels)
+                if self._levels:
+                    self._add_overviews(self._dataset)
         if self._dataset is None or failures:
             raise self._refusal(failures)
+
+    def _add_overviews(self, dataset: gdal.Dataset) -> None:
+        """Empty ones; `write` fills them."""
+        before = gdal.GetConfigOption("GDAL_TIFF_OVR_BLOCKSIZE")
+        gdal.SetConfigOption("GDAL_TIFF_OVR_BLOCKSIZE", str(_OVERVIEW_BLOCK))
+        try:
+            dataset.BuildOverviews("NONE", self._levels)
+        finally:
+            gdal.SetConfigOption("GDAL_TIFF_OVR_BLOCKSIZE", before)
+        band = dataset.GetRasterBand(1)
+        self._coarse = [band.GetOverview(i).GetDataset() for i in range(len(self._levels))]
+        self._overviews = OverviewBlocks(
+            [(each.RasterYSize, each.RasterXSize) for each in self._coarse],
+            _OVERVIEW_BLOCK,
+            self._write_overview,
+            min(_OVERVIEW_BYTES, gdal.GetCacheMax()),
+        )
 
     def _describe(self, dataset: gdal.Dataset) -> None:
         form = self._form
@@ -202,29 +224,38 @@ class RasterOutput:
         expected = (len(self._form.descriptions), window.height, window.width)
         if values.shape != expected or values.dtype != self._form.dtype:
             raise ValueError(f"{values.dtype} {values.shape} instead of {expected}")
+        bands, height, width = values.shape
         count = max(1, _PART_BYTES // max(1, values[0].nbytes))
-        for first in range(0, len(values), count):
-            if self._unwanted:
-                raise Cancelled("The run was cancelled.")
-            self._write_bands(window, first, np.ascontiguousarray(values[first : first + count]))
+        coarse = np.empty((bands, -(-height // 2), -(-width // 2)), values.dtype)
+        for first in range(0, bands, count):
+            part = np.ascontiguousarray(values[first : first + count])
+            self._write_bands(self._dataset, window, first, part)
+            if self._overviews is not None:
+                coarse[first : first + count] = _halved(part, self._form)
+        if self._overviews is None:
+            return
+        for number, level in enumerate(self._levels):
+            if number:
+                coarse = _halved(coarse, self._form)
+            place = Window(window.col // level, window.row // level, *coarse.shape[:0:-1])
+            self._overviews.add(number, place, coarse)
 
-    def _write_bands(self, window: Window, first: int, values: NDArray) -> None:
-        """Some bands, from the one after `first` on, and their overviews."""
-        assert self._dataset is not None
+    def _write_overview(self, number: int, window: Window, values: NDArray) -> None:
+        self._write_bands(self._coarse[number], window, 0, values)
+
+    def _write_bands(
+        self, dataset: gdal.Dataset, window: Window, first: int, values: NDArray
+    ) -> None:
+        """Some bands, from the one after `first` on, of the raster or of an overview."""
+        if self._unwanted:
+            raise Cancelled("The run was cancelled.")
         bands = list(range(first + 1, first + 1 + len(values)))
-        done = [gdal.CE_None]
+        done = None
         with quiet_gdal() as failures:
             size = (window.col, window.row, window.width, window.height)
-            done.append(self._dataset.WriteRaster(*size, values, band_list=bands))
-            for number, level in enumerate(self._levels):
-                values = _halved(values, self._form)
-                for band, coarse in zip(bands, values):
-                    overview = self._dataset.GetRasterBand(band).GetOverview(number)
-                    col, row = window.col // level, window.row // level
-                    height, width = coarse.shape
-                    done.append(overview.WriteRaster(col, row, width, height, coarse.tobytes()))
-            self._dataset.FlushCache()
-        if any(code != gdal.CE_None for code in done) or failures:
+            done = dataset.WriteRaster(*size, values, band_list=bands)
+            dataset.FlushCache()
+        if done != gdal.CE_None or failures:
             raise self._refusal(failures)
 
     def __exit__(
@@ -234,6 +265,8 @@ class RasterOutput:
         trace: TracebackType | None,
     ) -> None:
         try:
+            if kind is None and self._overviews is not None:
+                self._overviews.finish()
             failures = self._close()
             if kind is not None:
                 return
@@ -293,6 +326,7 @@ class RasterOutput:
         with quiet_gdal() as failures:
             if self._dataset is not None:
                 self._dataset.FlushCache()
+            self._forget_overviews()
             # In its exception mode GDAL cannot raise from a destructor; its last error stays.
             gdal.ErrorReset()
             self._dataset = None
@@ -300,8 +334,14 @@ class RasterOutput:
                 failures.append(gdal.GetLastErrorMsg())
         return failures
 
+    def _forget_overviews(self) -> None:
+        """They belong to the dataset, which is about to be closed."""
+        self._overviews = None
+        self._coarse = []
+
     def _discard(self) -> None:
         with quiet_gdal():
+            self._forget_overviews()
             self._dataset = None
         for suffix in ("", *_SIDECARS):
             with contextlib.suppress(OSError):
@@ -346,8 +386,8 @@ def _compression(form: RasterForm) -> list[str]:
     """Creation options of the GTiff driver."""
     floats = np.dtype(form.dtype) == np.float32
     offered = gdal.GetDriverByName("GTiff").GetMetadataItem("DMD_CREATIONOPTIONLIST") or ""
-    if form.fast and floats and "<Value>ZSTD</Value>" in offered:
-        return ["COMPRESS=ZSTD", "ZSTD_LEVEL=1", "PREDICTOR=1"]
+    if form.fast and "<Value>ZSTD</Value>" in offered:
+        return ["COMPRESS=ZSTD", "ZSTD_LEVEL=1", f"PREDICTOR={1 if floats else 2}"]
     return ["COMPRESS=DEFLATE", "ZLEVEL=1", f"PREDICTOR={3 if floats else 2}"]
 
 
@@ -365,13 +405,15 @@ def _halved(values: NDArray, form: RasterForm) -> NDArray:
     grow = [(0, 0), (0, height % 2), (0, width % 2)]
     whole = np.pad(values, grow, mode="edge") if height % 2 or width % 2 else values
     parts = [whole[:, row::2, col::2] for row in (0, 1) for col in (0, 1)]
-    if np.isnan(form.nodata):
-        missing = [np.isnan(part) for part in parts]
-    else:
-        missing = [part == form.nodata for part in parts]
-    if not any(part.any() for part in missing):
-        mean = np.mean([part.astype(np.float32) for part in parts], axis=0)
-    else:
+    floats = np.dtype(form.dtype) == np.float32
+    mean = parts[0] + parts[1] if floats else np.add(parts[0], parts[1], dtype=np.float32)
+    mean += parts[2]
+    mean += parts[3]
+    mean *= 0.25
+    if np.isnan(mean).any() if np.isnan(form.nodata) else (values == form.nodata).any():
+        missing = [
+            np.isnan(part) if np.isnan(form.nodata) else part == form.nodata for part in parts
+        ]
         count = np.sum([~gone for gone in missing], axis=0, dtype=np.float32)
         kept = [np.where(gone, 0, part) for gone, part in zip(missing, parts)]
         total = np.sum(kept, axis=0, dtype=np.float32)

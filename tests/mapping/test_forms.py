@@ -147,3 +147,31 @@ def test_overviews_of_classes_are_classes(tmp_path):
     dataset = gdal.Open(str(tmp_path / "map.tif"))
     overview = dataset.GetRasterBand(1).GetOverview(0)
     np.testing.assert_array_equal(overview.ReadAsArray(), values[0, ::2, ::2])
+
+
+def test_blocks_are_compressed_once(tmp_path, rng):
+    """A block that is written again leaves its old place in the file empty."""
+    from rasters_for_tests import TRANSFORM, utm
+
+    values = rng.integers(0, 255, (5, 700, 650)).astype(np.uint8)
+    grid = Grid(utm().ExportToWkt(), TRANSFORM, 650, 700)
+    form = RasterForm(list("abcde"), np.dtype(np.uint8), 0, overviews="average", fast=True)
+    path = tmp_path / "map.tif"
+    with RasterOutput(path, grid, form, (16, 112)) as raster:
+        for row in range(0, 700, 112):
+            for col in range(0, 650, 112):
+                for top in range(row, min(row + 112, 700), 48):
+                    bottom = min(top + 48, row + 112, 700)
+                    window = Window(col, top, min(112, 650 - col), bottom - top)
+                    part = values[(slice(None), *window.slices_in(grid.window))]
+                    raster.write(window, np.ascontiguousarray(part))
+    dataset = gdal.Open(str(path))
+    used = 0
+    for index in range(1, 6):
+        band = dataset.GetRasterBand(index)
+        for each in [band, *(band.GetOverview(i) for i in range(band.GetOverviewCount()))]:
+            width, height = each.GetBlockSize()
+            for x in range(-(-each.XSize // width)):
+                for y in range(-(-each.YSize // height)):
+                    used += int(each.GetMetadataItem(f"BLOCK_SIZE_{x}_{y}", "TIFF"))
+    assert path.stat().st_size < 1.03 * used

@@ -17,7 +17,6 @@ from alise_plugin.mapping.tile_loop import (
 )
 from alise_plugin.sits.grid import Window, plan_tiles
 
-
 SIZES = (st.integers(1, 200), st.integers(1, 6000), st.integers(1, 6000), st.floats(5, 4000))
 
 
