@@ -15,7 +15,9 @@ from training.simulation.dataset import PatchWorlds, PixelWorlds
 from training.simulation.draws import Draws
 from training.simulation.landscapes import (
     OTHERS,
+    clouds,
     displaced,
+    mask_of,
     plan,
     simulate_landscapes,
     texture_and_thinness,
@@ -276,3 +278,73 @@ def test_landscapes_repeat_with_their_seed():
         assert getattr(first, name).nan_to_num(-1.0).equal(getattr(again, name).nan_to_num(-1.0))
     other = simulate_landscapes(3, 6, 32, seed=8)
     assert not other.clean.equal(first.clean)
+
+
+@pytest.fixture(scope="module")
+def sky():
+    return clouds(Draws(3), torch.full((40, 1, 1, 1), 0.4), 24, 32)
+
+
+def test_clouds_are_as_many_as_asked_for_and_of_all_kinds(sky):
+    opacity, shadow = sky
+    assert opacity.shape == shadow.shape == (40, 24, 32, 32)
+    for part in sky:
+        assert part.min() >= 0
+        assert part.max() <= 1
+    covered = opacity > 0.05
+    assert 0.3 < covered.float().mean() < 0.55  # their edges count
+    by_date = covered.float().mean((2, 3))
+    assert ((by_date > 0.05) & (by_date < 0.95)).float().mean() > 0.2
+    assert (by_date == 0).float().mean() > 0.2
+    thickest = opacity.amax((2, 3))
+    assert ((thickest > 0.05) & (thickest < 0.5)).float().mean() > 0.1
+    assert (thickest > 0.8).float().mean() > 0.2
+
+
+def test_clouds_have_soft_edges(sky):
+    opacity, _ = sky
+    thick = opacity[(opacity.amax((2, 3)) > 0.7) & (opacity.amin((2, 3)) < 0.05)]
+    between = ((thick > 0.15) & (thick < 0.55)).float().mean()
+    assert between > 0.05
+    assert thick.diff(dim=-1).abs().quantile(0.99) < 0.6
+
+
+def test_shadows_of_a_landscape_fall_to_one_side():
+    """Where a cloud's own shadow best matches it again: away from the morning sun."""
+    opacity, shadow = clouds(Draws(8), torch.full((60, 1, 1, 1), 0.25), 20, 32)
+    part = opacity.mean((2, 3))
+    usable = (part > 0.03) & (part < 0.3) & (opacity.amax((2, 3)) > 0.6)
+    offsets, rows = [], []
+    for place, date in usable.nonzero().tolist():
+        cloud, cast = opacity[place, date], shadow[place, date]
+        if cast.max() < 0.5:
+            continue
+        product = torch.fft.ifft2(
+            torch.fft.fft2(cast - cast.mean(), (96, 96))
+            * torch.fft.fft2(cloud - cloud.mean(), (96, 96)).conj()
+        ).real
+        best = int(product.argmax())
+        down, right = ((k + 48) % 96 - 48 for k in divmod(best, 96))
+        if max(abs(down), abs(right)) > 2:
+            offsets.append((down, right))
+            rows.append(place)
+    offsets = torch.tensor(offsets, dtype=torch.float32)
+    assert len(offsets) > 60
+    # A morning sun is in the east: shadows fall to the west.
+    assert (offsets[:, 1] < 0).float().mean() > 0.75
+    north = (offsets[:, 0] < 0).float()
+    assert 0.5 < north.mean() < 0.95
+    # In one landscape all to the same side, in others to the other.
+    by_place = [north[torch.tensor(rows) == place] for place in set(rows)]
+    agreement = [max(v.mean(), 1 - v.mean()) for v in by_place if len(v) > 2]
+    assert torch.tensor(agreement).mean() > 0.8
+    lengths = offsets.norm(dim=1)
+    assert lengths.std() > 1.5
+
+
+def test_masks_find_most_of_thick_clouds_and_little_of_the_clear_ground(sky):
+    opacity, shadow = sky
+    flagged = mask_of(Draws(0), opacity, shadow)
+    assert flagged[opacity > 0.6].float().mean() > 0.9
+    assert flagged[(opacity < 0.01) & (shadow < 0.01)].float().mean() < 0.12
+    assert 0.4 < flagged[(shadow > 0.6) & (opacity < 0.05)].float().mean() < 0.98

@@ -18,7 +18,7 @@ from alise_plugin.sits.bands import BANDS
 
 from .covers import NAMES
 from .draws import Draws
-from .pixels import Options, acquisition_days, draw_covers, ground_truth
+from .pixels import SCATTER, Options, acquisition_days, draw_covers, ground_truth
 from .spectra import cloud_bands
 from .views import as_seen, draw_passes
 
@@ -412,37 +412,95 @@ def observe_space(
     """What the satellite delivers (N, T, 10, H, W), where it looked, and what is called clear."""
     count, dates, bands, size, _ = ground.shape
     column = (count, dates, 1, 1, 1)
-    ground = displaced(draws, ground)
+    seen = displaced(draws, ground)  # a copy: what follows may change it in place
     gain = 1 + draws.normal(0.035, *column)
     colour = 1 + draws.normal(0.015, count, dates, bands, 1, 1)
-    scatter = torch.tensor([1, 0.7, 0.5, 0.4, 0.3, 0.27, 0.25, 0.22, 0.05, 0.02])
-    haze = draws.normal(0.008, *column) * scatter[:, None, None]
+    haze = draws.normal(0.008, *column) * torch.tensor(SCATTER)[:, None, None]
     noise = draws.uniform(0.001, 0.004, count, 1, 1, 1, 1)
-    seen = ground * gain * colour + haze + noise * draws.normal(1.0, *ground.shape)
+    seen.mul_(gain * colour).add_(haze).addcmul_(noise, draws.normal(1.0, *ground.shape))
 
     cloudiness = 0.08 + 0.75 * draws.uniform(0, 1, count, 1, 1, 1)
     filtered = draws.chance(options.composite_share, count, 1, 1, 1)
     cloudiness = torch.where(filtered, cloudiness * 0.12, cloudiness)
-    # One draw for the date and one for the place: some days are clear, some closed, some broken.
-    field = 1.6 * draws.normal(1.0, count, dates, 1, 1)
-    field = field + 0.8 * smooth_noise(draws, size, 4, count, dates)
-    limit = torch.special.ndtri(1 - cloudiness) * 1.8
-    depth = (field - limit) / 0.5
-    opacity = torch.sigmoid(2.5 * depth) * (depth > -1.5)
-    thin = draws.chance(0.35, count, dates, 1, 1)
-    opacity = torch.where(thin, 0.4 * opacity, opacity)
+    opacity, shadow = clouds(draws, cloudiness, dates, size)
     tops = cloud_bands(draws, count, dates)[..., None, None]
-    step_y, step_x = (int(v) for v in draws.integers(-6, 7, 2))
-    shadow = opacity.roll((step_y, step_x), (2, 3)) * (1 - opacity)
     darkness = torch.tensor([0.8, 0.75, 0.68, 0.66, 0.64, 0.62, 0.62, 0.6, 0.55, 0.52])
-    seen = seen * (1 - 0.8 * shadow[:, :, None] * darkness[:, None, None])
-    seen = seen + opacity[:, :, None] * (tops - seen)
+    depth = draws.uniform(0.5, 0.95, count, dates, 1, 1) * shadow
+    seen.mul_(1 - depth[:, :, None] * darkness[:, None, None])
+    seen.lerp_(tops.expand_as(seen), opacity[:, :, None].expand_as(seen))
 
-    flagged = (opacity > draws.uniform(0.1, 0.35, count, dates, 1, 1)) | (shadow > 0.35)
-    flagged &= ~draws.chance(0.04, count, dates, 1, 1)
+    flagged = mask_of(draws, opacity, shadow)
     observed = held[:, :, None, None] & ~outside_swath(draws, count, dates, size)
-    reflectance = torch.where(observed[:, :, None], seen.clamp(1e-4, 1.6), torch.nan)
-    return reflectance, observed, observed & ~flagged
+    seen.clamp_(1e-4, 1.6).masked_fill_(~observed[:, :, None], torch.nan)
+    return seen, observed, observed & ~flagged
+
+
+def clouds(draws: Draws, cloudiness: Tensor, dates: int, size: int) -> tuple[Tensor, Tensor]:
+    """Decks with soft edges, broken heaps, veils in streaks, and the shadows that they throw.
+
+    Args:
+        draws: of everything random.
+        cloudiness: (N, 1, 1, 1) share of the ground below clouds, on average.
+        dates: T.
+        size: H = W.
+
+    Returns:
+        Opacity and depth of shadow, each (N, T, H, W) in 0 to 1.
+    """
+    count = len(cloudiness)
+    each = (count, dates, 1, 1)
+    # Shadows come from clouds beside the landscape, too.
+    reach = min(3 * size // 8, 24)
+    canvas = size + 2 * reach
+    wide = smooth_noise(draws, canvas, max(2, canvas // 12), count, dates)
+    narrow = smooth_noise(draws, canvas, max(2, canvas // 6), count, dates)
+    # Streaks of a veil lie along the wind.
+    across, _ = turned(draws, count, FINE * canvas)
+    across = across[:, None, ::FINE, ::FINE] / draws.uniform(1.5, 7.0, *each)
+    streaks = torch.sin(across + 2 * wide + draws.uniform(0, 2 * math.pi, *each))
+    kind = draws.integers(0, 20, *each)
+    heap, veil = kind < 7, kind >= 15
+    form = torch.where(heap, 0.6 * wide + narrow, torch.where(veil, streaks, wide + 0.25 * narrow))
+    # One draw for the date and one for the place: some days are clear, some closed, some broken.
+    of_place = torch.where(heap, 1.1, 0.8)
+    field = (3.2 - of_place**2).sqrt() * draws.normal(1.0, *each) + of_place * form
+    edge = torch.where(heap, 1.6, 1.0) * draws.uniform(2.0, 6.0, *each)
+    thick = torch.where(
+        veil, draws.uniform(0.05, 0.5, *each), draws.uniform(0.6, 1.0, *each) ** 0.5
+    )
+    thin = draws.chance(0.2, *each) * draws.uniform(0.3, 0.8, *each)
+    opacity = torch.sigmoid(edge * (field - 1.8 * torch.special.ndtri(1 - cloudiness)))
+    opacity = (1.03 * opacity - 0.03).clamp(min=0) * thick * (1 - thin)
+
+    # A morning sun in the south east, or, south of the tropics, in the north east.
+    sun = torch.where(
+        draws.chance(0.25, count, 1),
+        draws.uniform(25, 70, count, 1),
+        draws.uniform(115, 165, count, 1),
+    )
+    sun = torch.deg2rad(sun + draws.normal(6.0, count, dates))
+    far = 1.5 * (reach / 1.5) ** draws.uniform(0, 1, count, dates)
+    down, right = (far * sun.cos()).round().long(), (-far * sun.sin()).round().long()
+    rows = torch.arange(size) + reach - down[..., None]
+    columns = torch.arange(size) + reach - right[..., None]
+    place = rows[..., :, None] * canvas + columns[..., None, :]
+    cast = opacity.flatten(2).gather(2, place.flatten(2)).view(count, dates, size, size)
+    opacity = opacity[:, :, reach : reach + size, reach : reach + size]
+    return opacity, cast * (1 - opacity)
+
+
+def mask_of(draws: Draws, opacity: Tensor, shadow: Tensor) -> Tensor:
+    """(N, T, H, W) bool: what a mask calls cloud or shadow, with a mask's mistakes."""
+    count, dates = opacity.shape[:2]
+    each = (count, dates, 1, 1)
+    dark = (shadow > draws.uniform(0.25, 0.5, *each)) & ~draws.chance(0.15, *each)
+    flagged = ((opacity > draws.uniform(0.1, 0.35, *each)) | dark).float()
+    # Many masks have pixels of 20 m, many are widened by some pixels, some are both.
+    coarse = F.interpolate(F.max_pool2d(flagged, 2), scale_factor=2.0, mode="nearest")
+    flagged = torch.where(draws.chance(0.5, count, 1, 1, 1), coarse, flagged)
+    wide = F.max_pool2d(flagged, 5, stride=1, padding=2)
+    flagged = torch.where(draws.chance(0.3, count, 1, 1, 1), wide, flagged)
+    return (flagged > 0.5) & ~draws.chance(0.04, *each)
 
 
 def displaced(draws: Draws, ground: Tensor) -> Tensor:
@@ -454,7 +512,8 @@ def displaced(draws: Draws, ground: Tensor) -> Tensor:
         shift = draws.uniform(-0.4, 0.4, count, dates, 1, 1, 1)
         size = padded.shape[axis] - 2
         before, here, after = (padded.narrow(axis, start, size) for start in range(3))
-        padded = shift.clamp(min=0) * before + (1 - shift.abs()) * here - shift.clamp(max=0) * after
+        padded = (1 - shift.abs()) * here
+        padded.addcmul_(shift.clamp(min=0), before).addcmul_((-shift).clamp(min=0), after)
     return padded
 
 
