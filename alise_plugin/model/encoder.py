@@ -30,7 +30,7 @@ Float = NDArray[np.float32]
 Places = Union[slice, NDArray[np.integer]]
 
 # Pixels that go through the spatial graph in one call: small images are grouped, date by date.
-SPATIAL_PIXELS = {"cpu": 1 << 14, "cuda": 1 << 17}
+SPATIAL_PIXELS = {"cpu": 1 << 14, "cuda": 1 << 16}
 # Pixels x dates that go through the temporal graph in one call. On a CPU they stay in cache, and
 # one thread runs a whole call: its operators are too small to share out. A GPU wants more at once,
 # and a second call that is prepared and read back meanwhile.
@@ -100,22 +100,32 @@ class Encoder:
         threads = threads or available_threads()
         self.package = package
         self.precision = precision
-        self._spatial = open_graph(package.graph("spatial.onnx", precision), chosen, threads)
-        self._temporal = open_graph(package.graph("temporal.onnx", precision), chosen, 1)
-        self._decoder = open_graph(package.graph("decoder.onnx"), chosen, 1)
         self._compact = (
             open_graph(package.graph("compact.onnx"), "cpu", 1) if package.compact else None
         )
-        self.device_used = self._spatial.device
-        self.fell_back = self.device_used != chosen
-        self._workers = threads if self.device_used == "cpu" else CUDA_CALLS
+        self.device_used = chosen
+        self.fell_back = not self._open(threads)
+        if self.fell_back:
+            if device == "cuda":
+                raise RuntimeMissingError(
+                    "CUDA was asked for but onnxruntime could not start it and would run on the "
+                    "CPU; choose the device cpu, or check the GPU's driver, memory, CUDA and cuDNN."
+                )
+            # A graph that fell back takes the others along: they share the device's memory.
+            self.device_used = "cpu"
+            self._open(threads)
         self.bound = self.device_used != "cpu" if bound is None else bound
         self._lookup = open_lookup(self.device_used, self._spatial.dtype) if self.bound else None
-        if device == "cuda" and self.device_used != "cuda":
-            raise RuntimeMissingError(
-                "CUDA was asked for but onnxruntime could not start it and would run on the CPU; "
-                "choose the device cpu, or check the GPU's driver, CUDA and cuDNN."
-            )
+        self._workers = threads if self.device_used == "cpu" else CUDA_CALLS
+
+    def _open(self, threads: int) -> bool:
+        """Open the graphs; whether all of them run on the device that is to be used."""
+        package, precision, device = self.package, self.precision, self.device_used
+        self._spatial = open_graph(package.graph("spatial.onnx", precision), device, threads)
+        self._temporal = open_graph(package.graph("temporal.onnx", precision), device, 1)
+        self._decoder = open_graph(package.graph("decoder.onnx"), device, 1)
+        graphs = self._spatial, self._temporal, self._decoder
+        return all(graph.device == device for graph in graphs)
 
     @property
     def where(self) -> str:

@@ -297,6 +297,26 @@ class Card:
         monkeypatch.setattr(onnxruntime.OrtValue, "ortvalue_from_shape_and_type", empty)
 
 
+@pytest.mark.parametrize("broken", ["spatial", "temporal", "decoder"])
+def test_one_graph_that_falls_back_takes_the_others_along(package, monkeypatch, broken):
+    """As a card whose memory is full by then; the graphs pass each other its addresses."""
+    Card(monkeypatch)
+    on_card = onnxruntime.InferenceSession
+
+    def session(graph, options, providers):
+        if isinstance(graph, str) and broken in graph:
+            providers = ["CPUExecutionProvider"]
+        return on_card(graph, options, providers)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+    encoder = package.encoder("auto")
+    assert (encoder.device_used, encoder.fell_back, encoder.bound) == ("cpu", True, False)
+    reflectance, days = series()
+    assert np.isfinite(encoder.encode(reflectance, days)[..., 0, -1]).all()
+    with pytest.raises(RuntimeMissingError, match="CUDA was asked for"):
+        package.encoder("cuda")
+
+
 @pytest.mark.parametrize("asked", ["auto", "cuda"])
 def test_on_a_card_features_stay_there(package, monkeypatch, asked):
     reflectance, days = series()
