@@ -295,7 +295,7 @@ def test_clouds_are_as_many_as_asked_for_and_of_all_kinds(sky):
     assert 0.3 < covered.float().mean() < 0.55  # their edges count
     by_date = covered.float().mean((2, 3))
     assert ((by_date > 0.05) & (by_date < 0.95)).float().mean() > 0.2
-    assert (by_date == 0).float().mean() > 0.2
+    assert (by_date == 0).float().mean() > 0.1
     thickest = opacity.amax((2, 3))
     assert ((thickest > 0.05) & (thickest < 0.5)).float().mean() > 0.1
     assert (thickest > 0.8).float().mean() > 0.2
