@@ -106,6 +106,8 @@ def train_classifier(
     if report:
         require_folder(report)
     feedback = feedback or SilentFeedback()
+    if encoder is not None:
+        feedback.info(f"Model {encoder.package.model_id} on {encoder.where}.")
     classes, values = class_list([pair.labels for pair in pairs], legends)
     samples = draw_samples(
         pairs,

@@ -129,9 +129,16 @@ class Encoder:
 
     @property
     def where(self) -> str:
-        """The device that is used, and the precision where it is not single: for logs."""
-        lower = "" if self.precision == PRECISIONS[0] else f" in {self.precision}"
-        return self.device_used + lower
+        """The device that is used and, where they are not the usual, why and how: for logs."""
+        text = self.device_used
+        if self.precision != PRECISIONS[0]:
+            text += f" in {self.precision}"
+        if self.fell_back:
+            text += (
+                ", because onnxruntime has CUDA but could not start it (check the GPU's driver, "
+                "memory, CUDA and cuDNN)"
+            )
+        return text
 
     def encode(
         self,

@@ -159,11 +159,15 @@ def test_mistakes_are_said(series, encoder, tmp_path):
     assert os.listdir(tmp_path) == ["scenes"]
 
 
-def test_a_device_that_falls_back_is_said(series, encoder, tmp_path):
-    listener = Listener()
+def test_a_device_that_falls_back_is_said(series, tiny_package, tmp_path):
+    from alise_plugin.model.package import load_package
+
+    encoder = load_package(tiny_package).encoder("cpu", threads=1)
     encoder.fell_back = True
-    embed(series, encoder, tmp_path / "map.tif", feedback=listener)
-    assert any("could not start it, so the CPU is used" in text for text in listener.texts)
+    listener = Listener()
+    extent = series.grid.subgrid(Window(0, 0, 16, 16)).extent
+    embed(series, encoder, tmp_path / "map.tif", extent=extent, feedback=listener)
+    assert any("on cpu, because onnxruntime has CUDA but could" in text for text in listener.texts)
 
 
 def test_other_rasters_are_not_embeddings(series):
