@@ -24,6 +24,7 @@ from .device import (
 )
 from .device_memory import DeviceFeatures, Lookup
 from .package import PRECISIONS, ModelPackage
+from .subnormal import flush_subnormals
 
 Float = NDArray[np.float32]
 
@@ -444,7 +445,7 @@ class Encoder:
     ) -> None:
         """Run `work` on slices of `step` pixels, on all threads; ask `stop` between them."""
         blocks = (slice(start, min(start + step, count)) for start in range(0, count, step))
-        with ThreadPoolExecutor(self._workers) as pool:
+        with ThreadPoolExecutor(self._workers, initializer=flush_subnormals) as pool:
             for _ in pool.map(work, blocks):
                 if stop():
                     pool.shutdown(cancel_futures=True)
