@@ -416,7 +416,7 @@ def observe_space(
     gain = 1 + draws.normal(0.035, *column)
     colour = 1 + draws.normal(0.015, count, dates, bands, 1, 1)
     haze = draws.normal(0.008, *column) * torch.tensor(SCATTER)[:, None, None]
-    noise = draws.uniform(0.001, 0.004, count, 1, 1, 1, 1)
+    noise = draws.uniform(0.0005, 0.003, count, 1, 1, 1, 1)
     seen.mul_(gain * colour).add_(haze).addcmul_(noise, draws.normal(1.0, *ground.shape))
 
     cloudiness = 0.08 + 0.75 * draws.uniform(0, 1, count, 1, 1, 1)
@@ -454,6 +454,7 @@ def clouds(draws: Draws, cloudiness: Tensor, dates: int, size: int) -> tuple[Ten
     canvas = size + 2 * reach
     wide = smooth_noise(draws, canvas, max(2, canvas // 12), count, dates)
     narrow = smooth_noise(draws, canvas, max(2, canvas // 6), count, dates)
+    narrow = narrow + 0.35 * smooth_noise(draws, canvas, canvas // 2, count, dates)
     # Streaks of a veil lie along the wind.
     across, _ = turned(draws, count, FINE * canvas)
     across = across[:, None, ::FINE, ::FINE] / draws.uniform(1.5, 7.0, *each)
@@ -464,7 +465,7 @@ def clouds(draws: Draws, cloudiness: Tensor, dates: int, size: int) -> tuple[Ten
     # One draw for the date and one for the place: some days are clear, some closed, some broken.
     of_place = torch.where(heap, 1.1, 0.8)
     field = (3.2 - of_place**2).sqrt() * draws.normal(1.0, *each) + of_place * form
-    edge = torch.where(heap, 1.6, 1.0) * draws.uniform(2.0, 6.0, *each)
+    edge = torch.where(heap, 1.3, 1.0) * draws.uniform(2.0, 6.0, *each)
     thick = torch.where(
         veil, draws.uniform(0.05, 0.5, *each), draws.uniform(0.6, 1.0, *each) ** 0.5
     )
