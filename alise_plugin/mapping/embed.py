@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..errors import AliseError, Cancelled
 from ..model.encoder import Encoder
 from ..model.quantise import NODATA, Quantiser
-from ..sits.grid import Grid, Tile, Window, plan_tiles
+from ..sits.grid import Grid, Tile, Window
 from ..sits.rasters import block_cache
 from ..sits.series import ImageSeries
 from .blocks import BlockFolder, source_files
@@ -26,17 +26,18 @@ from .tile_loop import (
     Cut,
     cache_size,
     cut_into_tiles,
+    encode_some,
     encode_strips,
     encode_tile,
     strip_memory,
-    tile_halo,
 )
 
 FORMATS = ("float32", "int8", "compact")
-_SAMPLE_SIDE = 16  # pixels: windows that the ranges of int8 are judged on
-_SAMPLE_PIXELS = 5000  # of a window, at most about
+_SAMPLE_SIDE = 32  # pixels: windows that the ranges of int8 are judged on, without a halo
+_SAMPLE_EVERY = 4  # rows and columns from one pixel of a window to the next
+_SAMPLE_PIXELS = 5000  # of a strip, at most about, where the map is its own sample
 _SAMPLE_SHARE = 0.05  # of the pixels that the map reads
-_SAMPLE_WINDOWS = (4, 25)  # at least, at most
+_SAMPLE_WINDOWS = (36, 400)  # at least, at most
 _MAKING = 0.97  # of a run with RESUME: the tiles; the rest puts them together
 
 
@@ -160,11 +161,6 @@ def embed(
             folder=folder,
         )
         feedback.info(summary(series, encoder, plan))
-        if encoder.fell_back:
-            feedback.info(
-                "onnxruntime has CUDA but could not start it, so the CPU is used: check the GPU's "
-                "driver, CUDA and cuDNN."
-            )
         raster = RasterOutput(output, plan.grid, plan.form, plan.cut.block, cog)
         if folder is None:
             clipped = _embed_at_once(series, encoder, plan, raster, feedback)
@@ -471,20 +467,24 @@ def _sampled_quantiser(
     tiles: Sequence[Tile],
     feedback: Feedback,
 ) -> Quantiser:
-    """Ranges from small windows spread over the map, which are encoded once more later."""
-    halo, stride = tile_halo(encoder), encoder.package.stride
+    """Ranges from small windows spread over the map, which are encoded once more later.
+
+    Many places, because neighbours are alike: four windows of a map of fields let 1 to 2 % of the
+    values fall outside their range.
+    """
     count = encoder.package.n_queries * encoder.package.d_model
     read = sum(tile.read.pixels for tile in tiles)
-    cost = (_SAMPLE_SIDE + 2 * halo + stride) ** 2
-    wanted = int(np.clip(_SAMPLE_SHARE * read / cost, *_SAMPLE_WINDOWS))
+    wanted = int(np.clip(_SAMPLE_SHARE * read / _SAMPLE_SIDE**2, *_SAMPLE_WINDOWS))
     samples: list[NDArray[np.float32]] = []
-    for window in _spread(inner, 4 * wanted):
-        tile = plan_tiles(series.grid, window, _SAMPLE_SIDE, halo, stride)[0]
-        features = encode_tile(series, encoder, tile, lambda _: None, feedback.cancelled)
-        if np.isfinite(features).any():
-            samples.append(_valid_pixels(features, count))
-        if len(samples) == wanted:
-            break
+    # Pixels side by side only where there are too few others.
+    for every in (_SAMPLE_EVERY, 1):
+        for window in _spread(inner, 4 * wanted) if not samples else ():
+            tile = Tile(_grown(window, series.grid.window), window)
+            features = encode_some(series, encoder, tile, every, feedback.cancelled)
+            if np.isfinite(features).any():
+                samples.append(_valid_pixels(features, count))
+            if len(samples) == wanted:
+                break
     for tile in [] if samples else tiles:  # all samples fell where there is no value
         features = encode_tile(series, encoder, tile, lambda _: None, feedback.cancelled)
         if np.isfinite(features).any():
@@ -492,6 +492,14 @@ def _sampled_quantiser(
             break
     feedback.info(f"The ranges of int8 come from {sum(map(len, samples))} sampled pixels.")
     return Quantiser.from_sample(np.concatenate(samples or [np.zeros((1, count), np.float32)]))
+
+
+def _grown(window: Window, whole: Window) -> Window:
+    """A window of a narrow map with what lies beside it, up to the side of a sample."""
+    width, height = max(window.width, _SAMPLE_SIDE), max(window.height, _SAMPLE_SIDE)
+    col = max(0, min(window.col - (width - window.width) // 2, whole.width - width))
+    row = max(0, min(window.row - (height - window.height) // 2, whole.height - height))
+    return Window(col, row, min(width, whole.width), min(height, whole.height))
 
 
 def _spread(inner: Window, count: int) -> Iterator[Window]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import AliseError, Cancelled
-from ..model.encoder import Encoder
+from ..model.encoder import Encoder, Period
 from ..sits.grid import Tile, Window, plan_tiles
 from ..sits.series import ImageSeries
 from .feedback import Feedback
@@ -301,6 +301,40 @@ def encode_tile(
     crop = tile.inner.slices_in(tile.read)
     embedding = encoder.encode(reading, series.days, crop=crop, cancelled=reading.cancelled)
     reading.cancelled()
+    return embedding.reshape(-1, *embedding.shape[2:])
+
+
+def encode_some(
+    series: ImageSeries,
+    encoder: Encoder,
+    tile: Tile,
+    every: int,
+    cancelled: Callable[[], bool],
+) -> NDArray[np.float32]:
+    """The features of every n-th row and column of a tile, which may be read without its halo.
+
+    Then they are not quite those of the map: good enough to learn how far they range.
+
+    Args:
+        series: the image series; it is read in another thread until this returns.
+        encoder: the encoder.
+        tile: what to read and what to keep.
+        every: n.
+        cancelled: asked before each date and between the encoder's steps.
+
+    Returns:
+        `(n_queries * d_model, rows, columns)` float32, NaN for a pixel without any value.
+
+    Raises:
+        Cancelled: `cancelled()` was true.
+    """
+    reading = _Reading(series, tile, lambda _: None, cancelled)
+    crop = tile.inner.slices_in(tile.read)
+    count = len(series.dates)
+    period = Period(np.arange(count), series.days, every)
+    (embedding,) = encoder.encode_periods(
+        reading, count, [period], crop=crop, cancelled=reading.cancelled
+    )
     return embedding.reshape(-1, *embedding.shape[2:])
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 NODATA = 0
 _LEVELS = 254  # steps between raw 1 and raw 255
 _TAILS = (0.5, 99.5)  # per cent of the sample: its spread
-_MARGIN = 0.25  # of the spread, on either side, for what the sample did not see
+_MARGIN = 0.4  # of the spread, on either side, for what the sample did not see
 _LEAST_SPREAD = 1e-6  # a feature that is constant in the sample still has a scale
 
 
@@ -18,7 +18,7 @@ _LEAST_SPREAD = 1e-6  # a feature that is constant in the sample still has a sca
 class Quantiser:
     """value = raw x scale + offset, for raw 1 to 255.
 
-    Half a step is 0.3 % of a feature's spread (its range from the 0.5th to the 99.5th percentile
+    Half a step is 0.35 % of a feature's spread (its range from the 0.5th to the 99.5th percentile
     of the sample), which is the largest error inside the range; values outside are clipped.
 
     Attributes:

@@ -62,6 +62,12 @@ class FakeEncoder:
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(count > 0, total / count, np.nan).astype(np.float32)
 
+    def encode_periods(self, reflectance, count, periods, *, crop=None, cancelled=None):
+        (period,) = periods
+        assert len(period.dates) == count
+        whole = self.encode(reflectance, period.days, crop=crop, cancelled=cancelled)
+        return [whole[..., :: period.every, :: period.every]]
+
     def encode_strips(self, reflectance, days, rows, *, crop=None, cancelled=None):
         whole = self.encode(reflectance, days, crop=crop, cancelled=cancelled)
         for top in range(0, whole.shape[2], rows):
