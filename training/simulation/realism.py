@@ -214,10 +214,25 @@ def draw_images(batch: Batch, path: Path, rows: int = 3, columns: int = 7) -> No
         dates = seen.nonzero()[:, 0]
         picked = dates[torch.linspace(0, len(dates) - 1, columns).round().long()]
         for axis, date in zip(line, picked):
-            colour = batch["reflectance"][series, date][[NEAR_INFRARED, RED, 1]].permute(1, 2, 0)
-            axis.imshow((colour.nan_to_num(0) / torch.tensor([0.5, 0.25, 0.25])).clamp(0, 1))
-            axis.set(xticks=[], yticks=[])
+            show(axis, batch["reflectance"][series, date])
     save(figure, path)
+
+
+def draw_grounds(batches: Iterable[Batch], path: Path, rows: int = 3, columns: int = 8) -> None:
+    """The ground of landscapes on the date when it differs most within them, without clouds."""
+    figure, axes = plt.subplots(rows, columns, figsize=(columns, rows * 1.04), layout="constrained")
+    grounds = itertools.chain.from_iterable(batch["ground"] for batch in batches)
+    for axis, series in zip(axes.flat, grounds):
+        date = series[:, NEAR_INFRARED].var((1, 2)).argmax()
+        show(axis, series[date])
+    save(figure, path)
+
+
+def show(axis: plt.Axes, image: Tensor) -> None:
+    """Draw an image (10, H, W): B8A B04 B03 as red, green, blue."""
+    colour = image[[NEAR_INFRARED, RED, 1]].permute(1, 2, 0).nan_to_num(0)
+    axis.imshow((colour / torch.tensor([0.5, 0.25, 0.25])).clamp(0, 1))
+    axis.set(xticks=[], yticks=[])
 
 
 def save(figure: plt.Figure, path: Path) -> None:
@@ -271,6 +286,7 @@ def compare(out: Path, data: Path = DATA_FOLDER, seed: int = 20_150_623) -> str:
     belgium = next(iter(RealSeries(seed, 8, 24, 32, data=data, exclude=others, only_clear=0.0)))
     draw_images(belgium, out / "images_real.png")
     draw_images(landscapes["simulated"][1], out / "images_simulated.png")
+    draw_grounds(landscapes["simulated"], out / "grounds_simulated.png")
 
     rows = [
         (f"{band}, {100 * q:.0f} %", *(np.nanquantile(s[:, i], q) for s in spectra.values()))
