@@ -1,0 +1,38 @@
+"""One map, one precision: in a run that goes on, and on every worker of a cluster."""
+
+from pathlib import Path
+
+import pytest
+from fake_encoder import FakeEncoder
+
+from alise_plugin.errors import Cancelled, OutputError
+from alise_plugin.mapping import cluster
+from alise_plugin.mapping.embed import embed
+
+BUNDLED = Path(__file__).resolve().parents[2] / "models" / "alise-s2"
+
+
+class Stopped(FakeEncoder):
+    """Stops the run at its first tile."""
+
+    def encode_strips(self, *args, **options):
+        raise Cancelled("The run was cancelled.")
+
+
+def test_a_run_does_not_go_on_in_another_precision(series, tmp_path):
+    path = tmp_path / "map.tif"
+    with pytest.raises(Cancelled):
+        embed(series, Stopped(), path, tile_size=32, resume=True)
+    other = FakeEncoder()
+    other.precision = "float16"
+    with pytest.raises(OutputError, match="blocks of another run"):
+        embed(series, other, path, tile_size=32, resume=True)
+    embed(series, FakeEncoder(), path, tile_size=32, resume=True)
+    assert path.exists()
+
+
+def test_a_worker_encodes_in_the_precision_of_the_job(series):
+    pytest.importorskip("onnxruntime")
+    for precision in ("float16", "float32"):
+        _, encoder = cluster._opened(series.path, str(BUNDLED), 1, precision)
+        assert encoder.precision == precision
