@@ -58,8 +58,8 @@ class BlockFolder:
             same = False
         if not same:
             raise OutputError(
-                f"{self.path} holds the blocks of another run (other files, dates, model, extent "
-                "or format), so that this one cannot go on with them; delete that folder, or "
+                f"{self.path} holds the blocks of another run (other files, dates, model, "
+                "precision, extent or format), so that this one cannot go on with them; delete that folder, or "
                 "choose another output."
             )
         return True
