@@ -6,9 +6,12 @@ neither is changed.
 
 from __future__ import annotations
 
+import ctypes
 import os
+import re
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
 import numpy as np
@@ -16,6 +19,10 @@ from numpy.typing import NDArray
 from osgeo import gdal
 
 from ..errors import SeriesError
+
+_MAPS = "/proc/self/maps"
+_HDF5 = re.compile(r"/[^\n]*/libhdf5[^/\n]*\.so[^/\n]*")
+_this_thread = threading.local()
 
 
 @contextmanager
@@ -25,6 +32,7 @@ def quiet_gdal() -> Iterator[list[str]]:
     Exceptions that GDAL raises in its exception mode join the list too and go no further.
     """
     failures: list[str] = []
+    _quiet_hdf5()
 
     def collect(kind: int, _number: int, message: str) -> None:
         if kind >= gdal.CE_Failure:
@@ -39,6 +47,26 @@ def quiet_gdal() -> Iterator[list[str]]:
         failures.append(_one_line(str(error)))
     finally:
         gdal.PopErrorHandler()
+
+
+def _quiet_hdf5() -> None:
+    """Keeps HDF5 from printing, in this thread, what netCDF asks for and may not find.
+
+    netCDF looks for attributes that few files have. It switches HDF5's printing of such "errors"
+    off, but HDF5 keeps that switch per thread, and netCDF sets it only in the thread that used it
+    first (Unidata/netcdf-c issue 3193). GDAL has no call for it, so the loaded library is asked.
+    Linux only; elsewhere nothing happens.
+    """
+    if getattr(_this_thread, "looked", False):
+        return
+    _this_thread.looked = True
+    with suppress(OSError, AttributeError):
+        with open(_MAPS, encoding="utf-8", errors="replace") as file:
+            paths = set(_HDF5.findall(file.read()))
+        for path in paths:
+            set_auto = ctypes.CDLL(path, os.RTLD_NOLOAD | os.RTLD_LAZY).H5Eset_auto2
+            set_auto.argtypes = [ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p]
+            set_auto(0, None, None)  # the default stack: call nothing
 
 
 def _one_line(message: str) -> str:

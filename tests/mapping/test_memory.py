@@ -30,7 +30,12 @@ print(next(line.split()[1] for line in status.splitlines() if line.startswith("V
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="VmHWM is Linux's")
 @pytest.mark.parametrize(
     ("dates", "side", "memory", "form"),
-    [(1, 288, 256, "float32"), (2, 256, 256, "int8"), (12, 112, 256, "float32")],
+    [
+        (1, 288, 256, "float32"),
+        (2, 256, 256, "int8"),
+        (12, 112, 256, "float32"),
+        (200, 56, 256, "float32"),  # 160 MB of features
+    ],
 )
 def test_the_peak_stays_within_the_memory(tmp_path, tiny_package, dates, side, memory, form):
     pytest.importorskip("onnxruntime")
