@@ -59,8 +59,8 @@ class BlockFolder:
         if not same:
             raise OutputError(
                 f"{self.path} holds the blocks of another run (other files, dates, model, "
-                "precision, extent or format), so that this one cannot go on with them; delete that folder, or "
-                "choose another output."
+                "precision, extent or format), so that this one cannot go on with them; delete "
+                "that folder, or choose another output."
             )
         return True
 
