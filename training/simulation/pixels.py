@@ -16,6 +16,7 @@ from .spectra import (
     ground_bands,
     snow_bands,
 )
+from .views import as_seen, draw_passes
 
 YEAR = 365.25
 # Days from the model's reference date (2014-03-03) to 1 January 2015.
@@ -113,7 +114,8 @@ def simulate_pixels(
     seasons = math.ceil(options.longest / YEAR) + 2
     cover = draw_covers(draws, count, seasons)
     ground = ground_truth(draws, days, cover, options)
-    reflectance, clear = observe(draws, ground.reflectance, days, held, options)
+    seen = as_seen(ground.reflectance, ground.lai, draw_passes(draws, days))
+    reflectance, clear = observe(draws, seen, days, held, options)
     reflectance = torch.where(held[..., None], reflectance, torch.nan)
     return PixelSimulation(
         reflectance,
