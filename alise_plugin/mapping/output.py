@@ -100,7 +100,7 @@ def require_folder(path: str | os.PathLike[str]) -> None:
 
 
 class RasterOutput:
-    """A tiled DEFLATE GeoTIFF under a temporary name in the folder of its final one.
+    """A tiled, compressed GeoTIFF under a temporary name in the folder of its final one.
 
     Leaving the `with` block moves it to its final name; an exception inside the block, or a
     failure to write, removes it. An older file of that name stays until the new one is complete.
