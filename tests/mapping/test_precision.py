@@ -31,7 +31,14 @@ def test_a_run_does_not_go_on_in_another_precision(series, tmp_path):
     assert path.exists()
 
 
-def test_a_worker_encodes_in_the_precision_of_the_job(series):
+@pytest.fixture
+def nothing_left_open():
+    """A worker keeps its series open; QGIS, when it ends, takes GDAL from under it."""
+    yield
+    cluster._opened.cache_clear()
+
+
+def test_a_worker_encodes_in_the_precision_of_the_job(series, nothing_left_open):
     pytest.importorskip("onnxruntime")
     for precision in ("float16", "float32"):
         _, encoder = cluster._opened(series.path, str(BUNDLED), 1, precision)
