@@ -12,7 +12,8 @@ the time of the encoder alone on all tiles of the map; beside the time of the ma
 the encoder's own rate that the map sustains. A table says where the CPU time went. On a machine
 that others use too, only CPU time tells.
 
-`--area` maps one half of a series, all of it and the half again, and prints the ratio of their CPU times.
+`--area` maps one half of a series, all of it and the half again, and prints the ratio of their CPU
+times.
 Linux only: the peak is VmHWM.
 """
 
