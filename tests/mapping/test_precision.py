@@ -33,7 +33,7 @@ def test_a_run_does_not_go_on_in_another_precision(series, tmp_path):
 
 @pytest.fixture
 def nothing_left_open():
-    """A worker keeps its series open; QGIS, when it ends, takes GDAL from under it."""
+    """A worker keeps series and models open: no other test shall find them."""
     yield
     cluster._opened.cache_clear()
 
