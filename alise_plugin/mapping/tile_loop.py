@@ -183,30 +183,27 @@ def choose_cut(
     least = strip_memory(encoder, dates, (step, step), raster, inner)
     if least > budget:
         raise _too_little(memory_mb, dates, least)
-    rows, columns = (
-        {side: _reads(encoder, side, raster, inner, axis) for side in _equal_sides(length, step)}
-        for axis, length in ((0, inner.height), (1, inner.width))
-    )
+    across, down = (_equal_sides(length, step) for length in (inner.width, inner.height))
+    # A tile may be higher than the map, if only that makes its blocks fit.
+    rows = {side: _reads(encoder, side, raster, inner, 0) for side in across | down}
     ranked = []
-    for width, across in columns.items():
-        fitting = [
-            height
-            for height, down in rows.items()
-            if _strip_memory(encoder, dates, (height, width), inner, max(across) * max(down))
-            <= budget
-        ]
-        for height in fitting[-3:]:  # the highest, and what else if its blocks are slivers
+    for width in across:
+        columns = _reads(encoder, width, raster, inner, 1)
+        for height, lines in rows.items():
+            largest = max(lines) * max(columns)
+            if _strip_memory(encoder, dates, (height, width), inner, largest) > budget:
+                continue
             cut = Cut.of((height, width))
-            tiles = len(rows[height]) * len(across)
-            read = sum(rows[height]) * sum(across)
+            tiles = len(lines) * len(columns)
+            read = sum(lines) * sum(columns)
             ranked.append((cut.has_slivers, read, tiles, height, cut))
     return min(ranked, key=lambda one: one[:4])[-1]
 
 
-def _equal_sides(length: int, step: int) -> list[int]:
-    """Sides, multiples of a step, that cut a length into equal parts but the last; ascending."""
+def _equal_sides(length: int, step: int) -> set[int]:
+    """Sides, multiples of a step, that cut a length into equal parts but the last."""
     units = math.ceil(length / step)
-    return sorted({math.ceil(units / parts) * step for parts in range(1, units + 1)})
+    return {math.ceil(units / parts) * step for parts in range(1, units + 1)}
 
 
 def _too_little(memory_mb: float, dates: int, least: int) -> AliseError:

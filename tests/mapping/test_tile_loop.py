@@ -1,6 +1,6 @@
 import pytest
 from fake_encoder import FakeEncoder
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from alise_plugin.errors import AliseError
@@ -52,6 +52,7 @@ def read_pixels(encoder, raster, inner, tile):
 
 @settings(deadline=None)
 @given(*SIZES, st.tuples(*[st.floats(0, 1)] * 4))
+@example(1, 897, 369, 603.0, (0.0, 1.0, 0.0, 1.0))  # 24 by 29 steps: only a high tile fits blocks
 def test_cuts_stay_within_the_memory_and_read_little_twice(
     dates, width, height, memory_mb, corners
 ):

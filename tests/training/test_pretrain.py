@@ -115,16 +115,17 @@ def test_a_short_run_beats_the_mean_of_each_series(tmp_path):
         model={"preset": "bundled", "dropout": 0.0},
         train=worlds,
         validation={**worlds, "batches": 4},
-        learning_rate=2e-3,
-        max_steps=240,
-        validate_every=120,
+        learning_rate=4e-3,
+        max_steps=300,
+        validate_every=150,
         weight_invariance=0.0,
+        schedule=Schedule(warmup=10, first_cycle=300),
     )
     module = train(options, tmp_path, progress=False)
     found = figures(module)
     assert found["val/reconstruction"] < 0.93 * found["val/series_mean"]
     model, facts = load_alise(tmp_path / MODEL_FILE)
-    assert facts["steps"] == 240
+    assert facts["steps"] == 300
     assert model.config == module.model.config
     assert (tmp_path / "reconstructions.png").stat().st_size > 10_000
     assert (tmp_path / "log" / "metrics.csv").exists()
