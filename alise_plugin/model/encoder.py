@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Union
 
 import numpy as np
@@ -31,7 +33,11 @@ Float = NDArray[np.float32]
 Places = Union[slice, NDArray[np.integer]]
 
 # Pixels that go through the spatial graph in one call: small images are grouped, date by date.
-SPATIAL_PIXELS = {"cpu": 1 << 14, "cuda": 1 << 16}
+SPATIAL_PIXELS = {"cpu": 1 << 12, "cuda": 1 << 16}
+# On a CPU, small images go through it side by side, one thread each, if their pixels are no more
+# than this together. Larger ones have all threads in turn: side by side they would take memory,
+# and gain next to nothing.
+SIDE_BY_SIDE = 1 << 16
 # Pixels x dates that go through the temporal graph in one call. On a CPU they stay in cache, and
 # one thread runs a whole call: its operators are too small to share out. A GPU wants more at once,
 # and a second call that is prepared and read back meanwhile.
@@ -122,7 +128,9 @@ class Encoder:
     def _open(self, threads: int) -> bool:
         """Open the graphs; whether all of them run on the device that is to be used."""
         package, precision, device = self.package, self.precision, self.device_used
-        self._spatial = open_graph(package.graph("spatial.onnx", precision), device, threads)
+        spatial = package.graph("spatial.onnx", precision)
+        self._spatial = open_graph(spatial, device, threads)
+        self._spatial_alone = open_graph(spatial, "cpu", 1) if device == "cpu" else self._spatial
         self._temporal = open_graph(package.graph("temporal.onnx", precision), device, 1)
         self._decoder = open_graph(package.graph("decoder.onnx"), device, 1)
         graphs = self._spatial, self._temporal, self._decoder
@@ -306,7 +314,8 @@ class Encoder:
             strip_pixels: those of a strip, where it is `encode_strips`.
         """
         package = self.package
-        in_flight = max(read_pixels, min(SPATIAL_PIXELS[self.device_used], read_pixels * dates))
+        call = max(read_pixels, min(SPATIAL_PIXELS[self.device_used], read_pixels * dates))
+        in_flight = min(self._at_once(read_pixels) * call, read_pixels * dates)
         # What the graph holds; the images of the call and of those that wait; the one that is
         # being read, with what normalising it takes.
         images = (AHEAD + 4) * 4 * len(package.bands)
@@ -379,25 +388,42 @@ class Encoder:
         """The spatial graph on every date, while the next ones are read and normalised."""
         rows, columns = crop or (slice(None), slice(None))
         seen: _Seen | None = None
+        running: deque[Future[None]] = deque()
         batches = ahead(self._batches(reflectance, count, rows, columns), AHEAD)
-        with contextlib.closing(batches):  # type: ignore[type-var]
+        with (
+            contextlib.closing(batches),  # type: ignore[type-var]
+            ThreadPoolExecutor(self._workers) as pool,
+        ):
             for dates, images, masks in batches:
                 height, width = masks.shape[1:]
                 masks = masks[:, rows, columns]
                 if seen is None:
                     room = (count, masks[0].size, self.package.d_model)
                     seen = _Seen(masks.shape[1:], room, self._spatial.dtype, self._lookup)
+                    at_once = self._at_once(height * width)
+                    graph = self._spatial if at_once == 1 else self._spatial_alone
                 if stop():
                     raise Cancelled("The run was cancelled.")
                 if dates:
                     # Counted from the image, which padding has made larger.
                     window = slice(*rows.indices(height)), slice(*columns.indices(width))
-                    seen.add(self._spatial, dates, images, window, masks, stop)
+                    work = seen.adding(graph, dates, images, window, masks, stop)
+                    running.append(pool.submit(work))
+                    del images, masks, work
+                while len(running) >= at_once:
+                    running.popleft().result()
+            for last in running:
+                last.result()
         if seen is None:
             raise ValueError("a series needs at least one date")
         least = self.package.minimum_size
-        self._spatial.release({"image": (1, len(self.package.bands), least, least)})
+        graph.release({"image": (1, len(self.package.bands), least, least)})
         return seen
+
+    def _at_once(self, pixels: int) -> int:
+        """How many calls of the spatial graph run side by side for images of so many pixels."""
+        together = self._workers * max(pixels, SPATIAL_PIXELS["cpu"])
+        return self._workers if self.device_used == "cpu" and together <= SIDE_BY_SIDE else 1
 
     def _project(
         self,
@@ -485,7 +511,7 @@ class _Seen:
         if self._there is None:
             self._here = np.empty(room, dtype)
 
-    def add(
+    def adding(
         self,
         graph: Graph,
         dates: list[int],
@@ -493,8 +519,8 @@ class _Seen:
         window: tuple[slice, slice],
         masks: NDArray[np.bool_],
         stop: Callable[[], bool],
-    ) -> None:
-        """Take dates in.
+    ) -> Callable[[], None]:
+        """What takes dates in, in any thread, and in any order with others.
 
         Args:
             graph: gives the features of images.
@@ -505,6 +531,18 @@ class _Seen:
             stop: see `Graph.run`.
         """
         to = slice(len(self.kept), len(self.kept) + len(dates))
+        self.kept.extend(dates)
+        return partial(self._add, to, graph, images, window, masks, stop)
+
+    def _add(
+        self,
+        to: slice,
+        graph: Graph,
+        images: Float,
+        window: tuple[slice, slice],
+        masks: NDArray[np.bool_],
+        stop: Callable[[], bool],
+    ) -> None:
         if self._there is not None:
             height, width = images.shape[2:]
             places = np.arange(height * width, dtype=np.int32).reshape(height, width)[window]
@@ -514,7 +552,6 @@ class _Seen:
             encoded = graph.run({"image": images}, ("image",), stop)
             self._here[to].reshape(*masks.shape, -1)[:] = encoded[(slice(None), *window)]
         self.valid[to].reshape(masks.shape)[:] = masks
-        self.kept.extend(dates)
 
     def features_of(self, dates: Places, some: Places, pixels: Places) -> Any:
         """What the temporal graph takes: `some` of `dates`, and `pixels`, as `(p, t, d)`."""

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from alise_plugin.errors import AliseError, Cancelled, RuntimeMissingError
+from alise_plugin.model import encoder as encoder_module
 from alise_plugin.model.package import load_package
 
 
@@ -303,6 +304,46 @@ def test_cancel_stops_within_a_graph(encoder):
     with pytest.raises(Cancelled):
         encoder.encode(reflectance, days, cancelled=stop)
     assert time.monotonic() - start - asked[2] < 5
+
+
+@pytest.mark.parametrize(("size", "most"), [(16, 3), (160, 1)])
+def test_small_images_go_through_side_by_side_and_large_ones_in_turn(
+    encoder, monkeypatch, size, most
+):
+    """Whichever is done first, each date's features land in their place."""
+    reflectance, days = series(9, size, size)
+    graph = load_package(encoder.package.folder).encoder("cpu", threads=3)
+    waits = iter([0.3] + 8 * [0.0])
+    inside, seen = [], []
+
+    class Watched:
+        def __init__(self, session):
+            self.session = session
+
+        def run(self, *arguments):
+            inside.append(1)
+            seen.append(len(inside))
+            time.sleep(next(waits, 0.0))
+            try:
+                return self.session.run(*arguments)
+            finally:
+                inside.pop()
+
+    monkeypatch.setitem(encoder_module.SPATIAL_PIXELS, "cpu", 2 * 16 * 16)
+    for one in (graph._spatial, graph._spatial_alone):
+        monkeypatch.setattr(one, "_session", Watched(one._session))
+    found = graph.encode(reflectance, days)
+    assert max(seen) == most
+    np.testing.assert_allclose(found, encoder.encode(reflectance, days), atol=1e-5)
+
+
+def test_images_side_by_side_are_counted_in_the_memory(encoder):
+    alone = load_package(encoder.package.folder).encoder("cpu", threads=1)
+    four = load_package(encoder.package.folder).encoder("cpu", threads=4)
+    pixels = 100**2
+    image = encoder_module.SPATIAL_BYTES_PER_PIXEL * pixels
+    assert four.memory_needed(30, pixels, 1) - alone.memory_needed(30, pixels, 1) >= 3 * image
+    assert four.memory_needed(30, 400**2, 1) == alone.memory_needed(30, 400**2, 1)
 
 
 def test_memory_estimate_grows_with_what_is_held(encoder):
