@@ -11,11 +11,12 @@ from training.pretext.losses import (  # noqa: E402
     invariance_loss,
     reconstruction_loss,
 )
-from training.pretext.normalise import MISSING_VALUE, normalise  # noqa: E402
+from training.pretext.normalise import MISSING_VALUE, normalise, normalise_target  # noqa: E402
 from training.pretext.views import (  # noqa: E402
     BAND_SETS,
     drop_bands,
     drop_dates,
+    hide_gaps,
     interleaved_views,
 )
 
@@ -40,6 +41,18 @@ def test_normalisation_clips_centres_and_scales(reflectance, expected):
 
 def test_missing_values_become_the_median():
     assert torch.equal(normalise(image_of(torch.nan)), image_of(MISSING_VALUE))
+    assert torch.equal(normalise_target(image_of(torch.nan)), image_of(MISSING_VALUE))
+
+
+def test_targets_keep_dark_water_and_the_brightest_canopy_but_no_cloud():
+    b08 = BANDS.index("B08")
+
+    def of(value):
+        return normalise_target(image_of(value))[0, 0, b08].item() * (0.5478 - 0.1069) + 0.2885
+
+    assert of(0.01) == pytest.approx(0.01, abs=1e-6)
+    assert of(0.65) == pytest.approx(0.65, abs=1e-6)
+    assert of(1.2) == pytest.approx(0.7, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -75,6 +88,33 @@ def test_dropping_dates_leaves_two_where_there_are_two():
     left = drop_dates(observed, most=1.0).flatten(2).any(2).sum(1)
     assert left[0] == 0
     assert (left[1:] >= 2).all()
+
+
+def test_a_gap_hides_all_dates_of_one_spell():
+    torch.manual_seed(0)
+    days = (1000 + 400 * torch.rand(500, 40)).sort(1).values
+    observed = torch.rand(500, 40, 1, 1) > 0.1
+    left = hide_gaps(observed, days, share=0.5, longest=120.0)
+    assert not (left & ~observed).any()
+    spells = []
+    for before, after, when in zip(observed[..., 0, 0], left[..., 0, 0], days):
+        gone = before & ~after
+        if gone.any():
+            first, last = when[gone].min(), when[gone].max()
+            assert last - first <= 120
+            assert not after[(when >= first) & (when <= last)].any()
+            spells.append(gone.sum())
+    assert len(spells) == pytest.approx(250, abs=50)
+    assert max(spells) > 6
+    assert torch.equal(hide_gaps(observed, days, 0.0, 120.0), observed)
+
+
+def test_a_gap_that_would_leave_less_than_two_dates_is_none():
+    torch.manual_seed(0)
+    observed = torch.ones(200, 4, 2, 2, dtype=torch.bool)
+    days = torch.tensor([[0.0, 5.0, 10.0, 15.0]]).expand(200, 4)
+    left = hide_gaps(observed, days, share=1.0, longest=60.0).flatten(2).any(2).sum(1)
+    assert set(left.tolist()) == {2, 3, 4}
 
 
 def test_dropped_bands_are_one_of_the_sets_or_drawn_at_random():

@@ -256,6 +256,21 @@ def test_statistics_stay_where_a_run_keeps_them(tmp_path):
     assert not torch.equal(before["decoder.bands.weight"], after["decoder.bands.weight"])
 
 
+@pytest.mark.parametrize("size", [1, 16])
+def test_a_frozen_encoder_of_images_stays_while_the_rest_learns(tmp_path, size):
+    source = {"class": f"{__name__}:Seasons", "batch_size": 4, "dates": 8, "size": size}
+    options = config(
+        train=source, validation={**source, "batches": 1}, max_steps=4, validate_every=2,
+        freeze_spatial=True, keep_statistics=True, gaps=0.5,
+    )  # fmt: skip
+    save_alise(tmp_path / "start.pt", Pretraining(options).model)
+    options = replace(options, init_from=str(tmp_path / "start.pt"))
+    before = Pretraining(options).model.state_dict()
+    after = train(options, tmp_path, progress=False).model.state_dict()
+    changed = {name for name, value in before.items() if not value.equal(after[name])}
+    assert {name.partition(".")[0] for name in changed} == {"temporal", "decoder"}
+
+
 def test_another_architecture_cannot_be_the_beginning(tmp_path):
     save_alise(tmp_path / "other.pt", Alise(AliseConfig(layers=1)))
     with pytest.raises(ConfigError, match=r"other\.pt holds another architecture"):

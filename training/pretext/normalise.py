@@ -28,6 +28,10 @@ EUROPE = BandStatistics(
 MISSING_VALUE = 0.0
 
 
+# Reflectance that clear ground without snow has: more is a cloud that a mask has missed.
+GROUND = (0.0, 0.7)
+
+
 def normalise(reflectance: Tensor, statistics: BandStatistics = EUROPE) -> Tensor:
     """Clip to [q05, q95], subtract the median, divide by q95 - q05; NaN becomes `MISSING_VALUE`.
 
@@ -35,9 +39,25 @@ def normalise(reflectance: Tensor, statistics: BandStatistics = EUROPE) -> Tenso
         reflectance: (..., 10, H, W), 1.0 = 100 %.
         statistics: of the bands.
     """
-    median, low, high = (
-        torch.as_tensor(values, dtype=torch.float32, device=reflectance.device)[:, None, None]
-        for values in (statistics.median, statistics.q05, statistics.q95)
-    )
+    median, low, high = _columns(statistics, reflectance)
     image = (reflectance.clamp(min=low, max=high) - median) / (high - low)
     return image.nan_to_num(nan=MISSING_VALUE)
+
+
+def normalise_target(reflectance: Tensor, statistics: BandStatistics = EUROPE) -> Tensor:
+    """As `normalise`, for what is to be predicted: clipped to `GROUND` only.
+
+    A model that learns from clipped targets never decodes dark water or a canopy at its brightest.
+    """
+    median, low, high = _columns(statistics, reflectance)
+    image = (reflectance.clamp(*GROUND) - median) / (high - low)
+    return image.nan_to_num(nan=MISSING_VALUE)
+
+
+def _columns(statistics: BandStatistics, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Median, q05 and q95 as (10, 1, 1)."""
+    median, low, high = (
+        torch.as_tensor(values, dtype=torch.float32, device=like.device)[:, None, None]
+        for values in (statistics.median, statistics.q05, statistics.q95)
+    )
+    return median, low, high

@@ -52,6 +52,30 @@ def drop_dates(observed: Tensor, most: float, least: int = 2) -> Tensor:
     return observed & keep[:, :, None, None]
 
 
+def hide_gaps(observed: Tensor, days: Tensor, share: float, longest: float) -> Tensor:
+    """Hide all dates around one of them, as a cloudy spell does, from a share of the series.
+
+    Dates hidden one by one leave close neighbours, and never teach what a long gap needs.
+
+    Args:
+        observed: (B, T, H, W) bool.
+        days: (B, T).
+        share: of the series that get a gap.
+        longest: days that the gap lasts, at most; between none and that, all lengths are as likely.
+
+    Returns:
+        What is left of `observed`; a series that would keep fewer than two dates keeps all.
+    """
+    held = observed.flatten(2).any(2)
+    chance = torch.rand(held.shape, device=days.device).masked_fill(~held, -1.0)
+    centre = days.gather(1, chance.argmax(1, keepdim=True))
+    half = torch.rand(len(days), 1, device=days.device) * longest / 2
+    hidden = (days - centre).abs() <= half
+    hidden &= torch.rand(len(days), 1, device=days.device) < share
+    hidden &= (held & ~hidden).sum(1, keepdim=True) >= 2
+    return observed & ~hidden[:, :, None, None]
+
+
 def drop_bands(image: Tensor, share: float, missing_value: float) -> Tensor:
     """Take bands away from a share of the series, the same ones on all dates.
 

@@ -50,6 +50,8 @@ class PretrainConfig:
         weight_reconstruction, weight_invariance, weight_covariance: of Eq. 2.
         d_embedding: d_emb, width of the embedding head.
         drop_dates: greatest share of a view's dates that is hidden.
+        gaps: share of the series that lose all dates of some spell.
+        longest_gap: days that such a spell lasts at most.
         drop_bands: share of the series that lose bands.
         pixels_per_patch: pixels of a patch that go through the temporal part and the loss.
         optimizer: "adam" or "adamw".
@@ -66,6 +68,7 @@ class PretrainConfig:
         keep_statistics: whether batch normalisation uses the statistics of `init_from`, which
             batches of several sources would pull to and fro.
         concentrate: whether weights trained on pixels begin on images (`unet.concentrate`).
+        freeze_spatial: whether the U-Net keeps the weights of `init_from`: the rest learns faster.
         bfloat16: whether the U-Net runs in that precision on a CPU: about three times as fast on
             images where the processor has matrix instructions for it, slower where not.
     """
@@ -80,6 +83,8 @@ class PretrainConfig:
     weight_covariance: float = 0.0
     d_embedding: int = 128
     drop_dates: float = 0.6
+    gaps: float = 0.0
+    longest_gap: float = 120.0
     drop_bands: float = 0.3
     pixels_per_patch: int = 64
     optimizer: str = "adam"
@@ -95,6 +100,7 @@ class PretrainConfig:
     init_from: str | None = None
     keep_statistics: bool = False
     concentrate: bool = False
+    freeze_spatial: bool = False
     bfloat16: bool = False
 
     @classmethod

@@ -26,8 +26,8 @@ from training.pretext.losses import (
     invariance_loss,
     reconstruction_loss,
 )
-from training.pretext.normalise import MISSING_VALUE, normalise
-from training.pretext.views import drop_bands, drop_dates, interleaved_views
+from training.pretext.normalise import MISSING_VALUE, normalise, normalise_target
+from training.pretext.views import drop_bands, drop_dates, hide_gaps, interleaved_views
 
 from .config import ConfigError, PretrainConfig
 from .optimise import optimiser
@@ -58,6 +58,8 @@ class Pretraining(lightning.LightningModule):
         if config.bfloat16:
             # Convolutions in that precision are fast only where a pixel's channels lie together.
             self.model.spatial.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if config.freeze_spatial:
+            self.model.spatial.requires_grad_(False)
         self.head = EmbeddingHead(self.model.config.d_model, config.d_embedding)
         self.averaged = AveragedModel(
             self.model, multi_avg_fn=moving_average(config.ema), use_buffers=True
@@ -86,7 +88,11 @@ class Pretraining(lightning.LightningModule):
         """Loss of Eq. 2 on one batch."""
         image = normalise(batch["reflectance"])
         seen = drop_bands(image, self.config.drop_bands, MISSING_VALUE)
-        losses = self._losses(self.model, batch, image, seen, self.config.drop_dates)
+        observed = hide_gaps(
+            batch["observed"], batch["days"], self.config.gaps, self.config.longest_gap
+        )
+        observed = drop_dates(observed, self.config.drop_dates)
+        losses = self._losses(self.model, batch, seen, observed)
         total = (
             self.config.weight_reconstruction * losses["reconstruction"]
             + self.config.weight_invariance * losses["invariance"]
@@ -103,7 +109,7 @@ class Pretraining(lightning.LightningModule):
     def validation_step(self, batch: Batch) -> None:
         """Reconstruction loss of the averaged weights, and of each series' own mean."""
         image = normalise(batch["reflectance"])
-        losses = self._losses(self.kept_model, batch, image, image, 0.0)
+        losses = self._losses(self.kept_model, batch, image, batch["observed"])
         self.validation_loss(losses["reconstruction"])
         self.validation_mean_loss(losses["mean"])
         self.log("val/reconstruction", self.validation_loss, prog_bar=True)
@@ -125,24 +131,22 @@ class Pretraining(lightning.LightningModule):
         save_alise(path, self.kept_model, steps=int(self.global_step), **facts)
 
     def _losses(
-        self, model: Alise, batch: Batch, truth: Tensor, image: Tensor, most_dropped: float
+        self, model: Alise, batch: Batch, image: Tensor, observed: Tensor
     ) -> dict[str, Tensor]:
         """Every term of Eq. 2, and the loss of predicting each series' mean.
 
         Args:
             model: the network.
             batch: the batch.
-            truth: (B, T, 10, H, W) normalised, what is to be predicted.
-            image: the same, bands perhaps taken away, what is seen.
-            most_dropped: greatest share of dates hidden from the encoder.
+            image: (B, T, 10, H, W) normalised, bands perhaps taken away, what is seen.
+            observed: (B, T, H, W) bool, what of it is not hidden from the encoder.
         """
         places = interleaved_views(image.shape[1], self.config.window)
-        observed = drop_dates(batch["observed"], most_dropped)
         # Both views in one batch: one pass through the network.
         views = torch.cat([image[:, place] for place in places])
         view_days = torch.cat([batch["days"][:, place] for place in places])
         view_observed = torch.cat([observed[:, place] for place in places])
-        with self._spatial_precision(image.device):
+        with self._spatial_precision(image.device), torch.set_grad_enabled(self._spatial_learns):
             features = model.encode_dates(views, view_observed)
         # Attention over few dates gains nothing from fewer digits.
         features = features.to(image.dtype)
@@ -158,10 +162,11 @@ class Pretraining(lightning.LightningModule):
         # View A is predicted from B's vectors and B from A's (Eq. 10).
         other_days = pixel_days.roll(batch_size * per_series, 0)
         predicted = model.decoder(aligned, other_days)
+        truth = normalise_target(batch["reflectance"])
         known = batch["clear"][:, :, None] & batch["reflectance"].isfinite()
         if "ground" in batch:
             # A simulator knows what lay below clouds: every date it saw can be asked for.
-            truth = normalise(batch["ground"])
+            truth = normalise_target(batch["ground"])
             known = batch["observed"][:, :, None].expand_as(truth)
         targets, valid = (
             torch.cat([_at_pixels(part[:, place], picked) for place in reversed(places)])
@@ -184,6 +189,10 @@ class Pretraining(lightning.LightningModule):
             "covariance": covariance_loss(embedded_a) + covariance_loss(embedded_b),
             "mean": reconstruction_loss(mean.expand_as(targets), targets, usable).detach(),
         }
+
+    @property
+    def _spatial_learns(self) -> bool:
+        return torch.is_grad_enabled() and not self.config.freeze_spatial
 
     def _spatial_precision(self, device: torch.device) -> AbstractContextManager[object]:
         """bfloat16 for the U-Net where the configuration asks for it; a GPU's run has its own."""
