@@ -165,8 +165,7 @@ def choose_cut(
 ) -> Cut:
     """The cut that reads, and so encodes, the fewest pixels twice within a memory.
 
-    Tiles need not be square: as many rows as fit are tried beside each number of columns, because
-    whole tiles rarely fill both sides of a map equally well.
+    Tiles need not be square, because whole tiles rarely fill both sides of a map equally well.
 
     Args:
         encoder: the encoder.
@@ -183,12 +182,13 @@ def choose_cut(
     least = strip_memory(encoder, dates, (step, step), raster, inner)
     if least > budget:
         raise _too_little(memory_mb, dates, least)
-    across, down = (_equal_sides(length, step) for length in (inner.width, inner.height))
-    # A tile may be higher than the map, if only that makes its blocks fit.
-    rows = {side: _reads(encoder, side, raster, inner, 0) for side in across | down}
+    # Each side is tried on both axes: only blocks of tiles that pass the map's edge may fit.
+    sides = _equal_sides(inner.width, step) | _equal_sides(inner.height, step)
+    rows, widths = (
+        {side: _reads(encoder, side, raster, inner, axis) for side in sides} for axis in (0, 1)
+    )
     ranked = []
-    for width in across:
-        columns = _reads(encoder, width, raster, inner, 1)
+    for width, columns in widths.items():
         for height, lines in rows.items():
             largest = max(lines) * max(columns)
             if _strip_memory(encoder, dates, (height, width), inner, largest) > budget:

@@ -52,7 +52,8 @@ def read_pixels(encoder, raster, inner, tile):
 
 @settings(deadline=None)
 @given(*SIZES, st.tuples(*[st.floats(0, 1)] * 4))
-@example(1, 897, 369, 603.0, (0.0, 1.0, 0.0, 1.0))  # 24 by 29 steps: only a high tile fits blocks
+@example(1, 897, 369, 603.0, (0.0, 1.0, 0.0, 1.0))  # only a tile above the map's height fits
+@example(1, 897, 1393, 890.0, (0.0, 1.0, 0.0, 1.0))  # only one that ends beyond its width
 def test_cuts_stay_within_the_memory_and_read_little_twice(
     dates, width, height, memory_mb, corners
 ):
