@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Union
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from ..errors import AliseError, Cancelled, ModelPackageError, RuntimeMissingError
+from ..errors import AliseError, ModelPackageError, RuntimeMissingError
 from .device_memory import Crops, Lookup, Rows
 from .onnx_file import lookup_bytes
 
@@ -24,7 +22,6 @@ _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 # Convolutions are chosen by rule: trying them all out, for each size of tile, costs seconds and
 # needs all the memory that the largest of them wants.
 _CUDA_OPTIONS = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
-_LOOK = 0.1  # seconds between two looks at whether the user stopped a run
 _INSTALL = 'run the algorithm "Install runtime" of ALISE, or: pip install onnxruntime'
 
 
@@ -71,6 +68,11 @@ def choose_device(device: str) -> str:
     return device
 
 
+def run_options() -> Any:
+    """Options for runs of graphs; all that go on with them end once their `terminate` is true."""
+    return import_onnxruntime().RunOptions()
+
+
 class Graph:
     """An ONNX graph with one output, opened on the device asked for.
 
@@ -91,7 +93,7 @@ class Graph:
         self,
         inputs: Inputs,
         batched: Sequence[str],
-        stop: Callable[[], bool] | None = None,
+        options: Any = None,
     ) -> NDArray[np.floating]:
         """The output for some inputs.
 
@@ -100,13 +102,12 @@ class Graph:
         Args:
             inputs: arrays by name, or rows of the device's memory.
             batched: inputs whose first axis is the batch; the others belong to every part of it.
-            stop: asked about ten times a second; once true, the graph is left in the middle.
+            options: of `run_options`; a run that they terminate raises onnxruntime's own error.
 
         Raises:
-            Cancelled: `stop()` was true.
             AliseError: not even a batch of one fits into the device's memory.
         """
-        outputs = list(self._outputs(inputs, batched, stop, None))
+        outputs = list(self._outputs(inputs, batched, options, None))
         return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
 
     def keep(
@@ -114,17 +115,17 @@ class Graph:
         inputs: Inputs,
         batched: Sequence[str],
         crops: Crops,
-        stop: Callable[[], bool] | None = None,
+        options: Any = None,
     ) -> None:
         """As `run`, but the output stays in the device's memory, where `crops` says."""
-        for _ in self._outputs(inputs, batched, stop, crops):
+        for _ in self._outputs(inputs, batched, options, crops):
             pass
 
     def _outputs(
         self,
         inputs: Inputs,
         batched: Sequence[str],
-        stop: Callable[[], bool] | None,
+        options: Any,
         crops: Crops | None,
     ) -> Iterator[NDArray[np.floating]]:
         """The outputs of as many calls as it takes; nothing comes back of what is kept."""
@@ -133,7 +134,7 @@ class Graph:
             end = min(start + (self._most or count), count)
             try:
                 part = _part(inputs, batched, start, end)
-                output = self._call(part, stop, None if crops is None else crops[start:end])
+                output = self._call(part, options, None if crops is None else crops[start:end])
             except Exception as error:  # onnxruntime's own classes have no public base.
                 if not out_of_memory(error):
                     raise
@@ -155,19 +156,17 @@ class Graph:
         Args:
             inputs: shape of every input; float32.
         """
-        options = import_onnxruntime().RunOptions()
+        options = run_options()
         if self.device == "cpu":
             options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
             zeros = {name: np.zeros(shape, np.float32) for name, shape in inputs.items()}
             self._session.run(None, zeros, options)
 
-    def _call(
-        self, inputs: Inputs, stop: Callable[[], bool] | None, crops: Crops | None
-    ) -> NDArray[np.floating]:
+    def _call(self, inputs: Inputs, options: Any, crops: Crops | None) -> NDArray[np.floating]:
         """One run of the session."""
         feeds = dict(inputs)
         if crops is None and all(isinstance(value, np.ndarray) for value in feeds.values()):
-            return _stoppable(partial(self._session.run, None, feeds), stop)[0]
+            return self._session.run(None, feeds, options)[0]  # type: ignore[no-any-return]
         binding = self._session.io_binding()
         held = []  # Memory that must not be used again before the run is over.
         for name, value in feeds.items():
@@ -184,31 +183,12 @@ class Graph:
             room = crops.room()
             binding.bind_output(self._output, *room.bound)
         binding.synchronize_inputs()
-        _stoppable(partial(self._session.run_with_iobinding, binding), stop)
+        self._session.run_with_iobinding(binding, options)
         binding.synchronize_outputs()
         if crops is None or room is None:
             return binding.copy_outputs_to_cpu()[0]
         crops.take(room)
         return np.empty(0, self.dtype)
-
-
-def _stoppable(run: Callable[..., Any], stop: Callable[[], bool] | None) -> Any:
-    """What a session's run gives; it takes the options of a run last.
-
-    Raises:
-        Cancelled: `stop()` was true.
-    """
-    if stop is None:
-        return run()
-    options = import_onnxruntime().RunOptions()
-    with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(run, options)
-        while not wait([running], timeout=_LOOK).done:
-            if stop():
-                options.terminate = True
-                wait([running])
-                raise Cancelled("The run was cancelled.")
-        return running.result()
 
 
 def _part(inputs: Inputs, batched: Sequence[str], start: int, end: int) -> Inputs:

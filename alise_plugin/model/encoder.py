@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import Any, Union
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import Cancelled, RuntimeMissingError
+from ..errors import RuntimeMissingError
 from .ahead import ahead
 from .device import (
     Graph,
@@ -23,10 +22,11 @@ from .device import (
     open_graph,
     open_lookup,
     out_of_memory,
+    run_options,
 )
 from .device_memory import DeviceFeatures, Lookup
 from .package import PRECISIONS, ModelPackage
-from .subnormal import flush_subnormals
+from .share import share_out
 
 Float = NDArray[np.float32]
 
@@ -330,7 +330,9 @@ class Encoder:
         package = self.package
         seen = np.isfinite(image)
         low, high = package.q05[:, None, None], package.q95[:, None, None]
-        filled = np.clip(np.asarray(image, np.float32), low, high)
+        # A third of the time that np.clip takes with bounds for each band.
+        filled = np.maximum(image, low, dtype=np.float32)
+        np.minimum(filled, high, out=filled)
         filled -= package.median[:, None, None]
         filled /= high - low
         filled[~seen] = package.missing_value
@@ -387,35 +389,34 @@ class Encoder:
     ) -> _Seen:
         """The spatial graph on every date, while the next ones are read and normalised."""
         rows, columns = crop or (slice(None), slice(None))
-        seen: _Seen | None = None
-        running: deque[Future[None]] = deque()
-        batches = ahead(self._batches(reflectance, count, rows, columns), AHEAD)
-        with (
-            contextlib.closing(batches),  # type: ignore[type-var]
-            ThreadPoolExecutor(self._workers) as pool,
-        ):
-            for dates, images, masks in batches:
-                height, width = masks.shape[1:]
-                masks = masks[:, rows, columns]
-                if seen is None:
-                    room = (count, masks[0].size, self.package.d_model)
-                    seen = _Seen(masks.shape[1:], room, self._spatial.dtype, self._lookup)
-                    at_once = self._at_once(height * width)
-                    graph = self._spatial if at_once == 1 else self._spatial_alone
-                if stop():
-                    raise Cancelled("The run was cancelled.")
-                if dates:
-                    # Counted from the image, which padding has made larger.
-                    window = slice(*rows.indices(height)), slice(*columns.indices(width))
-                    work = seen.adding(graph, dates, images, window, masks, stop)
-                    running.append(pool.submit(work))
-                    del images, masks, work
-                while len(running) >= at_once:
-                    running.popleft().result()
-            for last in running:
-                last.result()
-        if seen is None:
-            raise ValueError("a series needs at least one date")
+        options = run_options()
+        batches = self._batches(reflectance, count, rows, columns)
+        with contextlib.closing(ahead(batches, AHEAD)) as waiting:  # type: ignore[type-var]
+            first = next(waiting)
+            height, width = first[2].shape[1:]
+            # Counted from the image, which padding has made larger.
+            window = slice(*rows.indices(height)), slice(*columns.indices(width))
+            shape = first[2][0][window].shape
+            room = (count, int(np.prod(shape)), self.package.d_model)
+            seen = _Seen(shape, room, self._spatial.dtype, self._lookup)
+            at_once = self._at_once(height * width)
+            graph = self._spatial if at_once == 1 else self._spatial_alone
+
+            def job(
+                batch: tuple[list[int], Float, NDArray[np.bool_]],
+            ) -> Callable[[], None] | None:
+                dates, images, masks = batch
+                if not dates:
+                    return None
+                return seen.adding(graph, dates, images, window, masks[:, rows, columns], options)
+
+            def leave() -> None:
+                options.terminate = True
+
+            # Nobody here holds a batch while its job runs, or after it.
+            jobs = filter(None, map(job, chain([first], waiting)))
+            del first
+            share_out(jobs, at_once, stop, leave)
         least = self.package.minimum_size
         graph.release({"image": (1, len(self.package.bands), least, least)})
         return seen
@@ -470,12 +471,9 @@ class Encoder:
         stop: Callable[[], bool] = lambda: False,
     ) -> None:
         """Run `work` on slices of `step` pixels, on all threads; ask `stop` between them."""
-        blocks = (slice(start, min(start + step, count)) for start in range(0, count, step))
-        with ThreadPoolExecutor(self._workers, initializer=flush_subnormals) as pool:
-            for _ in pool.map(work, blocks):
-                if stop():
-                    pool.shutdown(cancel_futures=True)
-                    raise Cancelled("The run was cancelled.")
+        starts = range(0, count, step)
+        jobs = (partial(work, slice(start, min(start + step, count))) for start in starts)
+        share_out(jobs, self._workers, stop)
 
 
 class _Seen:
@@ -518,7 +516,7 @@ class _Seen:
         images: Float,
         window: tuple[slice, slice],
         masks: NDArray[np.bool_],
-        stop: Callable[[], bool],
+        options: Any,
     ) -> Callable[[], None]:
         """What takes dates in, in any thread, and in any order with others.
 
@@ -528,11 +526,11 @@ class _Seen:
             images: `(n, bands, H, W)`.
             window: rows and columns of an image that are kept.
             masks: `(n, h, w)`, which of these are values.
-            stop: see `Graph.run`.
+            options: see `Graph.run`.
         """
         to = slice(len(self.kept), len(self.kept) + len(dates))
         self.kept.extend(dates)
-        return partial(self._add, to, graph, images, window, masks, stop)
+        return partial(self._add, to, graph, images, window, masks, options)
 
     def _add(
         self,
@@ -541,15 +539,15 @@ class _Seen:
         images: Float,
         window: tuple[slice, slice],
         masks: NDArray[np.bool_],
-        stop: Callable[[], bool],
+        options: Any,
     ) -> None:
         if self._there is not None:
             height, width = images.shape[2:]
             places = np.arange(height * width, dtype=np.int32).reshape(height, width)[window]
             crops = self._there.crops(to, (height, width), places.ravel())
-            graph.keep({"image": images}, ("image",), crops, stop)
+            graph.keep({"image": images}, ("image",), crops, options)
         else:
-            encoded = graph.run({"image": images}, ("image",), stop)
+            encoded = graph.run({"image": images}, ("image",), options)
             self._here[to].reshape(*masks.shape, -1)[:] = encoded[(slice(None), *window)]
         self.valid[to].reshape(masks.shape)[:] = masks
 

@@ -313,7 +313,7 @@ def test_small_images_go_through_side_by_side_and_large_ones_in_turn(
     """Whichever is done first, each date's features land in their place."""
     reflectance, days = series(9, size, size)
     graph = load_package(encoder.package.folder).encoder("cpu", threads=3)
-    waits = iter([0.3] + 8 * [0.0])
+    waits = iter([0.3] + 8 * [0.05])
     inside, seen = [], []
 
     class Watched:

@@ -31,9 +31,9 @@ def spatial_dates(encoder, monkeypatch):
 
     run = encoder._spatial.run
 
-    def counting(inputs, batched, stop):
+    def counting(inputs, batched, options):
         counts.append(len(inputs["image"]))
-        return run(inputs, batched, stop)
+        return run(inputs, batched, options)
 
     monkeypatch.setattr(encoder._spatial, "run", counting)
     return lambda: sum(counts)
