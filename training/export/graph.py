@@ -52,6 +52,10 @@ class Graph:
             operands.append(self.weight(bias))
         return self.add("Gemm", *operands)
 
+    def added_to(self, rows: str, x: str, weight: Tensor) -> str:
+        """`rows + x W^T`, in one product that begins with the rows."""
+        return self.add("Gemm", x, self.weight(weight.detach().t()), rows)
+
     def model(self, inputs: dict[str, Any], output: str, shape: list[Any]) -> onnx.ModelProto:
         """The checked model.
 

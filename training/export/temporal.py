@@ -15,7 +15,7 @@ import math
 import onnx
 import torch
 from onnx import TensorProto
-from torch import nn
+from torch import Tensor, nn
 
 from training.models.alise import TemporalEncoder
 from training.models.day_encoding import DayEncoding
@@ -33,15 +33,18 @@ def temporal_graph(encoder: TemporalEncoder) -> onnx.ModelProto:
     """`features` (P, T, d), `days` (T,), `valid` (P, T) bool -> `embedding` (P, n_queries, d)."""
     graph = Graph()
     width = encoder.projector.key.in_features
-    encoded = graph.add("Add", "features", _day_encoding(graph, encoder.day_encoding, "days"))
+    layers = [_layer(layer) for layer in encoder.transformer.layers]
+    # The first layer's rows come with the first bias that its attention will add.
+    days = _day_encoding(graph, encoder.day_encoding, "days")
+    encoded = graph.add("Add", "features", graph.add("Add", days, graph.weight(layers[0].out.bias)))
     by_date = graph.add("Transpose", encoded, perm=[1, 0, 2])
     shape = graph.add("Shape", by_date)
     sizes = graph.add("Slice", shape, graph.weight([0]), graph.weight([2]))
     mask = _mask(graph, "valid", shape)
     rows = graph.add("Reshape", by_date, graph.weight([-1, width]))
-    for layer in encoder.transformer.layers:
-        assert isinstance(layer, TransformerLayer)
-        rows = _transformer_layer(graph, rows, mask, sizes, layer)
+    for layer, following in zip(layers, [*layers[1:], None]):
+        ahead = torch.zeros(width) if following is None else following.out.bias
+        rows = _transformer_layer(graph, rows, mask, sizes, layer, ahead)
     by_date = graph.add("Reshape", rows, shape)
     _projector(graph, graph.add("Transpose", by_date, perm=[1, 0, 2]), encoder.projector)
     return graph.model(
@@ -105,17 +108,32 @@ def _mask(graph: Graph, valid: str, shape: str) -> str:
     return graph.add("Expand", graph.add("Unsqueeze", row, graph.weight([1, 2])), size)
 
 
+def _layer(layer: nn.Module) -> TransformerLayer:
+    assert isinstance(layer, TransformerLayer)
+    return layer
+
+
 def _transformer_layer(
-    graph: Graph, rows: str, mask: str, sizes: str, layer: TransformerLayer
+    graph: Graph, rows: str, mask: str, sizes: str, layer: TransformerLayer, ahead: Tensor
 ) -> str:
-    """One post-norm layer on rows (T * P, d); `sizes` holds T and P."""
+    """One post-norm layer on rows (T * P, d); `sizes` holds T and P.
+
+    The product that ends a branch takes the rows that skip it as what it adds to, in the place of
+    its bias. So these rows already hold that bias, and what else reads them takes it away again
+    through a bias of its own.
+
+    Args:
+        rows: come with `layer.out.bias` added.
+        ahead: `(d,)`, to be added to the result, for the layer that follows.
+    """
     width = layer.out.in_features
     d_head = width // layer.heads
     by_head = graph.add("Concat", sizes, graph.weight([layer.heads, d_head]), axis=0)
 
     def project(projection: nn.Linear, scale: float = 1.0) -> str:
         """(T * P, d) -> (T, P, heads, d_head)."""
-        out = graph.linear(rows, projection.weight * scale, projection.bias * scale)
+        bias = _without(layer.out.bias, projection)
+        out = graph.linear(rows, projection.weight * scale, bias * scale)
         return graph.add("Reshape", out, by_head)
 
     # transBatch moves the first axis behind the next two: (P, heads, T, d_head) without a copy.
@@ -132,23 +150,22 @@ def _transformer_layer(
     mixed = graph.add("FusedMatMul", shares, project(layer.value), domain=FUSED, transBatchB=1)
     mixed = graph.add("Transpose", mixed, perm=[2, 0, 1, 3])
     flat = graph.add("Reshape", mixed, graph.weight([-1, width]))
-    rows = _add_and_normalise(
-        graph, graph.linear(flat, layer.out.weight, layer.out.bias), rows, layer.norm1
-    )
-    hidden = graph.add("Relu", graph.linear(rows, layer.linear1.weight, layer.linear1.bias))
-    return _add_and_normalise(
-        graph, graph.linear(hidden, layer.linear2.weight, layer.linear2.bias), rows, layer.norm2
-    )
+    attended = graph.added_to(rows, flat, layer.out.weight)
+    rows = _normalise(graph, attended, layer.norm1, layer.linear2.bias)
+    first = _without(layer.linear2.bias, layer.linear1)
+    hidden = graph.add("Relu", graph.linear(rows, layer.linear1.weight, first))
+    return _normalise(graph, graph.added_to(rows, hidden, layer.linear2.weight), layer.norm2, ahead)
 
 
-def _add_and_normalise(graph: Graph, change: str, rows: str, norm: nn.LayerNorm) -> str:
-    return graph.add(
-        "LayerNormalization",
-        graph.add("Add", change, rows),
-        graph.weight(norm.weight),
-        graph.weight(norm.bias),
-        epsilon=norm.eps,
-    )
+def _without(constant: Tensor, linear: nn.Linear) -> Tensor:
+    """The bias with which a layer gives the same for rows that hold a constant too much."""
+    return (linear.bias.double() - linear.weight.double() @ constant.double()).float()
+
+
+def _normalise(graph: Graph, rows: str, norm: nn.LayerNorm, ahead: Tensor) -> str:
+    """Layer normalisation, with a constant on top."""
+    weight, bias = graph.weight(norm.weight), graph.weight(norm.bias + ahead)
+    return graph.add("LayerNormalization", rows, weight, bias, epsilon=norm.eps)
 
 
 def _projector(graph: Graph, series: str, projector: TemporalProjector) -> None:
