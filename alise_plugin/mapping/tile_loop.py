@@ -182,7 +182,8 @@ def choose_cut(
     least = strip_memory(encoder, dates, (step, step), raster, inner)
     if least > budget:
         raise _too_little(memory_mb, dates, least)
-    # Each side is tried on both axes: only blocks of tiles that pass the map's edge may fit.
+    # Each side is tried on both axes: a tile that is longer than the map, or divides it unequally,
+    # may be the only one without slivers.
     sides = _equal_sides(inner.width, step) | _equal_sides(inner.height, step)
     rows, widths = (
         {side: _reads(encoder, side, raster, inner, axis) for side in sides} for axis in (0, 1)
@@ -196,8 +197,8 @@ def choose_cut(
             cut = Cut.of((height, width))
             tiles = len(lines) * len(columns)
             read = sum(lines) * sum(columns)
-            ranked.append((cut.has_slivers, read, tiles, height, cut))
-    return min(ranked, key=lambda one: one[:4])[-1]
+            ranked.append((cut.has_slivers, read, tiles, height, width, cut))
+    return min(ranked, key=lambda one: one[:5])[-1]
 
 
 def _equal_sides(length: int, step: int) -> set[int]:
@@ -286,7 +287,7 @@ def encode_tile(
         encoder: the encoder.
         tile: what to read and what to keep.
         report: called with how much of the tile is read, 0 to 1.
-        cancelled: asked before each date and between the encoder's steps.
+        cancelled: asked before each date and while the encoder works.
 
     Returns:
         `(n_queries * d_model, h, w)` float32, NaN for a pixel without any value.
@@ -317,7 +318,7 @@ def encode_some(
         encoder: the encoder.
         tile: what to read and what to keep.
         every: n.
-        cancelled: asked before each date and between the encoder's steps.
+        cancelled: asked before each date and while the encoder works.
 
     Returns:
         `(n_queries * d_model, rows, columns)` float32, NaN for a pixel without any value.

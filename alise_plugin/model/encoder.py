@@ -164,7 +164,7 @@ class Encoder:
                 value; or an iterable of `T` arrays `(10, H, W)`, so that dates can stream.
             days: `(T,)` days since the package's reference date, in any order.
             crop: rows and columns to return; the rest of the window only gives context.
-            cancelled: asked between dates and between blocks of pixels.
+            cancelled: asked at the beginning and then about ten times a second.
 
         Returns:
             `(n_queries, d_model, h, w)` float32; NaN for a pixel without any value.
@@ -413,7 +413,7 @@ class Encoder:
             def leave() -> None:
                 options.terminate = True
 
-            # Nobody here holds a batch while its job runs, or after it.
+            # A batch is let go when the next one is drawn, at the latest.
             jobs = filter(None, map(job, chain([first], waiting)))
             del first
             share_out(jobs, at_once, stop, leave)
@@ -470,10 +470,10 @@ class Encoder:
         step: int,
         stop: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Run `work` on slices of `step` pixels, on all threads; ask `stop` between them."""
+        """Run `work` on slices of `step` pixels, on all threads; `stop` ends that early."""
         starts = range(0, count, step)
         jobs = (partial(work, slice(start, min(start + step, count))) for start in starts)
-        share_out(jobs, self._workers, stop)
+        share_out(jobs, max(1, min(self._workers, len(starts))), stop)
 
 
 class _Seen:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from ..errors import Cancelled
 from .subnormal import flush_subnormals
@@ -31,32 +31,36 @@ def share_out(
 
     Raises:
         Cancelled: `stop()` was true; no job is left running.
-        Exception: whatever a job, or drawing one, raised first; no job is left running.
+        Exception: what a job, or drawing one, raised; no job is left running.
     """
     drawing = threading.Lock()
     over = threading.Event()
 
     def work() -> None:
-        while not over.is_set():
+        while True:
             with drawing:
-                job = next(jobs, None)
-            if job is None:
+                job = None if over.is_set() else next(jobs, None)
+            if job is None or over.is_set():
                 return
             job()
             del job  # What it holds is not kept while the next is drawn.
 
     if stop():
         raise Cancelled("The run was cancelled.")
+    running: set[Future[None]] = set()
     with ThreadPoolExecutor(threads, initializer=flush_subnormals) as pool:
-        running = {pool.submit(work) for _ in range(threads)}
         try:
+            for _ in range(threads):
+                running.add(pool.submit(work))
             while running:
                 done, running = wait(running, LOOK, FIRST_COMPLETED)
-                for one in done:
-                    one.result()
+                while done:
+                    done.pop().result()
                 if stop():
                     raise Cancelled("The run was cancelled.")
         except BaseException:
             over.set()
             leave()
+            # A failed one holds its traceback, which holds all that is here.
+            running.clear()
             raise

@@ -3,6 +3,7 @@
 import threading
 import time
 import weakref
+from functools import partial
 
 import pytest
 
@@ -56,7 +57,7 @@ def test_a_stop_is_asked_for_in_the_callers_thread_and_ends_what_runs(monkeypatc
 
     def stop():
         asked.append(threading.current_thread())
-        return len(asked) > 3
+        return len(asked) > 3 and len(begun) == 2
 
     start = time.monotonic()
     with pytest.raises(Cancelled):
@@ -94,11 +95,28 @@ def test_a_failure_ends_the_others_and_is_raised(where):
 
     with pytest.raises(OSError, match="no such band"):
         share_out(jobs(), 2, never, leaving.set)
+    assert leaving.is_set()
     assert len(begun) == 1
+
+
+def test_an_end_draws_no_more(monkeypatch):
+    monkeypatch.setattr(share, "LOOK", 0.01)
+    drawn = []
+
+    def jobs():
+        while True:
+            drawn.append(1)
+            time.sleep(0.2)
+            yield lambda: None
+
+    with pytest.raises(Cancelled):
+        share_out(jobs(), 8, lambda: len(drawn) > 1)
+    assert len(drawn) == 2
 
 
 def test_a_finished_job_is_not_held():
     """What a job holds can be large: the next is drawn without it."""
+
     class Held:
         pass
 
@@ -107,7 +125,7 @@ def test_a_finished_job_is_not_held():
     def jobs():
         held = Held()
         seen.append(weakref.ref(held))
-        job = (lambda thing: lambda: None)(held)
+        job = partial(id, held)
         del held
         yield job
         del job

@@ -170,4 +170,7 @@ def robustness_table(encoder: Encoder, args: argparse.Namespace, figures: dict[s
         rows.append([name, *arkansas.score(data, features.gap_filled), *arkansas.score(data, ours)])
     figures["robustness"] = rows
     header = ["series", "raw, all labels", "raw, 10 a class", "ALISE, all", "ALISE, 10 a class"]
-    return "**4. The same pixels, seen worse.**\n\n" + report.table(header, rows)
+    return (
+        f"**4. Pixels of measure 2, seen worse** ({len(whole.labels)} pixels).\n\n"
+        + report.table(header, rows)
+    )
