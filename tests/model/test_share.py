@@ -41,8 +41,9 @@ def test_jobs_are_drawn_by_one_thread_at_a_time_and_in_order():
 
 
 def test_as_many_at_once_as_there_are_threads():
-    together = threading.Barrier(3, timeout=5)
-    share_out(iter(6 * [together.wait]), 3, never)  # breaks with fewer
+    together, places = threading.Barrier(3, timeout=5), []
+    share_out(iter(6 * [lambda: places.append(together.wait())]), 3, never)
+    assert sorted(places) == [0, 0, 1, 1, 2, 2]  # with fewer at once nobody gets past
 
 
 def test_a_stop_is_asked_for_in_the_callers_thread_and_ends_what_runs(monkeypatch):

@@ -318,7 +318,7 @@ def test_the_configurations_that_come_with_the_project_are_valid(path):
         pytest.skip("the folder of real series is not there")
     for source in (config.train, config.validation):
         described = {key: value for key, value in source.items() if key != "batches"}
-        make_source(described, seed=0)
+        assert isinstance(make_source(described, seed=0), IterableDataset)
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
