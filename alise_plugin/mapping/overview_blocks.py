@@ -39,7 +39,8 @@ class OverviewBlocks:
         sizes: (rows, columns) of each overview.
         side: of the blocks, in pixels.
         write: takes the number of an overview, a window of it, and `(bands, H, W)`.
-        most: bytes that may wait; beyond, the block that has waited longest is written in pieces.
+        most: bytes that may wait; beyond, blocks are written in pieces, those first whose rest is
+            farthest away where windows come row by row.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class OverviewBlocks:
                 rows, columns = part.slices_in(window)
                 self._take(level, block, part, values[:, rows, columns])
         while self._bytes > self._most:
-            self._finish(next(iter(self._waiting)))
+            self._finish(self._last_to_go_on(window.col_end / width))
 
     def finish(self) -> None:
         """Writes what still waits."""
@@ -86,19 +87,41 @@ class OverviewBlocks:
         if pending.complete:
             self._finish(key)
 
+    def _last_to_go_on(self, reached: float) -> tuple[int, int, int]:
+        """The block that waits longest from now on: of those that the row has passed, the last.
+
+        Args:
+            reached: share of the width that this row of windows has come to.
+        """
+
+        def wait(key: tuple[int, int, int]) -> tuple[bool, float]:
+            pending = self._waiting[key]
+            end = pending.window.col_end / self._sizes[pending.level][1]
+            return end <= reached, end
+
+        return max(self._waiting, key=wait)
+
     def _finish(self, key: tuple[int, int, int]) -> None:
         pending = self._waiting.pop(key)
         self._bytes -= pending.nbytes
-        if not pending.complete:
+        around = _around([part for part, _ in pending.pieces])
+        if around.pixels != sum(part.pixels for part, _ in pending.pieces):
             for part, values in pending.pieces:
                 self._write(pending.level, part, values)
             return
         first = pending.pieces[0][1]
-        whole = np.empty((len(first), pending.window.height, pending.window.width), first.dtype)
+        whole = np.empty((len(first), around.height, around.width), first.dtype)
         for part, values in pending.pieces:
-            rows, columns = part.slices_in(pending.window)
+            rows, columns = part.slices_in(around)
             whole[:, rows, columns] = values
-        self._write(pending.level, pending.window, whole)
+        self._write(pending.level, around, whole)
+
+
+def _around(windows: Sequence[Window]) -> Window:
+    """The least window that holds all of some."""
+    col, row = min(each.col for each in windows), min(each.row for each in windows)
+    width = max(each.col_end for each in windows) - col
+    return Window(col, row, width, max(each.row_end for each in windows) - row)
 
 
 def _common(first: Window, second: Window) -> Window:

@@ -62,3 +62,15 @@ def test_what_waits_is_bounded():
     blocks.finish()
     assert blocks._bytes == 0
     assert waiting
+
+
+def test_where_memory_is_short_blocks_ahead_are_kept_for_the_row_that_completes_them():
+    # Windows of 5 pixels fill blocks of 8 in two or three rows; half of a row of blocks may wait.
+    written = Written((40, 400), np.float32)
+    blocks = OverviewBlocks([(40, 400)], SIDE, written, 400 * SIDE * 8 / 2)
+    for window in windows_of(40, 400, 5, 5, 5):
+        blocks.add(0, window, np.zeros((2, window.height, window.width), np.float32))
+    blocks.finish()
+    whole = [window for window in written.windows if window.pixels == SIDE * SIDE]
+    assert len(whole) > 0.4 * 40 * 400 / SIDE**2
+    assert len(written.windows) < 2 * 40 * 400 / SIDE**2
