@@ -4,9 +4,9 @@
         [--model FOLDER] [--against FOLDER] [--profile]
 
 Side by side: the bundled weights through the plugin's encoder, the same in PyTorch eager, and, when
-its path is given, the published MALICE-S2 encoder. Also the machine's own limit: how fast it
-multiplies matrices, and which share of that the encoder reaches. --against times another package
-instead of the peers, --profile says which operators the time goes to.
+its path is given, the published MALICE-S2 encoder. In the same turns the machine's own limit: how
+fast it multiplies matrices, and which share of that the encoder reaches. --against times another
+package instead of the peers, --profile says which operators the time goes to.
 
 The weights count: trained ones spread the scores of attention so far that some shares are subnormal
 numbers, on which processors are slow; random weights never show it.
@@ -40,6 +40,7 @@ from training.models.alise import Alise  # noqa: E402
 from training.models.checkpoint import load_alise  # noqa: E402
 from training.pretext.normalise import EUROPE, normalise  # noqa: E402
 
+MATRIX = 2048  # rows and columns of the matrices whose product is the limit
 CHECKPOINT = PROJECT / "training" / "checkpoints" / "alise-s2.pt"
 
 
@@ -68,11 +69,10 @@ def main() -> None:
     eager = eager.eval()
     encoder = encoder_of(eager, args.threads)
     peer = malice_session(args.malice, args.threads) if args.malice else None
-    limit = matrix_product_flops()
-    print(f"matrix products, float32, {args.threads} threads: {limit / 1e9:.0f} GFLOP/s")
-    print("thousand pixels x dates a second; ratios of ours to the peer")
-    print("| T | H = W | ours | PyTorch eager | ratio | MALICE-S2 | ratio | share of limit |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    matrix = torch.randn(MATRIX, MATRIX)
+    print("thousand pixels x dates a second; ratios of ours to the peer; limit: matrix products")
+    print("| T | H = W | ours | PyTorch eager | ratio | MALICE-S2 | ratio | limit | share of it |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for shape in args.shapes:
         dates, size = map(int, shape.split("x"))
         rng = np.random.default_rng(0)
@@ -81,6 +81,7 @@ def main() -> None:
         runs: dict[str, Callable[[], Any]] = {
             "ours": lambda r=reflectance, d=days: encoder.encode(r, d),
             "eager": lambda r=reflectance, d=days: run_eager(eager, r, d),
+            "limit": lambda: matrix @ matrix,
         }
         if peer is not None:
             runs["malice"] = lambda r=reflectance, d=days: run_malice(peer, r, d)
@@ -91,11 +92,13 @@ def main() -> None:
         seconds = alternate(runs, args.repeats)
         work = dates * size * size
         rate = {name: work / value / 1e3 for name, value in seconds.items()}
+        limit = 2 * MATRIX**3 / seconds["limit"]
         share = flops_per_pixel_date(dates) * rate["ours"] * 1e3 / limit
         malice = f"{rate['malice']:.0f} | {rate['ours'] / rate['malice']:.2f}" if peer else "- | -"
         print(
             f"| {dates} | {size} | {rate['ours']:.0f} | {rate['eager']:.0f} "
-            f"| {rate['ours'] / rate['eager']:.2f} | {malice} | {100 * share:.0f} % |",
+            f"| {rate['ours'] / rate['eager']:.2f} | {malice} "
+            f"| {limit / 1e9:.0f} GFLOP/s | {100 * share:.0f} % |",
             flush=True,
         )
 
@@ -145,7 +148,7 @@ def profile(folder: Path, dates: int = 30, size: int = 128) -> None:
         },
     }
     work = {"spatial.onnx": size * size, "temporal.onnx": pixels * dates}
-    limit = matrix_product_flops(threads=1)
+    limit = matrix_product_flops()
     print(f"one thread; matrix products, float32: {limit / 1e9:.0f} GFLOP/s")
     for name, inputs in calls.items():
         with tempfile.TemporaryDirectory() as temporary:
@@ -225,21 +228,16 @@ def run_malice(
     session.run(None, {"sits": reflectance[None], "tpe": days[None], "padd_mask": padding})
 
 
-def matrix_product_flops(size: int = 2048, repeats: int = 5, threads: int = 0) -> float:
-    """Best rate of float32 matrix products on this machine, in FLOP/s.
-
-    Of one thread it is that of its CPU time, which other programs do not change.
-    """
-    clock = time.process_time if threads == 1 else time.perf_counter
-    if threads:
-        torch.set_num_threads(threads)
-    a = torch.randn(size, size)
+def matrix_product_flops(repeats: int = 5) -> float:
+    """Best rate of float32 matrix products of one thread, in FLOP/s of its CPU time."""
+    torch.set_num_threads(1)
+    matrix = torch.randn(MATRIX, MATRIX)
     best = float("inf")
     for _ in range(repeats):
-        start = clock()
-        a @ a
-        best = min(best, clock() - start)
-    return 2 * size**3 / best
+        start = time.process_time()
+        matrix @ matrix
+        best = min(best, time.process_time() - start)
+    return 2 * MATRIX**3 / best
 
 
 def flops_per_pixel_date(dates: int) -> float:

@@ -38,15 +38,13 @@ def temporal_graph(encoder: TemporalEncoder) -> onnx.ModelProto:
     days = _day_encoding(graph, encoder.day_encoding, "days")
     encoded = graph.add("Add", "features", graph.add("Add", days, graph.weight(layers[0].out.bias)))
     by_date = graph.add("Transpose", encoded, perm=[1, 0, 2])
-    shape = graph.add("Shape", by_date)
-    sizes = graph.add("Slice", shape, graph.weight([0]), graph.weight([2]))
-    mask = _mask(graph, "valid", shape)
+    shapes = _Shapes(graph, by_date)
+    mask = _mask(graph, shapes)
     rows = graph.add("Reshape", by_date, graph.weight([-1, width]))
     for layer, following in zip(layers, [*layers[1:], None]):
         ahead = torch.zeros_like(layer.out.bias) if following is None else following.out.bias
-        rows = _transformer_layer(graph, rows, mask, sizes, layer, ahead)
-    by_date = graph.add("Reshape", rows, shape)
-    _projector(graph, graph.add("Transpose", by_date, perm=[1, 0, 2]), encoder.projector)
+        rows = _transformer_layer(graph, rows, mask, shapes, layer, ahead)
+    _projector(graph, rows, shapes, encoder.projector)
     return graph.model(
         {
             "features": (TensorProto.FLOAT, ["pixels", "dates", width]),
@@ -96,16 +94,46 @@ def _day_encoding(graph: Graph, encoding: DayEncoding, days: str) -> str:
     return graph.add("Reshape", pairs, graph.weight([-1, 2 * len(encoding.frequencies)]))
 
 
-def _mask(graph: Graph, valid: str, shape: str) -> str:
+class _Shapes:
+    """Shapes that follow from P and T, as nodes made once.
+
+    Args:
+        graph: that they are added to.
+        by_date: name of values `(T, P, d)`.
+    """
+
+    def __init__(self, graph: Graph, by_date: str) -> None:
+        self._graph = graph
+        shape = graph.add("Shape", by_date)
+        self._sizes = graph.add("Slice", shape, graph.weight([0]), graph.weight([2]))
+        self._dates = graph.add("Slice", shape, graph.weight([0]), graph.weight([1]))
+        self._made: dict[tuple[str | int, ...], str] = {}
+
+    def __call__(self, *shape: str | int) -> str:
+        """A shape as `Reshape` takes it: numbers, "T", and "T", "P" side by side."""
+        if shape not in self._made:
+            parts: list[str] = []
+            places = iter(shape)
+            for size in places:
+                if isinstance(size, int):
+                    parts.append(self._graph.weight([size]))
+                elif shape[len(parts) : len(parts) + 2] == ("T", "P"):
+                    parts.append(self._sizes)
+                    next(places)
+                else:
+                    parts.append(self._dates)
+            self._made[shape] = self._graph.add("Concat", *parts, axis=0)
+        return self._made[shape]
+
+
+def _mask(graph: Graph, shapes: _Shapes) -> str:
     """What attention adds to its scores: (P, T) bool -> (P, 1, T, T), the same in every row.
 
     The rows are written out because adding one row to many is slow in onnxruntime.
     """
-    hidden = graph.add("Cast", graph.add("Not", valid), to=TensorProto.FLOAT)
-    row = graph.add("Mul", hidden, graph.weight(MASKED_SCORE))
-    dates = graph.add("Slice", shape, graph.weight([0]), graph.weight([1]))
-    size = graph.add("Concat", graph.weight([1, 1]), dates, graph.weight([1]), axis=0)
-    return graph.add("Expand", graph.add("Unsqueeze", row, graph.weight([1, 2])), size)
+    row = graph.add("Where", "valid", graph.weight(0.0), graph.weight(MASKED_SCORE))
+    row = graph.add("Unsqueeze", row, graph.weight([1, 2]))
+    return graph.add("Expand", row, shapes(1, 1, "T", 1))
 
 
 def _layer(layer: nn.Module) -> TransformerLayer:
@@ -114,9 +142,9 @@ def _layer(layer: nn.Module) -> TransformerLayer:
 
 
 def _transformer_layer(
-    graph: Graph, rows: str, mask: str, sizes: str, layer: TransformerLayer, ahead: Tensor
+    graph: Graph, rows: str, mask: str, shapes: _Shapes, layer: TransformerLayer, ahead: Tensor
 ) -> str:
-    """One post-norm layer on rows (T * P, d); `sizes` holds T and P.
+    """One post-norm layer on rows (T * P, d).
 
     The product that ends a branch takes the rows that skip it as what it adds to, in the place of
     its bias. So these rows already hold that bias, and what else reads them takes it away again
@@ -128,26 +156,30 @@ def _transformer_layer(
     """
     width = layer.out.in_features
     d_head = width // layer.heads
-    by_head = graph.add("Concat", sizes, graph.weight([layer.heads, d_head]), axis=0)
 
-    def project(projection: nn.Linear, scale: float = 1.0) -> str:
+    def project(weight: Tensor, bias: Tensor | None) -> str:
         """(T * P, d) -> (T, P, heads, d_head)."""
-        bias = _without(layer.out.bias, projection)
-        out = graph.linear(rows, projection.weight * scale, bias * scale)
-        return graph.add("Reshape", out, by_head)
+        out = graph.linear(rows, weight, bias)
+        return graph.add("Reshape", out, shapes("T", "P", layer.heads, d_head))
+
+    scale = 1 / math.sqrt(d_head)
+    query = project(layer.query.weight * scale, _without(layer.out.bias, layer.query) * scale)
+    # What a bias of the keys adds to a score is the same for every date, which softmax cancels.
+    key = project(layer.key.weight, None)
 
     # transBatch moves the first axis behind the next two: (P, heads, T, d_head) without a copy.
     scores = graph.add(
         "FusedMatMul",
-        project(layer.query, 1 / math.sqrt(d_head)),
-        project(layer.key),
+        query,
+        key,
         domain=FUSED,
         transBatchA=1,
         transBatchB=1,
         transB=1,
     )
     shares = graph.add("Softmax", graph.add("Add", scores, mask), axis=-1)
-    mixed = graph.add("FusedMatMul", shares, project(layer.value), domain=FUSED, transBatchB=1)
+    value = project(layer.value.weight, _without(layer.out.bias, layer.value))
+    mixed = graph.add("FusedMatMul", shares, value, domain=FUSED, transBatchB=1)
     mixed = graph.add("Transpose", mixed, perm=[2, 0, 1, 3])
     flat = graph.add("Reshape", mixed, graph.weight([-1, width]))
     attended = graph.added_to(rows, flat, layer.out.weight)
@@ -168,8 +200,8 @@ def _normalise(graph: Graph, rows: str, norm: nn.LayerNorm, ahead: Tensor) -> st
     return graph.add("LayerNormalization", rows, weight, bias, epsilon=norm.eps)
 
 
-def _projector(graph: Graph, series: str, projector: TemporalProjector) -> None:
-    """Eq. 1 on series (P, T, d), with the key projection folded into the learned queries.
+def _projector(graph: Graph, rows: str, shapes: _Shapes, projector: TemporalProjector) -> None:
+    """Eq. 1 on rows (T * P, d), with the key projection folded into the learned queries.
 
     Every head weighs all features of a date, then keeps its own share of them: the same sums as
     splitting the values first, in one product.
@@ -178,11 +210,14 @@ def _projector(graph: Graph, series: str, projector: TemporalProjector) -> None:
     width = projector.key.in_features
     key = projector.key.weight.detach().unflatten(0, (heads, d_key))
     folded = torch.einsum("hnk,hkd->dhn", projector.query.detach(), key) / math.sqrt(d_key)
-    scores = graph.add("MatMul", series, graph.weight(folded.flatten(1)))
-    seen = graph.add("Unsqueeze", "valid", graph.weight([2]))
-    scores = graph.add("Where", seen, scores, graph.weight(MASKED_SCORE))
-    shares = graph.add("Transpose", graph.add("Softmax", scores, axis=1), perm=[0, 2, 1])
-    mixed = graph.add("MatMul", shares, series)
+    seen = graph.add("Transpose", "valid", perm=[1, 0])
+    mask = graph.add("Where", seen, graph.weight(0.0), graph.weight(MASKED_SCORE))
+    mask = graph.add("Reshape", mask, graph.weight([-1, 1]))
+    scores = graph.add("Gemm", rows, graph.weight(folded.flatten(1)), mask)
+    scores = graph.add("Reshape", scores, shapes("T", "P", heads * n_queries))
+    shares = graph.add("Softmax", graph.add("Transpose", scores, perm=[1, 2, 0]), axis=-1)
+    by_date = graph.add("Reshape", rows, shapes("T", "P", width))
+    mixed = graph.add("FusedMatMul", shares, by_date, domain=FUSED, transBatchB=1)
     parts = []
     for head in range(heads):
         start = [head * n_queries, head * (width // heads)]
