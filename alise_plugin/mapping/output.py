@@ -6,7 +6,7 @@ import contextlib
 import math
 import os
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -189,9 +189,12 @@ class RasterOutput:
         self._coarse = [band.GetOverview(i).GetDataset() for i in range(len(self._levels))]
         self._overviews = OverviewBlocks(
             [(each.RasterYSize, each.RasterXSize) for each in self._coarse],
+            len(self._form.descriptions),
+            self._form.dtype,
             _OVERVIEW_BLOCK,
             self._write_overview,
             min(_OVERVIEW_BYTES, gdal.GetCacheMax()),
+            os.path.dirname(os.path.abspath(self.path)),
         )
 
     def _describe(self, dataset: gdal.Dataset) -> None:
@@ -238,7 +241,8 @@ class RasterOutput:
             if number:
                 coarse = _halved(coarse, self._form)
             place = Window(window.col // level, window.row // level, *coarse.shape[:0:-1])
-            self._overviews.add(number, place, coarse)
+            with self._told():
+                self._overviews.add(number, place, coarse)
 
     def _write_overview(self, number: int, window: Window, values: NDArray) -> None:
         self._write_bands(self._coarse[number], window, 0, values)
@@ -266,7 +270,8 @@ class RasterOutput:
     ) -> None:
         try:
             if kind is None and self._overviews is not None:
-                self._overviews.finish()
+                with self._told():
+                    self._overviews.finish()
             failures = self._close()
             if kind is not None:
                 return
@@ -274,11 +279,9 @@ class RasterOutput:
                 raise self._refusal(failures)
             if self._cog:
                 self._make_cog()
-            try:
+            with self._told():
                 _to_disk(self._temporary)
                 os.replace(self._temporary, self.path)
-            except OSError as reason:
-                raise self._refusal([str(reason.strerror)]) from reason
             # What older pixels left beside the name (statistics, overviews) no longer holds.
             for suffix in _SIDECARS:
                 with contextlib.suppress(OSError):
@@ -336,6 +339,8 @@ class RasterOutput:
 
     def _forget_overviews(self) -> None:
         """They belong to the dataset, which is about to be closed."""
+        if self._overviews is not None:
+            self._overviews.close()
         self._overviews = None
         self._coarse = []
 
@@ -346,6 +351,14 @@ class RasterOutput:
         for suffix in ("", *_SIDECARS):
             with contextlib.suppress(OSError):
                 os.remove(self._temporary + suffix)
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """What the disk refuses in this block becomes an OutputError."""
+        try:
+            yield
+        except OSError as reason:
+            raise self._refusal([str(reason.strerror)]) from reason
 
     def _refusal(self, failures: Sequence[str]) -> OutputError:
         reason = f" ({failures[0].strip().rstrip('.')})" if failures else ""

@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import IO
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from ..sits.grid import Window
 
 
 @dataclass
 class _Pending:
-    """A block of an overview of which some pixels are there."""
+    """A block of an overview of which some pixels are there.
+
+    Attributes:
+        level: number of the overview.
+        window: its place in it.
+        there: which pixels have come.
+        pieces: those of them that lie in memory.
+        slot: where in the file the others lie.
+    """
 
     level: int
     window: Window
+    there: list[Window] = field(default_factory=list)
     pieces: list[tuple[Window, NDArray]] = field(default_factory=list)
+    slot: int | None = None
 
     @property
     def complete(self) -> bool:
-        return sum(window.pixels for window, _ in self.pieces) == self.window.pixels
-
-    @property
-    def nbytes(self) -> int:
-        return sum(values.nbytes for _, values in self.pieces)
+        return sum(window.pixels for window in self.there) == self.window.pixels
 
 
 class OverviewBlocks:
@@ -37,25 +47,39 @@ class OverviewBlocks:
 
     Args:
         sizes: (rows, columns) of each overview.
+        bands: of every overview.
+        dtype: of their values.
         side: of the blocks, in pixels.
         write: takes the number of an overview, a window of it, and `(bands, H, W)`.
-        most: bytes that may wait; beyond, blocks are written in pieces, those first whose rest is
-            farthest away where windows come row by row.
+        most: bytes that may wait in memory; beyond, blocks wait in a temporary file, those first
+            whose rest is farthest away where windows come row by row.
+        folder: where that file is; it has no name, and is gone with the object.
+
+    Its methods raise OSError where the disk does not take that file.
     """
 
     def __init__(
         self,
         sizes: Sequence[tuple[int, int]],
+        bands: int,
+        dtype: DTypeLike,
         side: int,
         write: Callable[[int, Window, NDArray], None],
         most: float,
+        folder: str | os.PathLike[str],
     ) -> None:
         self._sizes = sizes
+        self._bands = bands
+        self._dtype = np.dtype(dtype)
         self._side = side
         self._write = write
         self._most = most
+        self._folder = folder
         self._waiting: dict[tuple[int, int, int], _Pending] = {}
         self._bytes = 0
+        self._file: IO[bytes] | None = None
+        self._slots = 0
+        self._free: list[int] = []
 
     def add(self, level: int, window: Window, values: NDArray) -> None:
         """Takes `(bands, H, W)` of a window of an overview, which was not there before."""
@@ -69,12 +93,25 @@ class OverviewBlocks:
                 rows, columns = part.slices_in(window)
                 self._take(level, block, part, values[:, rows, columns])
         while self._bytes > self._most:
-            self._finish(self._last_to_go_on(window.col_end / width))
+            self._put_away(self._last_to_go_on(window.col_end / width))
 
     def finish(self) -> None:
-        """Writes what still waits."""
+        """Writes what still waits: what is there of blocks that were never completed."""
         while self._waiting:
-            self._finish(next(iter(self._waiting)))
+            pending = self._waiting.pop(next(iter(self._waiting)))
+            values = self._gathered(pending)
+            for part in pending.there:
+                rows, columns = part.slices_in(pending.window)
+                self._write(pending.level, part, np.ascontiguousarray(values[:, rows, columns]))
+        self.close()
+
+    def close(self) -> None:
+        """Gives the file back."""
+        if self._file is not None:
+            # What a full disk refused is tried again here; nobody needs it any more.
+            with contextlib.suppress(OSError):
+                self._file.close()
+            self._file = None
 
     def _take(self, level: int, block: Window, part: Window, values: NDArray) -> None:
         if part == block:
@@ -82,46 +119,57 @@ class OverviewBlocks:
             return
         key = (level, block.row, block.col)
         pending = self._waiting.setdefault(key, _Pending(level, block))
+        pending.there.append(part)
         pending.pieces.append((part, values.copy()))
         self._bytes += values.nbytes
         if pending.complete:
-            self._finish(key)
+            self._write(level, block, self._gathered(self._waiting.pop(key)))
 
-    def _last_to_go_on(self, reached: float) -> tuple[int, int, int]:
-        """The block that waits longest from now on: of those that the row has passed, the last.
+    def _last_to_go_on(self, reached: float) -> _Pending:
+        """Of the blocks in memory, the last one that this row of windows has passed.
 
         Args:
-            reached: share of the width that this row of windows has come to.
+            reached: share of the width that the row has come to.
         """
 
-        def wait(key: tuple[int, int, int]) -> tuple[bool, float]:
-            pending = self._waiting[key]
+        def wait(pending: _Pending) -> tuple[bool, float]:
             end = pending.window.col_end / self._sizes[pending.level][1]
             return end <= reached, end
 
-        return max(self._waiting, key=wait)
+        return max((pending for pending in self._waiting.values() if pending.pieces), key=wait)
 
-    def _finish(self, key: tuple[int, int, int]) -> None:
-        pending = self._waiting.pop(key)
-        self._bytes -= pending.nbytes
-        around = _around([part for part, _ in pending.pieces])
-        if around.pixels != sum(part.pixels for part, _ in pending.pieces):
-            for part, values in pending.pieces:
-                self._write(pending.level, part, values)
-            return
-        first = pending.pieces[0][1]
-        whole = np.empty((len(first), around.height, around.width), first.dtype)
-        for part, values in pending.pieces:
-            rows, columns = part.slices_in(around)
-            whole[:, rows, columns] = values
-        self._write(pending.level, around, whole)
+    def _put_away(self, pending: _Pending) -> None:
+        """From memory to the file."""
+        values = self._gathered(pending)
+        if self._file is None:
+            # It outlives this call; `close` ends it.
+            self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115
+        if not self._free:
+            self._free.append(self._slots)
+            self._slots += 1
+        pending.slot = self._free.pop()
+        self._file.seek(self._place(pending.slot))
+        self._file.write(values.data)
 
+    def _gathered(self, pending: _Pending) -> NDArray:
+        """What is there of a block, in its place; neither memory nor the file keep it."""
+        shape = (self._bands, pending.window.height, pending.window.width)
+        values = np.zeros(shape, self._dtype)
+        if pending.slot is not None:
+            assert self._file is not None
+            self._file.seek(self._place(pending.slot))
+            self._file.readinto(values.data)  # type: ignore[attr-defined]
+            self._free.append(pending.slot)
+            pending.slot = None
+        for part, piece in pending.pieces:
+            rows, columns = part.slices_in(pending.window)
+            values[:, rows, columns] = piece
+            self._bytes -= piece.nbytes
+        pending.pieces = []
+        return values
 
-def _around(windows: Sequence[Window]) -> Window:
-    """The least window that holds all of some."""
-    col, row = min(each.col for each in windows), min(each.row for each in windows)
-    width = max(each.col_end for each in windows) - col
-    return Window(col, row, width, max(each.row_end for each in windows) - row)
+    def _place(self, slot: int) -> int:
+        return slot * self._bands * self._side**2 * self._dtype.itemsize
 
 
 def _common(first: Window, second: Window) -> Window:

@@ -1,3 +1,4 @@
+import contextlib
 import os
 import resource
 import signal
@@ -21,6 +22,19 @@ def gdal_error_mode(request):
     (gdal.UseExceptions if request.param else gdal.DontUseExceptions)()
     yield
     (gdal.UseExceptions if before else gdal.DontUseExceptions)()
+
+
+@contextlib.contextmanager
+def files_of_at_most(limit):
+    """A limit on the size of files makes write() fail as a full disk does."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
 
 
 def one_sentence(error):
@@ -97,22 +111,30 @@ def test_a_name_that_is_taken_by_a_folder(tmp_path):
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_disk_that_fills_up(tmp_path, rng):
-    """A limit on the size of files makes write() fail as a full disk does."""
     grid = Grid(GRID.crs_wkt, TRANSFORM, 256, 256)
     values = rng.normal(size=(2, 256, 256)).astype(np.float32)
     path = tmp_path / "map.tif"
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
-        with (
-            pytest.raises(OutputError, match="disk has room") as error,
-            RasterOutput(path, grid, FORM, 256) as raster,
-        ):
-            raster.write(grid.window, values)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, ignored)
+    with (
+        files_of_at_most(100_000),
+        pytest.raises(OutputError, match="disk has room") as error,
+        RasterOutput(path, grid, FORM, 256) as raster,
+    ):
+        raster.write(grid.window, values)
+    assert str(path) in one_sentence(error)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_disk_without_room_for_what_overviews_wait_for(tmp_path, monkeypatch):
+    monkeypatch.setattr("alise_plugin.mapping.output._OVERVIEW_BYTES", 0)
+    grid = Grid(GRID.crs_wkt, TRANSFORM, 512, 512)
+    form = RasterForm(["band"] * 16, np.dtype(np.float32), np.nan, overviews="average")
+    path = tmp_path / "map.tif"
+    with (
+        files_of_at_most(200_000),
+        pytest.raises(OutputError, match="disk has room") as error,
+        RasterOutput(path, grid, form, 64) as raster,
+    ):
+        raster.write(Window(0, 0, 64, 64), np.zeros((16, 64, 64), np.float32))
     assert str(path) in one_sentence(error)
     assert os.listdir(tmp_path) == []
 
