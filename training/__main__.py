@@ -18,6 +18,7 @@ COMMANDS = {
     "change": ("training.change.command", "measure change between two years without training"),
     "compact": ("training.export.compact", "give a model package its compact form (64 bytes)"),
     "half": ("training.export.half", "give a model package its half-precision graphs, for GPUs"),
+    "trials": ("training.trials.command", "short trainings side by side, a table and curves"),
     "evaluate": ("training.evaluation.command", "measure a model package, print its tables"),
 }
 

@@ -105,6 +105,15 @@ def test_excluded_and_evaluation_sites_are_never_read(folder):
     assert {site.name for site in read_sites(folder, ("ten",))} == {"four", "fields"}
 
 
+def test_fewer_sites_are_some_of_the_more(folder):
+    def sites(most, seed=0):
+        return [site.name for site in RealSeries(seed, 2, data=folder, most_sites=most).sites]
+
+    assert len(sites(2)) == 2
+    assert sites(3)[:2] == sites(2) == sites(2, seed=5)
+    assert sorted(sites(9)) == sorted(sites(None))
+
+
 def test_fields_have_the_clear_flag_of_their_cloud_and_their_own_dates(folder):
     source = RealSeries(
         0, 8, dates=9, data=folder, sources=["fields"], only_clear=0.0, shift_years=False

@@ -8,6 +8,7 @@ import torch
 
 pytest.importorskip("sklearn")
 
+from alise_plugin.errors import AliseError
 from alise_plugin.model.package import load_package
 from training.evaluation import features, probe, reconstruction, report, robustness
 from training.evaluation.arkansas import CropPixels
@@ -30,6 +31,13 @@ def test_separable_classes_score_high_and_labels_of_chance_do_not():
     assert probe.few_label_macro_f1(x[:200], y[:200], x[200:], y[200:]) > 0.9
     chance = rng.choice(["a", "b"], 400)
     assert probe.macro_f1(x[:200], chance[:200], x[200:], chance[200:]) < 0.65
+
+
+def test_a_class_too_rare_to_draw_from_is_named():
+    x = np.zeros((25, 2))
+    y = np.array(["rice"] * 20 + ["oats"] * 5)
+    with pytest.raises(AliseError, match="Class oats has 5 training samples, 10 are drawn"):
+        probe.few_label_macro_f1(x, y, x, y)
 
 
 def test_ridge_recovers_a_linear_quantity():

@@ -152,6 +152,8 @@ class RealSeries(IterableDataset[dict[str, Tensor]]):
         data: the folder with `index.json`.
         exclude: names of sites that are held out.
         sources: kinds to read: "image" and, for single pixels, "fields".
+        most_sites: read at most so many of these sites, always the same ones, and with a larger
+            number those and others; all by default.
         shift_years: move each series by whole years, within 2015 to 2040, so that a model does not
             take the year for the season's weather.
         only_clear: share of the series of which only clear dates are kept, as filtered cubes are.
@@ -169,6 +171,7 @@ class RealSeries(IterableDataset[dict[str, Tensor]]):
         data: str | Path = DATA_FOLDER,
         exclude: Sequence[str] = (),
         sources: Sequence[str] = ("image", "fields"),
+        most_sites: int | None = None,
         shift_years: bool = True,
         only_clear: float = 0.2,
     ) -> None:
@@ -184,6 +187,9 @@ class RealSeries(IterableDataset[dict[str, Tensor]]):
             sites = [s for s in sites if s.kind == "image" and s.metres == 10]
         if not sites:
             raise DataMissingError(f"No real series of the kinds {', '.join(sources)} is left.")
+        if most_sites is not None:
+            sites = [sites[place] for place in np.random.default_rng(0).permutation(len(sites))]
+            sites = sites[:most_sites]
         self.sites = tuple(sites)
         # Long series of large places come oftener, but do not drown the small ones.
         weight = np.array([len(s.days) * np.sqrt(len(s.pixels)) for s in sites]) ** 0.5

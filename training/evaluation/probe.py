@@ -9,6 +9,8 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
+from alise_plugin.errors import AliseError
+
 STRENGTHS = (1.0, 0.1, 0.01, 0.001)  # C of scikit-learn, from weak to strong regularisation
 FOLDS = 3
 CHOOSING_PIXELS = 2000
@@ -72,8 +74,19 @@ def few_label_macro_f1(
     draws: int = 10,
     seed: int = 0,
 ) -> float:
-    """Mean macro-F1 over random draws of `per_class` labelled samples a class."""
+    """Mean macro-F1 over random draws of `per_class` labelled samples a class.
+
+    Raises:
+        AliseError: a class has fewer samples than that.
+    """
     rng = np.random.default_rng(seed)
+    counts = dict(zip(*np.unique(train_y, return_counts=True), strict=True))
+    rarest = min(counts, key=lambda label: counts[label])
+    if counts[rarest] < per_class:
+        raise AliseError(
+            f"Class {rarest} has {counts[rarest]} training samples, {per_class} are drawn of each: "
+            "take more pixels."
+        )
     scores = []
     for _ in range(draws):
         chosen = np.concatenate(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
+import numpy as np
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
@@ -19,19 +20,31 @@ class PixelWorlds(IterableDataset[dict[str, Tensor]]):
         seed: of the stream; batch i of worker w is the same whenever it is made.
         batch_size: series in a batch.
         dates: T.
+        distinct: series that there are in all, in whole batches; every stream draws from the same
+            ones. Without limit by default.
         options: of `simulate_pixels`.
     """
 
-    def __init__(self, seed: int, batch_size: int = 512, dates: int = 48, **options: float) -> None:
+    def __init__(
+        self,
+        seed: int,
+        batch_size: int = 512,
+        dates: int = 48,
+        distinct: int | None = None,
+        **options: float,
+    ) -> None:
         self.seed = seed
         self.batch_size = batch_size
         self.dates = dates
+        self.batches = None if distinct is None else max(1, distinct // batch_size)
         self.options = Options(**options)  # type: ignore[arg-type]
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         for number in numbers():
             # Far apart, so that streams of neighbouring seeds never meet.
             seed = self.seed * 1_000_003 + number
+            if self.batches is not None:
+                seed = int(np.random.default_rng(seed).integers(self.batches))
             world = simulate_pixels(self.batch_size, self.dates, seed, self.options)
             yield {
                 "reflectance": world.reflectance[..., None, None],
