@@ -252,6 +252,9 @@ class RasterOutput:
     ) -> None:
         """Some bands, from the one after `first` on, of the raster or of an overview."""
         if self._unwanted:
+            # The error outlives this call, and with it would the dataset: Windows removes no file
+            # that is open.
+            del dataset
             raise Cancelled("The run was cancelled.")
         bands = list(range(first + 1, first + 1 + len(values)))
         done = None
@@ -260,6 +263,7 @@ class RasterOutput:
             done = dataset.WriteRaster(*size, values, band_list=bands)
             dataset.FlushCache()
         if done != gdal.CE_None or failures:
+            del dataset
             raise self._refusal(failures)
 
     def __exit__(

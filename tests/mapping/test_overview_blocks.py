@@ -102,7 +102,8 @@ def test_blocks_that_are_completed_soonest_stay_in_memory(tmp_path, monkeypatch)
     for window in windows_of(40, 400, 5, 5, 5):
         blocks.add(0, window, np.zeros((BANDS, window.height, window.width), np.float32))
     blocks.finish()
-    assert 0 < len(moved) < 0.6 * 40 * 400 / SIDE**2
+    # Any other order moves more: a random one 81, the opposite one 140.
+    assert 0 < len(moved) < 0.25 * 40 * 400 / SIDE**2
 
 
 def test_a_folder_that_takes_no_file_is_not_hidden(tmp_path):

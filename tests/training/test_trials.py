@@ -1,8 +1,13 @@
 """Trials: what a plan says, that done ones are not done again, and limited data."""
 
+import contextlib
 import copy
 import itertools
 import json
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 import yaml
@@ -14,12 +19,21 @@ from training.__main__ import main  # noqa: E402
 from training.data.real import DATA_FOLDER  # noqa: E402
 from training.evaluation.command import PROJECT  # noqa: E402
 from training.evaluation.held_out import SITES  # noqa: E402
-from training.pretrain.config import ConfigError, PretrainConfig  # noqa: E402
+from training.models.alise import Alise, AliseConfig  # noqa: E402
+from training.pretrain.command import MODEL_FILE  # noqa: E402
+from training.pretrain.config import ConfigError, PretrainConfig, make_source  # noqa: E402
 from training.simulation.dataset import PixelWorlds  # noqa: E402
-from training.trials.command import FIGURES_FILE, draw, points_of  # noqa: E402
+from training.trials.command import (  # noqa: E402
+    CONFIG_FILE,
+    FIGURES_FILE,
+    HEADER,
+    draw,
+    held_out_loss,
+    points_of,
+)
 from training.trials.plan import Plan, merged  # noqa: E402
 
-BUNDLED_PLAN = PROJECT / "training" / "configs" / "trials.yaml"
+BUNDLED_PLAN = PROJECT / "training" / "trials" / "plan.yaml"
 WORLDS = {"class": "training.simulation.dataset:PixelWorlds", "batch_size": 8, "dates": 8}
 SMALL = {
     "steps": 8,
@@ -58,12 +72,13 @@ def test_a_trial_changes_only_what_it_names(tmp_path):
 
 
 def test_the_schedule_ends_with_the_training(tmp_path):
-    content = copy.deepcopy(SMALL)
+    content = {**SMALL, "curves": {}}
     content["trials"] = [{"name": str(steps), "steps": steps} for steps in (4, 300, 5000)]
     plan = Plan.read(written(tmp_path, content))
     for trial in plan.trials:
         found = plan.configuration(trial)
         assert found["max_steps"] == trial.steps
+        assert 0 < found["schedule"]["warmup"] <= 100
         assert found["schedule"]["warmup"] + found["schedule"]["first_cycle"] == trial.steps
 
 
@@ -81,6 +96,16 @@ def test_another_source_takes_the_place_of_the_whole_of_the_first():
         ({"trials": [{"name": "a", "stepz": 1}]}, "stepz"),
         ({"trials": None}, "lists no trials"),
         ({"basis": {}}, "basis"),
+        ({"trials": []}, "lists no trials"),
+        ({"trials": [3]}, "plan.yaml"),
+        ({"trials": [{"name": 600}]}, "600 is no text"),
+        ({"trials": [{"name": "a", "steps": 0}]}, "a has 0 steps"),
+        ({"trials": [{"name": "a", "steps": "many"}]}, "a has many steps"),
+        ({"trials": [{"name": "a", "at": None}]}, "plan.yaml"),
+        ({"trials": [{"name": "a", "change": None}]}, "plan.yaml"),
+        ({"trials": [{"name": "a", "change": {"optimizer": "sgd"}}]}, "sgd"),
+        ({"trials": [{"name": "a", "at": {"steps": 0}}]}, "no trial lies on steps above 0"),
+        ({"base": {}}, "train"),
     ],
 )
 def test_a_plan_that_makes_no_sense_is_refused(tmp_path, change, said):
@@ -96,14 +121,15 @@ def test_a_missing_plan_and_an_unknown_trial_are_said_in_a_sentence(tmp_path, ca
     assert "no trial longest" in capsys.readouterr().err
 
 
-def test_every_trial_of_the_bundled_plan_can_be_trained_and_holds_out_what_is_measured(tmp_path):
+def test_every_trial_of_the_bundled_plan_has_sources_and_holds_out_what_is_measured():
     plan = Plan.read(BUNDLED_PLAN)
     for trial in plan.trials:
         configuration = plan.configuration(trial)
-        PretrainConfig.read(written(tmp_path, configuration))
-        for source in configuration["train"].get("sources", []):
-            if source["class"].endswith(":RealSeries"):
-                assert set(SITES) <= set(source["exclude"])
+        sources = configuration["train"].get("sources", [])
+        real = [source for source in sources if source["class"].endswith(":RealSeries")]
+        assert all(set(SITES) <= set(source["exclude"]) for source in real)
+        if DATA_FOLDER.exists() or not real:
+            assert next(iter(make_source(configuration["train"], 0)))["days"].shape[1] > 3
 
 
 def test_points_of_a_curve_come_in_order():
@@ -115,13 +141,35 @@ def test_points_of_a_curve_come_in_order():
         assert len(points) > 2
 
 
-def test_the_picture_has_a_place_for_every_curve(tmp_path):
+def test_the_picture_shows_the_figures(tmp_path):
     plan = Plan.read(BUNDLED_PLAN)
-    columns = ("steps", "loss", "30 d", "60 d", "90 d", "all labels", "10 a class")
-    draw(
-        plan, {trial.name: dict.fromkeys(columns, 0.5) for trial in plan.trials}, tmp_path / "a.png"
-    )
-    assert (tmp_path / "a.png").read_bytes()[:4] == b"\x89PNG"
+    pictures = []
+    for changed in (0.5, 0.9):
+        figures = {trial.name: dict.fromkeys(HEADER[1:], 0.5) for trial in plan.trials}
+        figures["base"]["10 a class"] = changed
+        draw(plan, figures, tmp_path / "curves.png")
+        pictures.append((tmp_path / "curves.png").read_bytes())
+    assert pictures[0][:4] == b"\x89PNG"
+    assert pictures[0] != pictures[1]
+
+
+def test_the_loss_does_not_depend_on_what_a_trial_asks_of_itself(tmp_path):
+    content = {**SMALL, "curves": {}}
+    content["trials"] = [{"name": "base"}, {"name": "other", "change": {"window": 4, "seed": 3}}]
+    plan = Plan.read(written(tmp_path, content))
+    torch.manual_seed(0)
+    model = Alise(AliseConfig(layers=2, n_queries=4)).eval()
+    base, other = (PretrainConfig.from_dict(plan.configuration(trial)) for trial in plan.trials)
+    first = held_out_loss(model, base)
+    assert held_out_loss(model, base) == first > 0
+    assert held_out_loss(model, other) != first
+
+
+def test_fewer_series_or_sites_than_make_sense_are_refused():
+    with pytest.raises(ConfigError, match="100 distinct series do not fill a batch of 192"):
+        make_source({**WORLDS, "batch_size": 192, "distinct": 100}, 0)
+    with pytest.raises(ConfigError, match="most_sites is 0"):
+        make_source({"class": "training.data.real:RealSeries", "most_sites": 0}, 0)
 
 
 def test_distinct_series_are_the_same_in_every_stream():
@@ -145,16 +193,58 @@ def test_trials_are_trained_once_and_again_only_when_changed(tmp_path, capsys):
     arguments += ["--pixels", "600", "--picture", str(picture)]
     assert main(arguments) == 0
     table = capsys.readouterr().out
-    figures = json.loads((out / "short" / FIGURES_FILE).read_text())
+    figures = json.loads((out / "short" / FIGURES_FILE).read_text())["figures"]
     assert figures["steps"] == 4
     assert 0 < figures["10 a class"] < 1
     assert "| short | 4 |" in table
     assert picture.exists()
-    before = (out / "short" / FIGURES_FILE).stat().st_mtime_ns
+    before = (out / "short" / MODEL_FILE).stat().st_mtime_ns
     assert main(arguments) == 0
     assert capsys.readouterr().out == table
-    assert (out / "short" / FIGURES_FILE).stat().st_mtime_ns == before
+    # A file that was cut off is no figure, and needs no new training.
+    (out / "short" / FIGURES_FILE).write_text('{"pixels": 6')
+    assert main(arguments) == 0
+    assert capsys.readouterr().out == table
+    assert (out / "short" / MODEL_FILE).stat().st_mtime_ns == before
     content["base"]["model"]["heads"] = 7  # of 64 features: nothing that can be trained
     written(tmp_path, content)
     assert main(arguments) == 1
     assert "short" in capsys.readouterr().err
+
+
+def test_what_cannot_be_measured_is_said_before_any_training(tmp_path, capsys):
+    plan, out = written(tmp_path, SMALL), tmp_path / "out"
+    arguments = ["trials", "--plan", str(plan), "--out", str(out)]
+    assert main([*arguments, "--data", str(tmp_path)]) == 2
+    assert "no crop pixels" in capsys.readouterr().err
+    assert main([*arguments, "--picture", str(tmp_path / "missing" / "a.png")]) == 2
+    assert "no folder" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def processes_with(text):
+    found = []
+    for folder in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if folder.name.isdigit() and text in (folder / "cmdline").read_text():
+                found.append(folder.name)
+    return found
+
+
+@pytest.mark.skipif(not DATA_FOLDER.exists(), reason="needs ../shared/data, which is not here")
+def test_a_command_that_is_killed_leaves_no_training_behind(tmp_path):
+    content = copy.deepcopy(SMALL)
+    content["trials"] = [{"name": "endless", "steps": 10**6, "at": {"steps": 10**6}}]
+    plan, out = written(tmp_path, content), tmp_path / "out"
+    command = [sys.executable, "-m", "training", "trials", "--plan", str(plan), "--out", str(out)]
+    with subprocess.Popen(command, cwd=PROJECT) as process:
+        end = time.monotonic() + 120
+        while not (out / "endless" / CONFIG_FILE).exists() and time.monotonic() < end:
+            time.sleep(0.2)
+        assert len(processes_with(str(out))) == 2
+        process.terminate()
+        assert process.wait(60) == 1
+    end = time.monotonic() + 30
+    while processes_with(str(out)) and time.monotonic() < end:
+        time.sleep(0.2)
+    assert processes_with(str(out)) == []

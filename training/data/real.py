@@ -160,6 +160,7 @@ class RealSeries(IterableDataset[dict[str, Tensor]]):
 
     Raises:
         DataMissingError: as `read_sites`.
+        ValueError: `most_sites` is not positive.
     """
 
     def __init__(
@@ -188,6 +189,8 @@ class RealSeries(IterableDataset[dict[str, Tensor]]):
         if not sites:
             raise DataMissingError(f"No real series of the kinds {', '.join(sources)} is left.")
         if most_sites is not None:
+            if most_sites < 1:
+                raise ValueError(f"most_sites is {most_sites}; at least one site is needed")
             sites = [sites[place] for place in np.random.default_rng(0).permutation(len(sites))]
             sites = sites[:most_sites]
         self.sites = tuple(sites)

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from alise_plugin.sits.acquisitions import days_since_reference
+from training.data.real import DataMissingError
 
 from .features import Features
 from .probe import few_label_macro_f1, macro_f1
@@ -48,7 +49,13 @@ class CropPixels:
 
 
 def load(path: Path, pixels: int | None = None, seed: int = 0) -> CropPixels:
-    """Read the file; with `pixels`, a random subset of that many."""
+    """Read the file; with `pixels`, a random subset of that many.
+
+    Raises:
+        DataMissingError: there is no such file.
+    """
+    if not path.exists():
+        raise DataMissingError(f"There are no crop pixels at {path}: give the folder of the data.")
     with np.load(path) as file:
         reflectance = file["reflectance"].astype(np.float32) / 10000.0
         reflectance[~file["valid"]] = np.nan

@@ -89,12 +89,8 @@ def train(
     done = 0
     if resume is not None:
         done = int(torch.load(resume, map_location="cpu", weights_only=False)["global_step"])
-    validation = dict(config.validation)
-    count = int(validation.pop("batches", 4))
     # Made once: every validation sees the same series.
-    validation_batches = list(
-        itertools.islice(make_source(validation, mixed_seed(config.seed, VALIDATION_STREAM)), count)
-    )
+    held_out = validation_batches(config)
     gpu = torch.cuda.is_available()
     trainer = lightning.Trainer(
         max_steps=config.max_steps,
@@ -105,7 +101,7 @@ def train(
         num_nodes=int(os.environ.get("GROUP_WORLD_SIZE", 1)),
         precision="bf16-mixed" if gpu else "32-true",
         gradient_clip_val=config.gradient_clip,
-        limit_val_batches=count,
+        limit_val_batches=len(held_out),
         val_check_interval=config.validate_every,
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
@@ -122,7 +118,7 @@ def train(
                 save_on_train_epoch_end=True,
             ),
             LearningRateMonitor("step"),
-            KeepModel(out, validation_batches[0], config.window, resumed=resume is not None),
+            KeepModel(out, held_out[0], config.window, resumed=resume is not None),
         ],
     )
     train_batches = DataLoader(
@@ -134,7 +130,7 @@ def train(
     trainer.fit(
         module,
         train_batches,
-        DataLoader(cast("Dataset[Batch]", validation_batches), batch_size=None),
+        DataLoader(cast("Dataset[Batch]", held_out), batch_size=None),
         ckpt_path=str(resume) if resume else None,
         weights_only=False,
     )
@@ -142,6 +138,14 @@ def train(
     if trainer.is_global_zero:
         module.save_model(out / MODEL_FILE)
     return module
+
+
+def validation_batches(config: PretrainConfig) -> list[Batch]:
+    """The series that a run is validated on."""
+    source = dict(config.validation)
+    count = int(source.pop("batches", 4))
+    stream = make_source(source, mixed_seed(config.seed, VALIDATION_STREAM))
+    return list(itertools.islice(stream, count))
 
 
 def loggers(out: Path, done: int) -> list[Logger]:

@@ -108,8 +108,7 @@ class PretrainConfig:
         """Read a YAML file.
 
         Raises:
-            ConfigError: the file is missing or no YAML, names an option that does not exist, lacks
-                a source, or asks for an optimiser other than two.
+            ConfigError: the file is missing or no YAML, or as `from_dict`.
         """
         try:
             content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -118,15 +117,29 @@ class PretrainConfig:
         if not isinstance(content, dict):
             raise ConfigError(f"{path} holds no options; see training/configs for examples")
         try:
+            return cls.from_dict(content)
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from error
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> PretrainConfig:
+        """From the options of a YAML file.
+
+        Raises:
+            ConfigError: an option does not exist, a source is missing, or the optimiser or the
+                method is none of two.
+        """
+        content = dict(content)
+        try:
             content["schedule"] = known(Schedule, content.get("schedule", {}))
             config = known(cls, content)
             AliseConfig.from_dict(config.model)
         except (TypeError, ValueError) as error:
-            raise ConfigError(f"{path}: {error}") from error
+            raise ConfigError(str(error)) from error
         if config.method not in ("alise", "ubarn"):
-            raise ConfigError(f"{path}: the method is {config.method!r}; write alise or ubarn")
+            raise ConfigError(f"the method is {config.method!r}; write alise or ubarn")
         if config.optimizer not in ("adam", "adamw"):
-            raise ConfigError(f"{path}: the optimizer is {config.optimizer!r}; write adam or adamw")
+            raise ConfigError(f"the optimizer is {config.optimizer!r}; write adam or adamw")
         return config
 
 
@@ -164,6 +177,6 @@ def make_source(description: dict[str, Any], seed: int) -> IterableDataset[dict[
         raise ConfigError(f"no source of batches at {place!r}; write module:Class") from error
     try:
         source: IterableDataset[dict[str, Any]] = source_class(seed=seed, **arguments)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise ConfigError(f"{place} does not take these arguments: {error}") from error
     return source

@@ -23,6 +23,9 @@ class PixelWorlds(IterableDataset[dict[str, Tensor]]):
         distinct: series that there are in all, in whole batches; every stream draws from the same
             ones. Without limit by default.
         options: of `simulate_pixels`.
+
+    Raises:
+        ValueError: fewer distinct series than one batch.
     """
 
     def __init__(
@@ -36,7 +39,9 @@ class PixelWorlds(IterableDataset[dict[str, Tensor]]):
         self.seed = seed
         self.batch_size = batch_size
         self.dates = dates
-        self.batches = None if distinct is None else max(1, distinct // batch_size)
+        if distinct is not None and distinct < batch_size:
+            raise ValueError(f"{distinct} distinct series do not fill a batch of {batch_size}")
+        self.batches = None if distinct is None else distinct // batch_size
         self.options = Options(**options)  # type: ignore[arg-type]
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:

@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
+import lightning
 import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import torch
 import yaml
+from torch.utils.data import DataLoader, Dataset
 
+from alise_plugin.errors import AliseError
 from training.evaluation import report
 from training.evaluation.command import PROJECT, CheckpointScores
+from training.export.compact import replace_file
+from training.models.alise import Alise
 from training.models.checkpoint import load_alise
-from training.pretrain.command import BEST_FILE, MODEL_FILE, train
+from training.pretrain.command import MODEL_FILE, train, validation_batches
 from training.pretrain.config import ConfigError, PretrainConfig
+from training.pretrain.module import Batch, Pretraining
 
 from .plan import Plan, Trial
 
@@ -35,10 +45,15 @@ DRAWN = ("loss", "30 d", "10 a class", "all labels")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
-    configs = PROJECT / "training" / "configs"
-    parser.add_argument("--plan", type=Path, default=configs / "trials.yaml", help="YAML file")
+    bundled = Path(__file__).with_name("plan.yaml")
+    parser.add_argument("--plan", type=Path, default=bundled, help="YAML file")
     parser.add_argument("--out", type=Path, default=Path("runs/trials"), help="a folder a trial")
-    parser.add_argument("--data", type=Path, default=PROJECT.parent / "shared" / "data")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=PROJECT.parent / "shared" / "data",
+        help="what trials are measured on; the plan says what they are trained on",
+    )
     parser.add_argument("--pixels", type=int, default=None, help="of Arkansas; all by default")
     parser.add_argument("--processes", type=int, default=1, help="trials at a time")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of each")
@@ -55,66 +70,129 @@ def run(args: argparse.Namespace) -> int:
             raise ConfigError(f"{args.plan} has no trial {args.only}; correct the name")
         one_trial(plan, chosen[0], args)
         return 0
-    missing = [trial for trial in plan.trials if not is_done(plan, trial, args.out)]
-    with ThreadPoolExecutor(args.processes) as pool:
-        codes = list(pool.map(lambda trial: in_a_process(trial, args), missing))
-    failed = [trial.name for trial, code in zip(missing, codes, strict=True) if code]
+    if args.picture and not args.picture.resolve().parent.is_dir():
+        raise AliseError(f"There is no folder for {args.picture}: create it or choose another.")
+    # What would fail after hours of training shall fail now.
+    CheckpointScores(args.data, args.pixels, args.threads)
+    missing = [trial for trial in plan.trials if not is_measured(plan, trial, args)]
+    failed = in_processes(missing, args)
     if failed:
         print(f"Failed, see {LOG_FILE} in their folders: {', '.join(failed)}", file=sys.stderr)
         return 1
-    figures = {trial.name: read_figures(args.out / trial.name) for trial in plan.trials}
+    figures = {trial.name: found_in(args.out / trial.name)["figures"] for trial in plan.trials}
     print(report.table(HEADER, [[name, *figures[name].values()] for name in figures]))
     if args.picture:
         draw(plan, figures, args.picture)
     return 0
 
 
-def is_done(plan: Plan, trial: Trial, out: Path) -> bool:
-    """Whether the folder of a trial holds the figures of just this configuration."""
-    folder = out / trial.name
+def found_in(folder: Path) -> dict[str, Any]:
+    """What a trial's folder holds of `figures`, of `pixels`, and of its `configuration`.
+
+    Empty where something is missing or was not written to its end.
+    """
+    try:
+        found = json.loads((folder / FIGURES_FILE).read_text(encoding="utf-8"))
+        configuration = yaml.safe_load((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    return {**found, "configuration": configuration}
+
+
+def is_measured(plan: Plan, trial: Trial, args: argparse.Namespace) -> bool:
+    """Whether the figures of just this configuration, of as many pixels, are there."""
+    found = found_in(args.out / trial.name)
+    asked = {"configuration": plan.configuration(trial), "pixels": args.pixels}
+    return all(found.get(key, "none") == value for key, value in asked.items())
+
+
+def is_trained(config: dict[str, Any], folder: Path) -> bool:
+    """Whether the folder holds the model of this configuration, trained to its end."""
     try:
         before = yaml.safe_load((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-    except OSError:
+        _, facts = load_alise(folder / MODEL_FILE)
+    except (OSError, ValueError, yaml.YAMLError):
         return False
-    return (folder / FIGURES_FILE).exists() and before == plan.configuration(trial)
+    return bool(before == config and facts["steps"] == config["max_steps"])
 
 
-def in_a_process(trial: Trial, args: argparse.Namespace) -> int:
-    """Run one trial in a process of its own; its exit code."""
-    folder = args.out / trial.name
-    folder.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "training", "trials", "--only", trial.name]
-    for option in ("plan", "out", "data", "pixels", "threads"):
-        value = getattr(args, option)
-        if value is not None:
-            command += [f"--{option}", str(value)]
-    with (folder / LOG_FILE).open("w", encoding="utf-8") as log:
-        return subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False).returncode
+def in_processes(trials: Sequence[Trial], args: argparse.Namespace) -> list[str]:
+    """Run trials, each in a process of its own; the names of those that failed.
+
+    The processes end with this one, also where it is killed by SIGTERM or Ctrl-C.
+    """
+    children: list[subprocess.Popen[bytes]] = []
+
+    def one(trial: Trial) -> int:
+        folder = args.out / trial.name
+        folder.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-m", "training", "trials", "--only", trial.name]
+        for option in ("plan", "out", "data", "pixels", "threads"):
+            value = getattr(args, option)
+            if value is not None:
+                command += [f"--{option}", str(value)]
+        path = os.pathsep.join([str(PROJECT), os.environ.get("PYTHONPATH", "")])
+        with (folder / LOG_FILE).open("wb") as log:
+            children.append(
+                subprocess.Popen(
+                    command,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    env={**os.environ, "PYTHONPATH": path},
+                )
+            )
+            return children[-1].wait()
+
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    with ThreadPoolExecutor(max(1, args.processes)) as pool:
+        try:
+            codes = list(pool.map(one, trials))
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for child in children:
+                child.terminate()
+            signal.signal(signal.SIGTERM, before)
+    return [trial.name for trial, code in zip(trials, codes, strict=True) if code]
 
 
 def one_trial(plan: Plan, trial: Trial, args: argparse.Namespace) -> None:
-    """Train and measure one trial; its figures are written last, once everything is there."""
+    """Train a trial, if its model is not there, and measure it; its figures are written last."""
     torch.set_num_threads(args.threads)
+    scores = CheckpointScores(args.data, args.pixels, args.threads)
     folder = args.out / trial.name
     folder.mkdir(parents=True, exist_ok=True)
     (folder / FIGURES_FILE).unlink(missing_ok=True)
-    (folder / CONFIG_FILE).write_text(yaml.safe_dump(plan.configuration(trial)), encoding="utf-8")
-    config = PretrainConfig.read(folder / CONFIG_FILE)
-    train(config, folder, progress=False)
-    _, facts = load_alise(folder / BEST_FILE)
-    row = CheckpointScores(args.data, args.pixels, args.threads).row(folder / MODEL_FILE)
-    figures = dict(zip(HEADER[1:], [config.max_steps, facts["validation_loss"], *row], strict=True))
-    (folder / FIGURES_FILE).write_text(json.dumps(figures, indent=1), encoding="utf-8")
+    content = plan.configuration(trial)
+    if not is_trained(content, folder):
+        (folder / MODEL_FILE).unlink(missing_ok=True)
+        replace_file(folder / CONFIG_FILE, yaml.safe_dump(content).encode())
+        train(PretrainConfig.read(folder / CONFIG_FILE), folder, progress=False)
+    model, _ = load_alise(folder / MODEL_FILE)
+    loss = held_out_loss(model, PretrainConfig.from_dict(plan.configuration(Trial("base"))))
+    values = [content["max_steps"], loss, *scores.row(folder / MODEL_FILE)]
+    figures = dict(zip(HEADER[1:], values, strict=True))
+    found = {"pixels": args.pixels, "figures": figures}
+    replace_file(folder / FIGURES_FILE, json.dumps(found, indent=1).encode())
 
 
-def read_figures(folder: Path) -> dict[str, float]:
-    """The figures of a trial, by column of HEADER."""
-    figures: dict[str, float] = json.loads((folder / FIGURES_FILE).read_text(encoding="utf-8"))
-    return figures
+def held_out_loss(model: Alise, base: PretrainConfig) -> float:
+    """Loss of reconstruction (Eq. 10) on the validation series and with the views of the base.
+
+    That of a trial's own validation would not do: t_w and the seed change what is asked.
+    """
+    config = replace(base, model={"dropout": 0.0, **model.config.__dict__}, init_from=None)
+    module = Pretraining(config)
+    module.kept_model.load_state_dict(model.state_dict())
+    trainer = lightning.Trainer(
+        logger=False, enable_progress_bar=False, enable_model_summary=False, accelerator="cpu"
+    )
+    batches = cast("Dataset[Batch]", validation_batches(base))
+    (result,) = trainer.validate(module, DataLoader(batches, batch_size=None), verbose=False)
+    return float(result["val/reconstruction"])
 
 
 def draw(plan: Plan, figures: dict[str, dict[str, float]], path: Path) -> None:
-    """A row of axes for each figure, a column for each curve; other trials are grey points."""
+    """A row of axes for each figure, a column for each curve."""
     columns = len(plan.curves)
     drawn, axes = plt.subplots(
         len(DRAWN), columns, figsize=(4 * columns, 2.2 * len(DRAWN)), squeeze=False, sharey="row"

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from training.pretrain.config import ConfigError, known
+from training.pretrain.config import ConfigError, PretrainConfig, known
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Plan:
     """All trials of a file.
 
     Attributes:
-        steps: of trials that do not say how many.
+        steps: of trials that do not say how many, and of the base.
         base: configuration of pre-training, without the options that follow from the steps.
         curves: the curves, each with the label of its axis.
         trials: the trials; the base itself is one with nothing changed.
@@ -50,33 +50,48 @@ class Plan:
         """Read a YAML file.
 
         Raises:
-            ConfigError: it cannot be read, names an option that does not exist, or two trials
-                share a name, or a trial lies on a curve that has no axis.
+            ConfigError: it cannot be read, names an option that does not exist, or as `check`.
         """
         try:
             content = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (OSError, yaml.YAMLError) as error:
             raise ConfigError(f"{path} cannot be read as a YAML file: {error}") from error
         if not isinstance(content, dict) or not isinstance(content.get("trials"), list):
-            raise ConfigError(f"{path} lists no trials; see training/configs/trials.yaml")
+            raise ConfigError(f"{path} lists no trials; see training/trials/plan.yaml")
         try:
-            trials = tuple(known(Trial, trial) for trial in content["trials"])
+            trials = tuple(known(Trial, dict(trial)) for trial in content["trials"])
             plan = known(cls, {**content, "trials": trials})
-        except ConfigError as error:
+        except (ConfigError, TypeError, ValueError) as error:
             raise ConfigError(f"{path}: {error}") from error
-        names = [trial.name for trial in trials]
-        if len(set(names)) < len(names):
-            raise ConfigError(f"{path}: two trials have the same name; give each its own")
-        for trial in trials:
-            if unknown := set(trial.at) - set(plan.curves):
-                raise ConfigError(
-                    f"{path}: {trial.name} lies on {', '.join(sorted(unknown))}, which has no axis"
-                )
+        try:
+            plan.check()
+        except (ConfigError, TypeError, AttributeError, ValueError) as error:
+            raise ConfigError(f"{path}: {error}") from error
         return plan
+
+    def check(self) -> None:
+        """Raises ConfigError where two trials share a name, or one cannot be trained or drawn."""
+        names = [trial.name for trial in self.trials]
+        if not names:
+            raise ConfigError("it lists no trials")
+        if strange := [name for name in names if not isinstance(name, str)]:
+            raise ConfigError(f"the name {strange[0]} is no text; put it in quotes")
+        if len(set(names)) < len(names):
+            raise ConfigError("two trials have the same name; give each its own")
+        for trial in self.trials:
+            steps = self.steps if trial.steps is None else trial.steps
+            if not isinstance(steps, int) or steps < 1:
+                raise ConfigError(f"{trial.name} has {steps} steps; write a number from 1 on")
+            if unknown := set(trial.at) - set(self.curves):
+                raise ConfigError(f"{trial.name} lies on {', '.join(unknown)}, which has no axis")
+            PretrainConfig.from_dict(self.configuration(trial))
+        for curve in self.curves:
+            if not any(trial.at.get(curve, 0) > 0 for trial in self.trials):
+                raise ConfigError(f"no trial lies on {curve} above 0; take the curve away")
 
     def configuration(self, trial: Trial) -> dict[str, Any]:
         """What `pretrain --config` takes: the base with the trial's changes and its steps."""
-        steps = trial.steps or self.steps
+        steps = self.steps if trial.steps is None else trial.steps
         content = merged(self.base, trial.change)
         warmup = min(100, steps // 4)
         content["max_steps"] = steps
