@@ -38,9 +38,9 @@ from .plan import Plan, Trial
 CONFIG_FILE = "config.yaml"
 FIGURES_FILE = "figures.json"
 LOG_FILE = "train.log"
-HEADER = ["trial", "steps", "loss", "30 d", "60 d", "90 d", "all labels", "10 a class"]
+HEADER = ["trial", "steps", "1000 x loss", "30 d", "60 d", "90 d", "all labels", "10 a class"]
 # What the picture draws of a trial: a column of HEADER each.
-DRAWN = ("loss", "30 d", "10 a class", "all labels")
+DRAWN = ("1000 x loss", "30 d", "10 a class", "all labels")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -169,7 +169,7 @@ def one_trial(plan: Plan, trial: Trial, args: argparse.Namespace) -> None:
         train(PretrainConfig.read(folder / CONFIG_FILE), folder, progress=False)
     model, _ = load_alise(folder / MODEL_FILE)
     loss = held_out_loss(model, PretrainConfig.from_dict(plan.configuration(Trial("base"))))
-    values = [content["max_steps"], loss, *scores.row(folder / MODEL_FILE)]
+    values = [content["max_steps"], 1000 * loss, *scores.row(folder / MODEL_FILE)]
     figures = dict(zip(HEADER[1:], values, strict=True))
     found = {"pixels": args.pixels, "figures": figures}
     replace_file(folder / FIGURES_FILE, json.dumps(found, indent=1).encode())
@@ -204,6 +204,8 @@ def draw(plan: Plan, figures: dict[str, dict[str, float]], path: Path) -> None:
             amounts = [amount for amount, _ in points]
             axis.plot(amounts, [figures[trial][name] for _, trial in points], "o-", ms=4)
             axis.set_xscale("symlog", linthresh=min(a for a in amounts if a > 0))
+            axis.set_xticks(amounts, [f"{amount:g}" for amount in amounts], fontsize=8)
+            axis.minorticks_off()
             axis.grid(alpha=0.3)
             if column == 0:
                 axis.set_ylabel(name)
