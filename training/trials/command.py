@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -86,34 +86,37 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def found_in(folder: Path) -> dict[str, Any]:
-    """What a trial's folder holds of `figures`, of `pixels`, and of its `configuration`.
-
-    Empty where something is missing or was not written to its end.
-    """
+def configuration_in(folder: Path) -> object:
+    """What a trial's folder was trained with; None where nothing that can be read says it."""
     try:
-        found = json.loads((folder / FIGURES_FILE).read_text(encoding="utf-8"))
-        configuration = yaml.safe_load((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+        return yaml.safe_load((folder / CONFIG_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
+        return None
+
+
+def found_in(folder: Path) -> dict[str, Any]:
+    """The `figures` of a trial and the `pixels` that they are of; empty if not written in full."""
+    try:
+        found: dict[str, Any] = json.loads((folder / FIGURES_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return {}
-    return {**found, "configuration": configuration}
+    return found
 
 
 def is_measured(plan: Plan, trial: Trial, args: argparse.Namespace) -> bool:
     """Whether the figures of just this configuration, of as many pixels, are there."""
-    found = found_in(args.out / trial.name)
-    asked = {"configuration": plan.configuration(trial), "pixels": args.pixels}
-    return all(found.get(key, "none") == value for key, value in asked.items())
+    folder = args.out / trial.name
+    found = found_in(folder)
+    same = configuration_in(folder) == plan.configuration(trial)
+    return bool(found) and found["pixels"] == args.pixels and same
 
 
 def is_trained(config: dict[str, Any], folder: Path) -> bool:
     """Whether the folder holds the model of this configuration, trained to its end."""
-    try:
-        before = yaml.safe_load((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-        _, facts = load_alise(folder / MODEL_FILE)
-    except (OSError, ValueError, yaml.YAMLError):
+    if configuration_in(folder) != config or not (folder / MODEL_FILE).exists():
         return False
-    return bool(before == config and facts["steps"] == config["max_steps"])
+    _, facts = load_alise(folder / MODEL_FILE)
+    return bool(facts["steps"] == config["max_steps"])
 
 
 def in_processes(trials: Sequence[Trial], args: argparse.Namespace) -> list[str]:
@@ -180,7 +183,7 @@ def held_out_loss(model: Alise, base: PretrainConfig) -> float:
 
     That of a trial's own validation would not do: t_w and the seed change what is asked.
     """
-    config = replace(base, model={"dropout": 0.0, **model.config.__dict__}, init_from=None)
+    config = replace(base, model=asdict(model.config), init_from=None)
     module = Pretraining(config)
     module.kept_model.load_state_dict(model.state_dict())
     trainer = lightning.Trainer(
