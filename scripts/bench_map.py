@@ -2,7 +2,7 @@
 
     python scripts/bench_map.py [--model models/alise-s2] [--size 1024] [--dates 30]
                                 [--memory 2048] [--format float32]
-    python scripts/bench_map.py --area [--size 512] [--dates 8] [--memory 512]
+    python scripts/bench_map.py --area [--size 512] [--dates 8] [--memory 512] [--wholes 3]
 
 A series of GeoTIFFs as products are (DN, DEFLATE, a file per date) is made in a temporary folder,
 which is removed at the end, also after Ctrl-C and `kill`. The encoder alone goes through some tiles
@@ -12,8 +12,9 @@ the time of the encoder alone on all tiles of the map; beside the time of the ma
 the encoder's own rate that the map sustains. A table says where the CPU time went. On a machine
 that others use too, only CPU time tells.
 
-`--area` maps one half of a series, all of it and the half again, and prints the ratio of their CPU
-times.
+`--area` maps one half of a series, all of it and the half again, as often as `--wholes` says, and
+prints the ratio of each whole to the halves around it, and their median, of CPU times: a shared
+machine that changes its speed in between moves single ratios by a tenth.
 Linux only: the peak is VmHWM.
 """
 
@@ -70,8 +71,11 @@ def main() -> None:
     parser.add_argument("--tiles", type=int, default=0, help="of the map; 0: all")
     parser.add_argument("--sampled", type=int, default=3, help="tiles for the encoder alone")
     parser.add_argument("--area", action="store_true", help="a half and the whole, no comparison")
+    parser.add_argument("--wholes", type=int, default=3, help="wholes of --area, between halves")
     parser.add_argument("--folder", type=Path, help="where the temporary folder is made")
     args = parser.parse_args()
+    if args.wholes < 1:
+        parser.error(f"--wholes is {args.wholes}; at least one is needed")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the folder is removed
     encoder = load_package(args.model).encoder("cpu", args.threads)
     rows = args.size * (2 if args.area else 1)
@@ -96,11 +100,11 @@ def main() -> None:
 def compare_areas(
     args: argparse.Namespace, series: ImageSeries, encoder: Encoder, folder: Path
 ) -> None:
-    """The upper half of a series, all of it, and the half again."""
+    """The upper half of a series, all of it, and the half again, by turns."""
     whole = series.grid.window
     half = Window(0, 0, whole.width, whole.height // 2)
     seconds = []
-    for inner in (half, whole, half):
+    for inner in (half, *(whole, half) * args.wholes):
         start = time.process_time()
         mapped(args, series, encoder, folder, inner, args.tile_size or None)
         seconds.append(time.process_time() - start)
@@ -111,8 +115,14 @@ def compare_areas(
             f"{seconds[-1]:.1f} s of CPU time",
             flush=True,
         )
+    halves, wholes = seconds[::2], seconds[1::2]
+    ratios = [
+        2 * both / (before + after)
+        for before, both, after in zip(halves[:-1], wholes, halves[1:], strict=True)
+    ]
     print(
-        f"Twice the area takes {2 * seconds[1] / (seconds[0] + seconds[2]):.2f} times the CPU time."
+        f"Twice the area takes {np.median(ratios):.2f} times the CPU time (median of "
+        f"{', '.join(f'{ratio:.2f}' for ratio in ratios)})."
     )
 
 
