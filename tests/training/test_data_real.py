@@ -150,6 +150,57 @@ def test_series_shift_by_whole_years_only(folder):
     assert batch["days"].max() <= (date(2040, 12, 31) - REFERENCE).days
 
 
+def only_ten(folder, **options):
+    source = RealSeries(
+        5, 64, dates=9, data=folder, exclude=["four", "fields"], only_clear=0.0,
+        shift_years=False, **options,
+    )  # fmt: skip
+    return first(source)[0]
+
+
+def test_a_gain_is_one_factor_a_band_of_a_series(folder):
+    plain = only_ten(folder)["reflectance"][..., 0, 0]
+    ratio = only_ten(folder, gain=0.1)["reflectance"][..., 0, 0] / plain.mean(0)
+    ratio = ratio / ratio.mean((0, 1))
+    # The same on all dates, another for each series, and for its bands less far apart.
+    assert (ratio.std(1) < 1e-4).all()
+    common = ratio.mean((1, 2))
+    assert 0.05 < common.std() < 0.2
+    assert 0.01 < (ratio[:, 0] - common[:, None]).std() < 0.1
+
+
+def test_a_shift_of_the_season_moves_all_dates_of_a_series_by_whole_days(folder):
+    moved = only_ten(folder, shift_days=15)["days"] - only_ten(folder)["days"]
+    assert (moved == moved[:, :1]).all()
+    assert len(set(moved[:, 0].tolist())) > 10
+    assert moved.abs().max() <= 15
+    assert (moved == moved.round()).all()
+
+
+def test_blended_pixels_lie_between_those_of_their_site(folder):
+    blue = only_ten(folder, mix=1.0)["reflectance"][:, 0, 0, 0, 0]
+    assert blue.min() >= 0.1
+    assert blue.max() <= 0.1055 + 1e-6
+    assert len(set(blue.tolist())) > 30  # of 36 pixels a few would be drawn twice
+    assert set((blue * 10000).round().int().tolist()) - {
+        1000 + 10 * r + c for r in range(6) for c in range(6)
+    }
+
+
+def test_what_neighbours_contradict_is_seen_but_not_clear_where_screened(tmp_path):
+    entry = write_site(tmp_path, "hazy")
+    path = tmp_path / entry["file"]
+    arrays = dict(np.load(path))
+    arrays["reflectance"][4, 0] += 1000
+    np.savez(path, **arrays)
+    write_index(tmp_path, entry)
+    options = {"dates": 9, "data": tmp_path, "only_clear": 0.0}
+    (plain,) = first(RealSeries(0, 4, **options))
+    (screened,) = first(RealSeries(0, 4, screen=True, **options))
+    assert torch.equal(plain["observed"], screened["observed"])
+    assert (plain["clear"] & ~screened["clear"]).nonzero()[:, 1].unique().tolist() == [4]
+
+
 def test_long_series_are_thinned_in_order(folder):
     (batch,) = first(RealSeries(0, 16, dates=5, data=folder))
     assert batch["observed"].sum((1, 2, 3)).max() == 5

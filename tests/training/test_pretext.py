@@ -147,6 +147,16 @@ def test_reconstruction_loss_of_equation_11():
     assert reconstruction_loss(predicted, truth, valid).item() == pytest.approx((7.5 + 36) / 2)
 
 
+def test_large_errors_grow_linearly_where_asked_for():
+    truth, valid = torch.zeros(1, 3, 1), torch.ones(1, 3, 1, dtype=torch.bool)
+    predicted = torch.tensor([[[0.1], [-0.5], [2.0]]], requires_grad=True)
+    loss = reconstruction_loss(predicted, truth, valid, linear_from=0.5)
+    loss.backward()
+    # Huber: 2 d |e| - d^2 beyond d, the square within; each date counts alike.
+    assert loss.item() == pytest.approx((0.01 + 0.25 + (2 * 0.5 * 2 - 0.25)) / 3)
+    assert predicted.grad.flatten().tolist() == pytest.approx([0.2 / 3, -1 / 3, 1 / 3])
+
+
 def test_nothing_valid_costs_nothing_and_gives_no_nan_gradient():
     predicted = torch.full((1, 2, 10), 5.0, requires_grad=True)
     truth = torch.full_like(predicted, torch.nan)

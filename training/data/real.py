@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +22,8 @@ from torch.utils.data import IterableDataset, get_worker_info
 from alise_plugin.errors import AliseError
 from alise_plugin.sits.acquisitions import days_since_reference
 from alise_plugin.sits.bands import BANDS
+
+from .screen import doubtful
 
 DATA_FOLDER = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 # Sen2Cor classes without a view of the ground: no data, saturated, cloud shadow, unclassified,
@@ -75,6 +77,13 @@ def _site(
     seen = (dn > 0).any(1)
     pixels = np.argwhere(seen.sum(0) >= LEAST_DATES)
     return Site(name, kind, dn, tuple(planes), clear & seen, days[order], pixels, metres)
+
+
+def screened(site: Site) -> Site:
+    """The same site, but what its neighbours in time contradict is not clear."""
+    reflectance = np.full((len(site.dn), len(BANDS), *site.dn.shape[2:]), np.nan, np.float32)
+    reflectance[:, list(site.planes)] = np.where(site.dn > 0, site.dn / 10000.0, np.nan)
+    return replace(site, clear=site.clear & ~doubtful(reflectance, site.clear, site.days))
 
 
 @lru_cache(maxsize=4)
@@ -157,6 +166,12 @@ class RealSeries(IterableDataset[dict[str, Tensor]]):
         shift_years: move each series by whole years, within 2015 to 2040, so that a model does not
             take the year for the season's weather.
         only_clear: share of the series of which only clear dates are kept, as filtered cubes are.
+        screen: do not take for clear what the dates around contradict (`screen.doubtful`).
+        gain: standard deviation of the logarithm of a factor on all bands of a series, as if the
+            field beside were seen; each band has one of half that besides.
+        shift_days: move each series by up to so many days, as an early or late season does.
+        mix: share of the single pixels that are blended with another one of their site, as pixels
+            on a border are.
 
     Raises:
         DataMissingError: as `read_sites`.
@@ -175,6 +190,10 @@ class RealSeries(IterableDataset[dict[str, Tensor]]):
         most_sites: int | None = None,
         shift_years: bool = True,
         only_clear: float = 0.2,
+        screen: bool = False,
+        gain: float = 0.0,
+        shift_days: float = 0.0,
+        mix: float = 0.0,
     ) -> None:
         self.seed = seed
         self.batch_size = batch_size
@@ -182,6 +201,9 @@ class RealSeries(IterableDataset[dict[str, Tensor]]):
         self.size = size
         self.shift_years = shift_years
         self.only_clear = only_clear
+        self.gain = gain
+        self.shift_days = shift_days
+        self.mix = mix
         sites = [s for s in read_sites(Path(data), tuple(exclude)) if s.kind in sources]
         if size > 1:
             # A patch of one pixel, or of pixels of another size, teaches nothing about space.
@@ -193,7 +215,7 @@ class RealSeries(IterableDataset[dict[str, Tensor]]):
                 raise ValueError(f"most_sites is {most_sites}; at least one site is needed")
             sites = [sites[place] for place in np.random.default_rng(0).permutation(len(sites))]
             sites = sites[:most_sites]
-        self.sites = tuple(sites)
+        self.sites = tuple(screened(site) for site in sites) if screen else tuple(sites)
         # Long series of large places come oftener, but do not drown the small ones.
         weight = np.array([len(s.days) * np.sqrt(len(s.pixels)) for s in sites]) ** 0.5
         is_field = np.array([s.kind == "fields" for s in sites])
@@ -221,6 +243,8 @@ class RealSeries(IterableDataset[dict[str, Tensor]]):
         left = int(np.clip(column - rng.integers(size), 0, max(0, width - size)))
         place = (slice(top, top + size), slice(left, left + size))
         dn, clear = site.dn[(..., *place)], site.clear[(..., *place)]
+        if size == 1 and self.mix and rng.random() < self.mix:
+            dn, clear = self._blend(site, dn, clear, rng)
         shown = (dn > 0).any(1)
         # An acquisition without a value here is none.
         held = np.flatnonzero(shown.any((1, 2)))
@@ -235,6 +259,9 @@ class RealSeries(IterableDataset[dict[str, Tensor]]):
         rows, columns = dn.shape[2:]
         values = dn[held].astype(np.float32) / 10000.0
         values[values == 0] = np.nan
+        if self.gain:
+            logarithm = rng.normal(0, self.gain) + rng.normal(0, self.gain / 2, values.shape[1])
+            values *= np.exp(logarithm).astype(np.float32)[:, None, None]
         reflectance[:count, list(site.planes), :rows, :columns] = values
         observed[:count, :rows, :columns] = shown[held]
         marked[:count, :rows, :columns] = clear[held]
@@ -245,12 +272,27 @@ class RealSeries(IterableDataset[dict[str, Tensor]]):
             least = np.ceil((days_since_reference([date(2015, 1, 1)])[0] - days[0]) / YEAR_DAYS)
             most = np.floor((last - days[-1]) / YEAR_DAYS)
             days = np.floor(days + rng.integers(int(least), int(most) + 1) * YEAR_DAYS)
+        if self.shift_days:
+            days += np.round(rng.uniform(-self.shift_days, self.shift_days))
         return {
             "reflectance": reflectance,
             "days": days.astype(np.float32),
             "observed": observed,
             "clear": marked,
         }
+
+    def _blend(
+        self, site: Site, dn: np.ndarray, clear: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """A pixel and another of its site, in a random share; it alone if they share too few."""
+        row, column = site.pixels[rng.integers(len(site.pixels))]
+        other = site.dn[:, :, row : row + 1, column : column + 1]
+        both = (dn > 0) & (other > 0)
+        if both.any(1).sum() < LEAST_DATES:
+            return dn, clear
+        share = rng.random()
+        blended = np.where(both, np.round(share * dn + (1 - share) * other), 0)
+        return blended, clear & site.clear[:, row : row + 1, column : column + 1]
 
     def _thin(self, held: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """At most T acquisitions: half the time successive ones, half the time any."""

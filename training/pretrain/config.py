@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -53,6 +54,7 @@ class PretrainConfig:
         gaps: share of the series that lose all dates of some spell.
         longest_gap: days that such a spell lasts at most.
         drop_bands: share of the series that lose bands.
+        linear_from: errors of real targets, normalised, that are larger grow linearly in the loss.
         pixels_per_patch: pixels of a patch that go through the temporal part and the loss.
         optimizer: "adam" or "adamw".
         learning_rate: the largest.
@@ -86,6 +88,7 @@ class PretrainConfig:
     gaps: float = 0.0
     longest_gap: float = 120.0
     drop_bands: float = 0.3
+    linear_from: float = math.inf
     pixels_per_patch: int = 64
     optimizer: str = "adam"
     learning_rate: float = 1e-3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -164,10 +165,12 @@ class Pretraining(lightning.LightningModule):
         predicted = model.decoder(aligned, other_days)
         truth = normalise_target(batch["reflectance"])
         known = batch["clear"][:, :, None] & batch["reflectance"].isfinite()
+        linear_from = self.config.linear_from
         if "ground" in batch:
             # A simulator knows what lay below clouds: every date it saw can be asked for.
             truth = normalise_target(batch["ground"])
             known = batch["observed"][:, :, None].expand_as(truth)
+            linear_from = math.inf
         targets, valid = (
             torch.cat([_at_pixels(part[:, place], picked) for place in reversed(places)])
             for part in (truth, known)
@@ -175,8 +178,8 @@ class Pretraining(lightning.LightningModule):
         half = batch_size * per_series
         usable = valid & seen.any(1)[:, None, None]
         reconstruction = cross_reconstruction_loss(
-            reconstruction_loss(predicted[:half], targets[:half], usable[:half]),
-            reconstruction_loss(predicted[half:], targets[half:], usable[half:]),
+            reconstruction_loss(predicted[:half], targets[:half], usable[:half], linear_from),
+            reconstruction_loss(predicted[half:], targets[half:], usable[half:], linear_from),
         )
         mean = (targets * valid).sum(1, keepdim=True) / valid.sum(1, keepdim=True).clamp(min=1)
         in_both = (seen[:half].any(1) & seen[half:].any(1)).nonzero()[:, 0]
