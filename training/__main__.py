@@ -10,6 +10,7 @@ from alise_plugin.errors import AliseError
 
 # Where each command lives, and what it says of itself.
 COMMANDS = {
+    "gather": ("training.data.gather", "bring real series of public repositories into one folder"),
     "pretrain": ("training.pretrain.command", "train a model on series without labels"),
     "export": ("training.export.command", "write a trained model as a package for the plugin"),
     "probe": ("training.segmentation.probe", "segment with one layer on frozen features"),
