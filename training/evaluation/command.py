@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from training.export.package import write_package
 from training.models.checkpoint import load_alise
 from training.pretext.normalise import EUROPE
 
-from . import arkansas, features, reconstruction, report, robustness, simulated
+from . import arkansas, features, places, reconstruction, report, robustness, simulated
 from .held_out import RealSeries, held_out_series
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pixels", type=int, default=None, help="of Arkansas; all by default")
     parser.add_argument("--malice", type=Path, help="malice_s2.onnx of the peer's repository")
     parser.add_argument("--presto", type=Path, help="checkout of the peer's repository")
+    parser.add_argument("--places", type=Path, help="folder that `gather` wrote: a fifth measure")
     parser.add_argument("--measures", default="1234", help="which of the four to run")
     parser.add_argument("--threads", type=int, default=None)
     parser.add_argument(
@@ -62,6 +63,8 @@ def run(args: argparse.Namespace) -> int:
         sections.append(simulated.table(encoder, figures))
     if "4" in args.measures:
         sections.append(robustness_table(encoder, args, figures))
+    if args.places:
+        sections.append(places_table(package, encoder, args, figures))
     text = "\n\n".join(sections)
     print(text)
     if args.json:
@@ -188,5 +191,35 @@ def robustness_table(encoder: Encoder, args: argparse.Namespace, figures: dict[s
     header = ["series", "raw, all labels", "raw, 10 a class", "ALISE, all", "ALISE, 10 a class"]
     return (
         f"**4. Pixels of measure 2, seen worse** ({len(whole.labels)} pixels).\n\n"
+        + report.table(header, rows)
+    )
+
+
+def places_table(
+    package: ModelPackage, encoder: Encoder, args: argparse.Namespace, figures: dict[str, object]
+) -> str:
+    """Measure 5: ten labels a class in other places."""
+    sets = places.load(args.places)
+    ours = features.alise(encoder)
+    methods: dict[str, Callable[[places.Place], np.ndarray]] = {
+        "gap-filled raw series": places.by_season
+    }
+    if args.malice:
+        peer = features.malice(args.malice, package.median, package.q05, package.q95)
+        methods["MALICE-S2"] = places.one_by_one(peer)
+    methods["ALISE, bundled"] = places.one_by_one(ours)
+    rows: list[list[str | float]] = []
+    for name, vectors in methods.items():
+        scores = [places.ten_labels(vectors(place), place.labels) for place in sets]
+        rows.append([name, *scores, float(np.mean(scores))])
+    figures["places"] = rows
+    header = ["features", *(f"{s.name}{' (*)' if s.trained_on else ''}" for s in sets), "mean"]
+    sizes = ", ".join(
+        f"{place.name}: {len(place.labels)} pixels of {len(np.unique(place.labels))} classes"
+        for place in sets
+    )
+    return (
+        f"**5. Other places, ten labels a class** ({sizes}; macro-F1 of all other pixels, mean of "
+        f"{places.DRAWS} draws; (*) the model may have trained on these series without labels).\n\n"
         + report.table(header, rows)
     )
