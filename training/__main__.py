@@ -12,6 +12,7 @@ from alise_plugin.errors import AliseError
 COMMANDS = {
     "gather": ("training.data.gather", "bring real series of public repositories into one folder"),
     "pretrain": ("training.pretrain.command", "train a model on series without labels"),
+    "average": ("training.models.average", "the mean of the weights of several runs"),
     "export": ("training.export.command", "write a trained model as a package for the plugin"),
     "probe": ("training.segmentation.probe", "segment with one layer on frozen features"),
     "finetune": ("training.segmentation.finetune", "segment, a pre-trained encoder learns along"),
