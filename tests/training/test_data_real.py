@@ -114,6 +114,14 @@ def test_fewer_sites_are_some_of_the_more(folder):
     assert sorted(sites(9)) == sorted(sites(None))
 
 
+def test_only_sites_with_enough_dates_are_read_where_asked_for(tmp_path):
+    write_index(tmp_path, write_site(tmp_path, "nine"), write_site(tmp_path, "five", dates=5))
+    assert {site.name for site in RealSeries(0, 2, data=tmp_path).sites} == {"nine", "five"}
+    assert [s.name for s in RealSeries(0, 2, data=tmp_path, least_dates=9).sites] == ["nine"]
+    with pytest.raises(DataMissingError, match="10 dates"):
+        RealSeries(0, 2, data=tmp_path, least_dates=10)
+
+
 def test_fields_have_the_clear_flag_of_their_cloud_and_their_own_dates(folder):
     source = RealSeries(
         0, 8, dates=9, data=folder, sources=["fields"], only_clear=0.0, shift_years=False

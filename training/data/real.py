@@ -163,6 +163,7 @@ class RealSeries(IterableDataset[dict[str, Tensor]]):
         sources: kinds to read: "image" and, for single pixels, "fields".
         most_sites: read at most so many of these sites, always the same ones, and with a larger
             number those and others; all by default.
+        least_dates: read only sites with so many acquisitions, as those with every cloud have.
         shift_years: move each series by whole years, within 2015 to 2040, so that a model does not
             take the year for the season's weather.
         only_clear: share of the series of which only clear dates are kept, as filtered cubes are.
@@ -188,6 +189,7 @@ class RealSeries(IterableDataset[dict[str, Tensor]]):
         exclude: Sequence[str] = (),
         sources: Sequence[str] = ("image", "fields"),
         most_sites: int | None = None,
+        least_dates: int = LEAST_DATES,
         shift_years: bool = True,
         only_clear: float = 0.2,
         screen: bool = False,
@@ -208,8 +210,12 @@ class RealSeries(IterableDataset[dict[str, Tensor]]):
         if size > 1:
             # A patch of one pixel, or of pixels of another size, teaches nothing about space.
             sites = [s for s in sites if s.kind == "image" and s.metres == 10]
+        sites = [s for s in sites if len(s.days) >= least_dates]
         if not sites:
-            raise DataMissingError(f"No real series of the kinds {', '.join(sources)} is left.")
+            kinds = ", ".join(sources)
+            raise DataMissingError(
+                f"No real series of the kinds {kinds}, {least_dates} dates, left."
+            )
         if most_sites is not None:
             if most_sites < 1:
                 raise ValueError(f"most_sites is {most_sites}; at least one site is needed")
