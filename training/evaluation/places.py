@@ -20,7 +20,7 @@ from training.data.gather import LEAST_DATES
 from training.data.real import LARGEST_CLOUD, YEAR_DAYS, DataMissingError
 
 from .features import Features
-from .probe import macro_f1
+from .probe import drawn, macro_f1
 
 PER_CLASS = 10
 # Fewer would leave too few to measure on.
@@ -122,11 +122,7 @@ def ten_labels(vectors: np.ndarray, labels: np.ndarray, draws: int = DRAWS) -> f
     rng = np.random.default_rng(0)
     scores = []
     for _ in range(draws):
-        drawn = [
-            rng.choice(np.flatnonzero(labels == label), PER_CLASS, replace=False)
-            for label in np.unique(labels)
-        ]
-        train = np.concatenate(drawn)
+        train = drawn(labels, PER_CLASS, rng)
         test = np.setdiff1d(np.arange(len(labels)), train)
         scores.append(macro_f1(vectors[train], labels[train], vectors[test], labels[test]))
     return float(np.mean(scores))

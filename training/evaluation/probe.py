@@ -89,14 +89,19 @@ def few_label_macro_f1(
         )
     scores = []
     for _ in range(draws):
-        chosen = np.concatenate(
-            [
-                rng.choice(np.flatnonzero(train_y == label), per_class, replace=False)
-                for label in np.unique(train_y)
-            ]
-        )
+        chosen = drawn(train_y, per_class, rng)
         scores.append(macro_f1(train_x[chosen], train_y[chosen], test_x, test_y))
     return float(np.mean(scores))
+
+
+def drawn(labels: np.ndarray, per_class: int, rng: np.random.Generator) -> np.ndarray:
+    """Places of `per_class` random samples of each class of `labels` `(N,)`."""
+    return np.concatenate(
+        [
+            rng.choice(np.flatnonzero(labels == label), per_class, replace=False)
+            for label in np.unique(labels)
+        ]
+    )
 
 
 def ridge_r2(
