@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -206,12 +205,7 @@ def read_table(path: Path) -> dict[str, np.ndarray]:
         table = parquet.ParquetFile(path).read()
     except (ArrowInvalid, OSError) as error:
         raise GatherError(f"{path} cannot be read as a Parquet file: {error}") from error
-    return {name: column(table[name]) for name in table.column_names if name != "geometry"}
-
-
-def column(values: Any) -> np.ndarray:
-    """One column of a table of pyarrow."""
-    return np.asarray(values.to_numpy())
+    return {name: table[name].to_numpy() for name in table.column_names if name != "geometry"}
 
 
 def rows(source: Source, table: dict[str, np.ndarray]) -> Samples:
