@@ -71,22 +71,25 @@ class DetectChange(AliseAlgorithm):
     TAGS = ("change detection", "difference", "distance", "threshold", "loss", "rotation")
     SUMMARY = "Maps what changed between two years, without training and without cloud masks."
     HELP = (
-        "Compares two years of one place: the mean squared difference of their two aligned "
-        "embeddings, pixel by pixel. No labels and no cloud masks are needed, and the two years "
-        "may have other dates, another number of dates and other gaps.\n\n"
+        "Compares two years of one place: the angle between their two aligned embeddings, pixel "
+        "by pixel. No labels and no cloud masks are needed, and the two years may have other "
+        "dates, another number of dates and other gaps.\n\n"
         "BEFORE and AFTER are two image series (see Build image series) or two embedding rasters "
         "of one model. AFTER may have another grid and CRS: it is read on the grid of BEFORE. For "
         "two periods of one series, leave AFTER empty and give the days of both periods; an "
         "acquisition in both is encoded once.\n\n"
-        "DISTANCE has no unit (METHOD alise) or is squared reflectance (METHOD gapfilled, the "
-        "usual baseline, for which Build image series has to mask the clouds). CHANGE is 1 above "
-        "the threshold and 0 below it.\n\n"
+        "DISTANCE is, by METHOD, 1 - cosine of the angle between the compact forms of both "
+        "embeddings (cosine; embedding rasters are compared as they are), the mean squared "
+        "difference of all features (alise, the paper's own), or that of reflectance (gapfilled, "
+        "the usual baseline, for which Build image series has to mask the clouds). CHANGE is 1 "
+        "above the threshold and 0 below it.\n\n"
         "THRESHOLD: value; quantile; otsu; unchanged, from polygons that are known to be stable; "
         "noise, from the distances between the even and the odd acquisitions of one year. "
         "FALSE_ALARM is the share of stable (or noise) pixels that may pass the last two.\n\n"
         "ZONES_OUTPUT sums up the distance for polygons such as parcels. EXPLANATION says why: "
-        "the share of each learned date in the distance, the feature that differs most, and the "
-        "NDVI of both years, as the model reconstructs it, on the day when they differ most.\n\n"
+        "the share of each learned date in the squared difference, the feature that differs "
+        "most, and the NDVI of both years, as the model reconstructs it, on the day when they "
+        "differ most.\n\n"
         "ALIGN years, the default, shifts AFTER by whole years to the days of BEFORE; shift takes "
         "the scene's median difference off; none is the paper's own. NOISE_FLOOR is the median "
         "distance between even and odd acquisitions, NOISE_RATIO that beside the distance which "
@@ -121,7 +124,7 @@ class DetectChange(AliseAlgorithm):
                     optional=True,
                 )
             )
-        self._choice("METHOD", "Method", METHODS, "alise")
+        self._choice("METHOD", "Method", METHODS, "cosine")
         self._choice("ALIGN", "Alignment of the two years", ALIGNMENTS, "years")
         self._choice("THRESHOLD", "Threshold", RULES, "none")
         self._number("THRESHOLD_VALUE", "Distance (value) or share of the pixels (quantile)", None)
@@ -222,7 +225,7 @@ class DetectChange(AliseAlgorithm):
         before, after = self._years(parameters, context, feedback)
         crs = QgsCoordinateReferenceSystem.fromWkt(before.grid.crs_wkt)
         zones = self._zones(parameters, context)
-        needs_model = isinstance(before, ImageSeries) and method == "alise"
+        needs_model = isinstance(before, ImageSeries) and method != "gapfilled"
         encoder = None
         if needs_model or paths["EXPLANATION"]:
             encoder = encoder_of(self, parameters, context)

@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{which}-start", type=day, metavar="DATE")
         parser.add_argument(f"--{which}-end", type=day, metavar="DATE")
         add_dates(parser, f"--{which}-dates")
-    parser.add_argument("--method", choices=METHODS, default="alise")
+    parser.add_argument("--method", choices=METHODS, default="cosine")
     parser.add_argument("--align", choices=ALIGNMENTS, default="years")
     parser.add_argument("--threshold", choices=RULES, default="none")
     parser.add_argument(
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace, feedback: Feedback) -> dict[str, object]:
     rule = ThresholdRule(args.threshold, args.threshold_value, args.false_alarm)
     with ExitStack() as stack:
         before, after = _years(args, stack, feedback)
-        needs_model = isinstance(before, ImageSeries) and args.method == "alise"
+        needs_model = isinstance(before, ImageSeries) and args.method != "gapfilled"
         crs = before.grid.crs_wkt
         result = detect_change(
             before,

@@ -29,6 +29,8 @@ from .pairs import (
     RasterPair,
     SeriesPair,
     Vectors,
+    compact_cosine,
+    cosine_distance,
     names_of,
     require_overlap,
     squared_distance,
@@ -37,9 +39,10 @@ from .threshold import ThresholdRule, threshold_of
 from .tile_loop import cache_size
 from .zones import ZoneChange, distances_inside, pixel_areas, zone_changes
 
-METHODS = ("alise", "gapfilled")
+METHODS = ("cosine", "alise", "gapfilled")
 ALIGNMENTS = ("none", "years", "shift", "both")
 UNITS = {
+    "cosine": "1 - cosine of the angle between two embeddings, no unit",
     "alise": "mean squared difference of two embeddings (paper, Eq. 12), no unit",
     "gapfilled": "mean squared difference of reflectance (1.0 = 100 %)",
 }
@@ -97,7 +100,7 @@ def detect_change(
     encoder: Encoder | None,
     distance: str | os.PathLike[str],
     *,
-    method: str = "alise",
+    method: str = "cosine",
     align: str = "years",
     rule: ThresholdRule | None = None,
     change: str | os.PathLike[str] | None = None,
@@ -110,7 +113,7 @@ def detect_change(
     tile_size: int | None = None,
     feedback: Feedback | None = None,
 ) -> ChangeResult:
-    """Writes how far each pixel is from itself in another year (paper, Eq. 12).
+    """Writes how far each pixel is from itself in another year.
 
     One pass: each acquisition is read and encoded once, whatever is asked for, and no vector is
     written. Rasters appear when all are complete.
@@ -120,7 +123,10 @@ def detect_change(
         after: another of the same kind; it may have other dates, another grid and CRS.
         encoder: for image series, and for an explanation.
         distance: GeoTIFF of one band, nodata NaN; its unit is in UNITS.
-        method: "alise", or "gapfilled": the paper's baseline, for which clouds are masked.
+        method: "cosine" of the angle between the compact forms of both embeddings (of all features
+            if the model has no compact form; of what embedding rasters hold); "alise", the mean
+            squared difference of all features (paper, Eq. 12); or "gapfilled", the paper's
+            baseline, for which clouds are masked.
         align: "years" shifts the days of `after` by whole years to those of `before`; "shift"
             takes the median difference of the scene off every difference, so that values depend
             on the extent, and a little on the tiles, where small windows stand for the scene;
@@ -183,7 +189,7 @@ def detect_change(
                 collected.add(vectors)
                 # The last use of these vectors: they may be changed.
                 vectors.after[:] -= shift[:, None, None]
-                values = squared_distance(vectors.before, vectors.after)
+                values = pair.distance(vectors.before, vectors.after)
                 raster.write(window, values[None])
         distances = _Strips(staged, feedback)
         sample = distances.sample()
@@ -246,14 +252,14 @@ def _check(
     if method == "gapfilled" and rasters[0]:
         raise SeriesError(
             f"{names[0]} is an embedding raster, which holds no reflectance to gap-fill; give "
-            "image series, or choose the method alise."
+            "image series, or choose another method."
         )
     if method == "gapfilled" and explanation is not None:
         raise AliseError(
-            "An explanation speaks of the model's learned dates; choose the method alise, or leave "
+            "An explanation speaks of the model's learned dates; choose another method, or leave "
             "the explanation out."
         )
-    if encoder is None and (explanation is not None or (method == "alise" and not rasters[0])):
+    if encoder is None and (explanation is not None or (method != "gapfilled" and not rasters[0])):
         raise AliseError(f"{names[0]} has to be encoded or explained by a model; choose one.")
     if change is not None and rule.kind == "none":
         raise AliseError(
@@ -281,13 +287,20 @@ def _pair(
     align: str,
 ) -> Pair:
     if isinstance(before, EmbeddingRaster) and isinstance(after, EmbeddingRaster):
-        return RasterPair(before, after)
+        distance = cosine_distance if method == "cosine" else squared_distance
+        return RasterPair(before, after, distance)
     assert isinstance(before, ImageSeries)
     assert isinstance(after, ImageSeries)
     if method == "gapfilled":
         return GapFilledPair(before, after)
     assert encoder is not None
-    return SeriesPair(before, after, encoder, align_years=align in ("years", "both"))
+    return SeriesPair(
+        before,
+        after,
+        encoder,
+        align_years=align in ("years", "both"),
+        distance=compact_cosine(encoder) if method == "cosine" else squared_distance,
+    )
 
 
 def _inner(
@@ -323,7 +336,7 @@ def _say(
         if dates:
             feedback.info(f"{name}: {len(dates)} dates from {dates[0]} to {dates[-1]}.")
     how = method
-    if encoder is not None and method == "alise":
+    if encoder is not None and method != "gapfilled":
         how = f"model {encoder.package.model_id} on {encoder.where}"
     feedback.info(f"{inner.width} x {inner.height} pixels in {tiles} tiles of {side}, {how}.")
     if first and second and second[0] < first[0]:

@@ -19,7 +19,8 @@ _STEP_DAYS = 10
 class Explanation:
     """Bands that let a person see why a pixel is far from itself a year before.
 
-    - `share_q00` and so on: share of the distance that each learned date carries, sum 1.
+    - `share_q00` and so on: share of the squared difference of all features (paper, Eq. 12) that
+      each learned date carries, sum 1.
     - `top_query`, `top_feature`: the learned date and the feature of it that differ most.
     - `day_of_year`: of the first year, where the NDVI of the two years differs most.
     - `ndvi_before`, `ndvi_after`: reconstructed by the model (Eq. 8, 9) on that day.

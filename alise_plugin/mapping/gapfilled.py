@@ -13,6 +13,7 @@ from ..sits.grid import Tile, Window, plan_tiles
 from ..sits.series import ImageSeries
 from .pairs import (
     NOISE_EVERY,
+    Distance,
     Float,
     Report,
     Stop,
@@ -86,6 +87,7 @@ class GapFilledPair:
 
     def __init__(self, before: ImageSeries, after: ImageSeries) -> None:
         self.grid = before.grid
+        self.distance: Distance = squared_distance
         self.names = names_of(before, after)
         self.dates = (before.dates, after.dates)
         self.year_shift = days_of_years(whole_years(before.dates, after.dates))
@@ -98,7 +100,7 @@ class GapFilledPair:
             raise SeriesError(
                 f"{self.names[0]} ({before.dates[0]} to {before.dates[-1]}) and {self.names[1]} "
                 f"({after.dates[0]} to {after.dates[-1]}) have no season in common to compare; "
-                "give series of one season, or the method alise."
+                "give series of one season, or another method."
             )
         self.calendar = np.arange(first, last + 1, STEP_DAYS, dtype=np.float32)
 
@@ -139,7 +141,7 @@ class GapFilledPair:
             if self.has_noise:
                 some = reflectance[:, :, ::NOISE_EVERY, ::NOISE_EVERY]
                 even, odd = (self._fill(some[k::2], days[k::2]) for k in (0, 1))
-                noise.append(squared_distance(even, odd).ravel())
+                noise.append(self.distance(even, odd).ravel())
         empty = np.empty(0, np.float32)
         return Vectors(filled[0], filled[1], np.concatenate(noise) if noise else empty)
 

@@ -29,6 +29,8 @@ from .tile_loop import cache_size, choose_tile_size, tile_halo, tile_memory, til
 Float = NDArray[np.float32]
 Report = Callable[[float], None]
 Stop = Callable[[], bool]
+# Two vectors of each place, `(F, ...)` twice, NaN where there is none -> `(...)`.
+Distance = Callable[[Float, Float], Float]
 
 YEAR = 365.25
 NOISE_EVERY = 4
@@ -66,6 +68,7 @@ class Pair(Protocol):
         year_shift: days that were taken from the days of the second.
         encoded: acquisitions that go through the encoder for each tile.
         has_noise: whether the noise floor can be measured.
+        distance: of its vectors.
     """
 
     grid: Grid
@@ -74,6 +77,7 @@ class Pair(Protocol):
     year_shift: int
     encoded: int
     has_noise: bool
+    distance: Distance
 
     def plan(
         self, inner: Window, memory_mb: float, tile_size: int | None
@@ -107,6 +111,33 @@ def squared_distance(before: Float, after: Float) -> Float:
     count = known.sum(0)
     with np.errstate(invalid="ignore"):
         return np.where(count > 0, difference.sum(0) / count, np.nan).astype(np.float32)
+
+
+def cosine_distance(before: Float, after: Float) -> Float:
+    """1 - the cosine of the angle between two vectors: `(F, ...)` -> `(...)`, 0 to 2.
+
+    Half the squared distance of both at length 1, which is exactly 0 for equal ones. NaN where one
+    side has no value.
+    """
+    difference = _unit(after) - _unit(before)
+    np.square(difference, out=difference)
+    return difference.sum(0) / 2
+
+
+def _unit(vectors: Float) -> Float:
+    length = np.sqrt(np.square(vectors).sum(0))
+    return vectors / np.maximum(length, np.finfo(np.float32).tiny)
+
+
+def compact_cosine(encoder: Encoder) -> Distance:
+    """`cosine_distance` of the compact forms, or of all features if the model has none.
+
+    The principal components that the compact form leaves out hold little of what tells covers
+    apart, and much of what differs between two sets of dates (README, "What changed").
+    """
+    if encoder.package.compact is None:
+        return cosine_distance
+    return lambda before, after: cosine_distance(encoder.compact(before), encoder.compact(after))
 
 
 def whole_years(before: Sequence[date], after: Sequence[date]) -> int:
@@ -147,6 +178,7 @@ class SeriesPair:
         after: on any grid; it is read on that of `before`.
         encoder: the encoder.
         align_years: whether the days of `after` are shifted by whole years to those of `before`.
+        distance: of two vectors of all features.
     """
 
     def __init__(
@@ -156,7 +188,9 @@ class SeriesPair:
         encoder: Encoder,
         *,
         align_years: bool,
+        distance: Distance,
     ) -> None:
+        self.distance = distance
         self.grid = before.grid
         self.names = names_of(before, after)
         self.dates = (before.dates, after.dates)
@@ -222,7 +256,7 @@ class SeriesPair:
         ]
         reading.cancelled()
         noise = [
-            squared_distance(even, odd).ravel()
+            self.distance(even, odd).ravel()
             for even, odd in zip(embeddings[2::2], embeddings[3::2])
         ]
         return Vectors(embeddings[0], embeddings[1], np.concatenate(noise or [_NONE]))
@@ -262,8 +296,9 @@ class RasterPair:
     encoded = 0
     has_noise = False
 
-    def __init__(self, before: EmbeddingRaster, after: EmbeddingRaster) -> None:
+    def __init__(self, before: EmbeddingRaster, after: EmbeddingRaster, distance: Distance) -> None:
         self.grid = before.grid
+        self.distance = distance
         self.names = names_of(before, after)
         models = [raster.metadata["ALISE_MODEL_SHA256"] for raster in (before, after)]
         if models[0] == models[1] and before.names != after.names:

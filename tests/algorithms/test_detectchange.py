@@ -92,7 +92,8 @@ def test_two_years_become_a_distance(run, parameters, series, later, tiny_packag
         embeddings.append(output)
     one, two = (gdal.Open(path).ReadAsArray() for path in embeddings)
     distance = gdal.Open(results["DISTANCE"]).ReadAsArray()
-    np.testing.assert_allclose(distance, ((one - two) ** 2).mean(0), rtol=1e-3, atol=1e-7)
+    lengths = np.sqrt((one**2).sum(0) * (two**2).sum(0))
+    np.testing.assert_allclose(distance, 1 - (one * two).sum(0) / lengths, rtol=1e-3, atol=1e-5)
     assert np.isnan(distance[:, :4]).all()
     # The embedding rasters themselves give the same, and need no model.
     rasters = {"BEFORE": [embeddings[0]], "AFTER": [embeddings[1]]}
@@ -102,6 +103,10 @@ def test_two_years_become_a_distance(run, parameters, series, later, tiny_packag
     )
     assert again["MODEL_ID"] == results["MODEL_ID"]
     assert again["NOISE_FLOOR"] is None
+    paper = {"METHOD": "alise", "DISTANCE": str(tmp_path / "paper.tif")}
+    run("alise:detectchange", {**rasters, **paper})
+    squares = gdal.Open(paper["DISTANCE"]).ReadAsArray()
+    np.testing.assert_allclose(squares, ((one - two) ** 2).mean(0), rtol=1e-3, atol=1e-7)
 
 
 def test_everything_at_once(run, parameters, tmp_path):

@@ -1,5 +1,7 @@
 """The fake encoder with what a pair of years asks of the real one."""
 
+from types import SimpleNamespace
+
 import numpy as np
 from fake_encoder import FakeEncoder
 
@@ -13,8 +15,18 @@ class PairEncoder(FakeEncoder):
     def __init__(self, bytes_per_read_pixel=100):
         super().__init__(bytes_per_read_pixel)
         self.package.bands = BANDS
+        self.package.compact = None
         self.package.n_features = self.package.n_queries * self.package.d_model
         self.days = []  # of every period asked for
+
+    def with_compact_form(self):
+        """A compact form of three features, which loses what the others hold."""
+        self.package.compact = SimpleNamespace(scale=np.ones(3))
+        return self
+
+    def compact(self, features):
+        matrix = np.random.default_rng(5).normal(size=(3, len(features)))
+        return np.einsum("kf,fhw->khw", matrix, features).astype(np.float32)
 
     def encode_periods(self, reflectance, count, periods, *, crop=None, cancelled=None):
         rows, cols = crop or (slice(None), slice(None))

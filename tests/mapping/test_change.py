@@ -80,20 +80,56 @@ def box(col, row, width, height, grid_transform=TRANSFORM):
     return bytes(ogr.CreateGeometryFromWkt(f"POLYGON(({ring}))").ExportToWkb())
 
 
+def squares(one, two):
+    return ((one - two) ** 2).mean(0)
+
+
+def cosine(one, two):
+    one, two = one.astype(np.float64), two.astype(np.float64)
+    return 1 - (one * two).sum(0) / np.sqrt((one**2).sum(0) * (two**2).sum(0))
+
+
+def compact_cosine(one, two):
+    compact = PairEncoder().compact
+    return cosine(compact(one), compact(two))
+
+
+# The distances that a method stands for, and encoders that it is used with.
+DISTANCES = {
+    "alise": ("alise", squares, PairEncoder),
+    "alise, all features of a model with a compact form": (
+        "alise",
+        squares,
+        lambda: PairEncoder().with_compact_form(),
+    ),
+    "cosine": ("cosine", cosine, PairEncoder),
+    "cosine of the compact form": (
+        "cosine",
+        compact_cosine,
+        lambda: PairEncoder().with_compact_form(),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", DISTANCES)
 @pytest.mark.parametrize("tile_size", [None, 16, 37, 64])
-def test_the_distance_is_the_mean_squared_difference(years, encoder, tmp_path, tile_size):
+def test_the_distance_is_what_the_method_says(years, tmp_path, tile_size, kind):
     before, after = years
+    method, distance, make = DISTANCES[kind]
+    encoder = make()
     path = tmp_path / "distance.tif"
-    result = detect_change(before, after, encoder, path, align="none", tile_size=tile_size)
-    expected = ((encoded(before, encoder) - encoded(after, encoder)) ** 2).mean(0)
-    np.testing.assert_allclose(read(path), expected, rtol=1e-4)
+    result = detect_change(
+        before, after, encoder, path, method=method, align="none", tile_size=tile_size
+    )
+    expected = distance(encoded(before, encoder), encoded(after, encoder))
+    np.testing.assert_allclose(read(path), expected, rtol=1e-3, atol=1e-6)
     assert np.isnan(read(path)[:, :10]).all()
     assert np.isnan(read(path)[:5]).all()
     assert np.isfinite(read(path)[5:, 10:]).all()
     assert (result.encoded, result.year_shift, result.threshold) == (7, 0, None)
     assert result.median_distance == pytest.approx(np.nanmedian(expected), rel=1e-4)
     items = gdal.Open(str(path)).GetMetadata()
-    assert items["ALISE_UNIT"] == UNITS["alise"]
+    assert items["ALISE_UNIT"] == UNITS[method]
     assert items["ALISE_DATES_AFTER"] == "2020-03-09,2020-06-01,2020-09-12"
     assert sorted(os.listdir(tmp_path)) == ["after", "before", "distance.tif"]
 
@@ -103,8 +139,8 @@ def test_years_are_aligned_to_the_days_of_the_first(years, encoder, tmp_path):
     path = tmp_path / "distance.tif"
     result = detect_change(before, after, encoder, path)
     assert result.year_shift == 730
-    expected = (encoded(before, encoder) - encoded(after, encoder, 730)) ** 2
-    np.testing.assert_allclose(read(path), expected.mean(0), rtol=1e-4)
+    expected = cosine(encoded(before, encoder), encoded(after, encoder, 730))
+    np.testing.assert_allclose(read(path), expected, rtol=1e-3, atol=1e-6)
     assert gdal.Open(str(path)).GetMetadataItem("ALISE_DAYS_SHIFTED") == "-730"
 
 
@@ -239,8 +275,11 @@ def test_embedding_rasters_give_what_their_series_give(years, encoder, tmp_path)
     assert result.dates == (before.dates, after.dates)
 
 
-def test_the_noise_floor_is_the_distance_of_even_and_odd_dates(years, encoder, tmp_path):
+@pytest.mark.parametrize("kind", DISTANCES)
+def test_the_noise_floor_is_the_distance_of_even_and_odd_dates(years, tmp_path, kind):
     before, after = years
+    method, distance, make = DISTANCES[kind]
+    encoder = make()
     expected = []
     for series, shift in ((before, 0), (after, 730)):
         halves = [
@@ -249,13 +288,16 @@ def test_the_noise_floor_is_the_distance_of_even_and_odd_dates(years, encoder, t
             )
             for k in (0, 1)
         ]
-        expected.append(((halves[0] - halves[1]) ** 2).mean((0, 1))[::4, ::4])
+        halves = [half.reshape(-1, *half.shape[2:]) for half in halves]
+        expected.append(distance(*halves)[::4, ::4])
     values = np.concatenate([part[np.isfinite(part)] for part in expected])
     for tile_size in (None, 16):  # neither the figure nor the threshold depends on tiles
         path = tmp_path / "distance.tif"
         rule = ThresholdRule("noise", false_alarm=0.1)
-        result = detect_change(before, after, encoder, path, rule=rule, tile_size=tile_size)
-        assert result.noise_floor == pytest.approx(np.median(values), rel=1e-4)
+        result = detect_change(
+            before, after, encoder, path, method=method, rule=rule, tile_size=tile_size
+        )
+        assert result.noise_floor == pytest.approx(np.median(values), rel=1e-3)
         assert (values > result.threshold * 1.0001).mean() <= 0.1
         assert (values > result.threshold * 0.98).mean() >= 0.1
         large = np.nanquantile(read(path), 0.99)

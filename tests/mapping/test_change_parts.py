@@ -11,7 +11,12 @@ from rasters_for_tests import digital_numbers, write_raster
 from alise_plugin.errors import AliseError, SeriesError
 from alise_plugin.mapping.change import detect_change
 from alise_plugin.mapping.gapfilled import GapFilledPair, gap_filled
-from alise_plugin.mapping.pairs import SeriesPair, days_of_years, squared_distance, whole_years
+from alise_plugin.mapping.pairs import (
+    cosine_distance,
+    days_of_years,
+    squared_distance,
+    whole_years,
+)
 from alise_plugin.mapping.threshold import ThresholdRule, exceeded_by, otsu, threshold_of
 from alise_plugin.mapping.zones import pixel_areas
 from alise_plugin.sits.acquisitions import days_since_reference
@@ -73,7 +78,21 @@ def test_two_seasons_do_not_compare_as_reflectance(rng, tmp_path):
     winter = scenes(tmp_path / "b", rng, [date(2019, 1, 1), date(2019, 2, 1)], "winter")
     with pytest.raises(SeriesError, match=r"summer.vrt .* winter.vrt .* no season in common"):
         GapFilledPair(summer, winter)
-    assert SeriesPair(summer, winter, PairEncoder(), align_years=True).encoded == 4
+    assert detect_change(summer, winter, PairEncoder(), tmp_path / "d.tif").encoded == 4
+
+
+def test_the_cosine_sees_directions_only(rng):
+    one, two = rng.normal(size=(2, 64, 5, 7)).astype(np.float32)
+    found = cosine_distance(one, two)
+    assert (found > 0).all()
+    assert (found < 2).all()
+    np.testing.assert_allclose(cosine_distance(7 * one, two / 3), found, rtol=1e-4)
+    np.testing.assert_allclose(cosine_distance(one, -one), 2, rtol=1e-6)
+    assert not cosine_distance(one, one).any()
+    one[:, 2, 3] = np.nan
+    missing = np.isnan(cosine_distance(one, two))
+    assert missing[2, 3]
+    assert missing.sum() == 1
 
 
 def test_features_that_one_side_lacks_do_not_count():

@@ -5,6 +5,7 @@ import pytest
 from osgeo import gdal
 
 from alise_plugin.errors import ModelPackageError
+from alise_plugin.mapping.change import detect_change
 from alise_plugin.mapping.embed import embed
 from alise_plugin.mapping.embedding_raster import EmbeddingRaster
 from alise_plugin.mapping.output import RasterForm, RasterOutput
@@ -51,6 +52,21 @@ def test_compact_is_the_projection_of_the_features(series, compact_package, tmp_
     inside = np.abs(found - expected) <= 0.51 * step + 1e-5
     assert result.clipped < 0.02
     assert inside[:, :, 10:].mean() > 0.98
+
+
+def test_two_compact_rasters_are_compared_as_they_are(series, compact_package, tmp_path):
+    encoder = load_package(compact_package).encoder("cpu", threads=2)
+    rasters = []
+    for name, first in (("one", 0), ("two", 1)):
+        year = series.subset(series.dates[first::2])
+        embed(year, encoder, tmp_path / f"{name}.tif", format="compact")
+        rasters.append(EmbeddingRaster(tmp_path / f"{name}.tif"))
+    detect_change(*rasters, None, tmp_path / "distance.tif", tile_size=32)
+    found = gdal.Open(str(tmp_path / "distance.tif")).ReadAsArray()
+    one, two = (raster.read(raster.grid.window).astype(np.float64) for raster in rasters)
+    expected = 1 - (one * two).sum(0) / np.sqrt((one**2).sum(0) * (two**2).sum(0))
+    assert np.isfinite(found).any()
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
 
 
 def test_scale_and_offset_do_not_depend_on_the_map(series, compact_package, tmp_path):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from alise_plugin.mapping.pairs import compact_cosine, cosine_distance
 from alise_plugin.model.package import load_package
 from training.evaluation.report import table
 from training.segmentation.command import positive
@@ -30,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, default=PROJECT / "models" / "alise-s2")
     parser.add_argument("--malice", type=Path, help="malice_s2.onnx of the peer's repository")
     parser.add_argument("--places", type=positive, default=40, help="simulated, of 32 x 32 pixels")
-    parser.add_argument("--variants", action="store_true", help="also two changes to Eq. 12")
+    parser.add_argument("--variants", action="store_true", help="also what can be done to Eq. 12")
     parser.add_argument("--threads", type=positive)
     parser.add_argument("--out", type=Path, help="folder for the figures and a picture")
 
@@ -38,13 +39,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure every distance and print the tables."""
     package = load_package(args.model)
-    ours = distances.alise(package.encoder(threads=args.threads))
+    encoder = package.encoder(threads=args.threads)
+    ours = distances.alise(encoder)
     methods: dict[str, distances.Distance] = {BASELINE: distances.gap_filled}
     if args.malice:
-        methods["MALICE-S2"] = distances.embedded(distances.malice(args.malice, package))
+        peer = distances.malice(args.malice, package)
+        methods["MALICE-S2"] = distances.embedded(peer)
+        if args.variants:
+            methods["MALICE-S2, cosine"] = distances.embedded(peer, cosine_distance)
     methods[OURS] = distances.embedded(ours)
     if args.variants:
         methods["ALISE, years moved onto one"] = distances.in_one_season(ours)
+        methods["ALISE, that, cosine of the compact form"] = distances.in_one_season(
+            ours, compact_cosine(encoder)
+        )
         methods["ALISE, less the place's shift"] = distances.without_common_shift(ours)
     pairs: Iterable[Rotation] = (
         read_rotations(args.data) if args.data else simulated_rotations(args.places)

@@ -16,6 +16,8 @@ from .pairs import AnnualSeries, Rotation
 
 # Two years -> (H, W), NaN where one of them holds nothing.
 Distance = Callable[[Rotation], np.ndarray]
+# Two years as vectors, (features, H, W) twice -> (H, W).
+Between = Callable[[np.ndarray, np.ndarray], np.ndarray]
 # A year -> (features, H, W).
 Embed = Callable[[AnnualSeries], np.ndarray]
 
@@ -28,23 +30,23 @@ def mean_squared_difference(before: np.ndarray, after: np.ndarray) -> np.ndarray
     return np.asarray(((before - after) ** 2).mean(0))
 
 
-def embedded(embed: Embed) -> Distance:
-    """Eq. 12 on what an encoder makes of each year, as the paper does it."""
+def embedded(embed: Embed, between: Between = mean_squared_difference) -> Distance:
+    """Between what an encoder makes of each year; by default Eq. 12, as the paper does it."""
 
     def distance(pair: Rotation) -> np.ndarray:
-        return mean_squared_difference(embed(pair.before), embed(pair.after))
+        return between(embed(pair.before), embed(pair.after))
 
     return distance
 
 
-def in_one_season(embed: Embed) -> Distance:
-    """Eq. 12 after moving the second year back by whole years, onto the days of the first."""
+def in_one_season(embed: Embed, between: Between = mean_squared_difference) -> Distance:
+    """As `embedded`, the second year moved back by whole years, onto the days of the first."""
 
     def distance(pair: Rotation) -> np.ndarray:
         years = round(float(pair.after.days.mean() - pair.before.days.mean()) / 365.25)
         days = pair.after.days - np.float32(round(years * 365.25))
         moved = AnnualSeries(pair.after.reflectance, days, pair.after.clear)
-        return mean_squared_difference(embed(pair.before), embed(moved))
+        return between(embed(pair.before), embed(moved))
 
     return distance
 

@@ -2,7 +2,8 @@
 
 Principal components of the embeddings of simulated landscapes, and ranges that belong to the
 package: a value means the same in every place and year, which ranges taken from one map do not.
-Plain components, not whitened ones, keep the distances between pixels.
+Plain components, not whitened ones, keep the distances between pixels; taken about the origin, not
+about the mean, they keep the angles as well.
 """
 
 from __future__ import annotations
@@ -40,17 +41,15 @@ LEVELS = 254  # steps between raw 1 and raw 255
 
 @dataclass(frozen=True)
 class Projection:
-    """compact = features @ matrix + bias, then raw = (compact - offset) / scale.
+    """compact = features @ matrix, then raw = (compact - offset) / scale.
 
     Attributes:
         matrix: `(n_features, FEATURES)` float32.
-        bias: `(FEATURES,)` float32.
         scale, offset: `(FEATURES,)` float64; raw runs from 1 to 255.
         variance: share of the sample's variance that is kept.
     """
 
     matrix: np.ndarray
-    bias: np.ndarray
     scale: np.ndarray
     offset: np.ndarray
     variance: float
@@ -110,29 +109,26 @@ def principal_components(embeddings: np.ndarray, features: int = FEATURES) -> Pr
         features: how many components.
     """
     sample = embeddings.astype(np.float64)
-    mean = sample.mean(0)
-    variances, vectors = np.linalg.eigh(np.cov((sample - mean).T))
-    order = np.argsort(variances)[::-1][:features]
-    matrix = vectors[:, order]
+    moments, vectors = np.linalg.eigh(sample.T @ sample)
+    matrix = vectors[:, np.argsort(moments)[::-1][:features]]
     # The sign of a component is free: its largest coefficient is made positive.
     matrix = matrix * np.sign(matrix[np.abs(matrix).argmax(0), range(features)])
-    low, high = np.percentile((sample - mean) @ matrix, TAILS, axis=0)
+    compact = sample @ matrix
+    low, high = np.percentile(compact, TAILS, axis=0)
     spread = np.maximum(high - low, 1e-6)
     scale = spread * (1 + 2 * MARGIN) / LEVELS
     return Projection(
         matrix.astype(np.float32),
-        (-mean @ matrix).astype(np.float32),
         scale,
         low - MARGIN * spread - scale,
-        float(variances[order].sum() / variances.sum()),
+        float(compact.var(0).sum() / sample.var(0).sum()),
     )
 
 
 def write_compact(folder: Path, projection: Projection) -> None:
     """Put a projection into a package; the manifest, which names it, is replaced last."""
     graph = Graph()
-    operands = graph.weight(projection.matrix), graph.weight(projection.bias)
-    graph.add("Gemm", "features", *operands, output="compact")
+    graph.add("MatMul", "features", graph.weight(projection.matrix), output="compact")
     shape = projection.matrix.shape
     model = graph.model(
         {"features": (TensorProto.FLOAT, ["pixels", shape[0]])}, "compact", ["pixels", shape[1]]
