@@ -30,11 +30,8 @@ PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
 from alise_plugin.mapping.gapfilled import STEP_DAYS, gap_filled  # noqa: E402
-from alise_plugin.mapping.pairs import (  # noqa: E402
-    compact_cosine,
-    days_of_years,
-    squared_distance,
-)
+from alise_plugin.mapping.pairs import days_of_years  # noqa: E402
+from alise_plugin.model.distance import compact_cosine, squared_distance  # noqa: E402
 from alise_plugin.model.encoder import Encoder, Period  # noqa: E402
 from alise_plugin.model.package import load_package  # noqa: E402
 from alise_plugin.sits.bands import BANDS  # noqa: E402

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import AliseError, Cancelled, OutputError, SeriesError
+from ..model.distance import compact_cosine, cosine_distance, squared_distance
 from ..model.encoder import Encoder
 from ..sits.grid import Grid, Tile, Window
 from ..sits.rasters import block_cache, open_raster, read_bands
@@ -29,11 +30,8 @@ from .pairs import (
     RasterPair,
     SeriesPair,
     Vectors,
-    compact_cosine,
-    cosine_distance,
     names_of,
     require_overlap,
-    squared_distance,
 )
 from .threshold import ThresholdRule, threshold_of
 from .tile_loop import cache_size

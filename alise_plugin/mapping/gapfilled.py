@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import AliseError, Cancelled, SeriesError
+from ..model.distance import Distance, squared_distance
 from ..sits.bands import BANDS
 from ..sits.grid import Tile, Window, plan_tiles
 from ..sits.series import ImageSeries
 from .pairs import (
     NOISE_EVERY,
-    Distance,
     Float,
     Report,
     Stop,
@@ -21,7 +21,6 @@ from .pairs import (
     days_of_years,
     names_of,
     on_grid_of,
-    squared_distance,
     whole_years,
 )
 from .tile_loop import cache_size

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import AliseError, Cancelled, SeriesError
+from ..model.distance import Distance
 from ..model.encoder import Encoder, Period
 from ..sits.grid import Grid, Tile, Window, plan_tiles
 from ..sits.regrid import SeriesOnGrid, extent_on, read_on_grid
@@ -29,8 +30,6 @@ from .tile_loop import cache_size, choose_tile_size, tile_halo, tile_memory, til
 Float = NDArray[np.float32]
 Report = Callable[[float], None]
 Stop = Callable[[], bool]
-# Two vectors of each place, `(F, ...)` twice, NaN where there is none -> `(...)`.
-Distance = Callable[[Float, Float], Float]
 
 YEAR = 365.25
 NOISE_EVERY = 4
@@ -95,49 +94,6 @@ def names_of(before: FeatureSource, after: FeatureSource) -> tuple[str, str]:
         return first, second
     spans = [f"{source.dates[0]} to {source.dates[-1]}" for source in (before, after)]
     return f"{first} ({spans[0]})", f"{second} ({spans[1]})"
-
-
-def squared_distance(before: Float, after: Float) -> Float:
-    """Mean squared difference over the first axis (paper, Eq. 12): `(F, ...)` -> `(...)`.
-
-    Features that one side lacks do not count; NaN where no feature has both.
-    """
-    difference = after - before
-    np.square(difference, out=difference)
-    if not np.isnan(difference).any():
-        return difference.mean(0)
-    known = np.isfinite(difference)
-    difference[~known] = 0
-    count = known.sum(0)
-    with np.errstate(invalid="ignore"):
-        return np.where(count > 0, difference.sum(0) / count, np.nan).astype(np.float32)
-
-
-def cosine_distance(before: Float, after: Float) -> Float:
-    """1 - the cosine of the angle between two vectors: `(F, ...)` -> `(...)`, 0 to 2.
-
-    Half the squared distance of both at length 1, which is exactly 0 for equal ones. NaN where one
-    side has no value.
-    """
-    difference = _unit(after) - _unit(before)
-    np.square(difference, out=difference)
-    return difference.sum(0) / 2
-
-
-def _unit(vectors: Float) -> Float:
-    length = np.sqrt(np.square(vectors).sum(0))
-    return vectors / np.maximum(length, np.finfo(np.float32).tiny)
-
-
-def compact_cosine(encoder: Encoder) -> Distance:
-    """`cosine_distance` of the compact forms, or of all features if the model has none.
-
-    The principal components that the compact form leaves out hold little of what tells covers
-    apart, and much of what differs between two sets of dates (README, "What changed").
-    """
-    if encoder.package.compact is None:
-        return cosine_distance
-    return lambda before, after: cosine_distance(encoder.compact(before), encoder.compact(after))
 
 
 def whole_years(before: Sequence[date], after: Sequence[date]) -> int:

@@ -11,14 +11,10 @@ from rasters_for_tests import digital_numbers, write_raster
 from alise_plugin.errors import AliseError, SeriesError
 from alise_plugin.mapping.change import detect_change
 from alise_plugin.mapping.gapfilled import GapFilledPair, gap_filled
-from alise_plugin.mapping.pairs import (
-    cosine_distance,
-    days_of_years,
-    squared_distance,
-    whole_years,
-)
+from alise_plugin.mapping.pairs import days_of_years, whole_years
 from alise_plugin.mapping.threshold import ThresholdRule, exceeded_by, otsu, threshold_of
 from alise_plugin.mapping.zones import pixel_areas
+from alise_plugin.model.distance import compact_cosine, squared_distance
 from alise_plugin.sits.acquisitions import days_since_reference
 from alise_plugin.sits.build import build_series
 from alise_plugin.sits.grid import Grid
@@ -79,26 +75,6 @@ def test_two_seasons_do_not_compare_as_reflectance(rng, tmp_path):
     with pytest.raises(SeriesError, match=r"summer.vrt .* winter.vrt .* no season in common"):
         GapFilledPair(summer, winter)
     assert detect_change(summer, winter, PairEncoder(), tmp_path / "d.tif").encoded == 4
-
-
-def test_the_cosine_sees_directions_only(rng):
-    one, two = rng.normal(size=(2, 64, 5, 7)).astype(np.float32)
-    found = cosine_distance(one, two)
-    assert (found > 0).all()
-    assert (found < 2).all()
-    np.testing.assert_allclose(cosine_distance(7 * one, two / 3), found, rtol=1e-4)
-    np.testing.assert_allclose(cosine_distance(one, -one), 2, rtol=1e-6)
-    assert not cosine_distance(one, one).any()
-    one[:, 2, 3] = np.nan
-    missing = np.isnan(cosine_distance(one, two))
-    assert missing[2, 3]
-    assert missing.sum() == 1
-
-
-def test_features_that_one_side_lacks_do_not_count():
-    before = np.array([[1.0, 2.0, np.nan], [3.0, np.nan, np.nan]], np.float32)
-    after = np.array([[2.0, 4.0, 1.0], [5.0, 1.0, 1.0]], np.float32)
-    np.testing.assert_allclose(squared_distance(before, after), [2.5, 4.0, np.nan])
 
 
 def test_years_are_counted_from_the_middles():
@@ -223,7 +199,14 @@ def test_two_halves_of_a_real_year_are_near_beside_two_places():
         count,
         [Period(np.arange(count)[k], days[k]) for k in np.s_[:, ::2, 1::2]],
     )
-    noise = squared_distance(even.reshape(640, -1), odd.reshape(640, -1))
-    pixels = whole.reshape(640, -1)
-    others = squared_distance(pixels, np.roll(pixels, pixels.shape[1] // 2 + 5, 1))
-    assert np.nanmedian(noise) < 0.6 * np.nanmedian(others)
+    year, even, odd = (vectors.reshape(640, -1) for vectors in (whole, even, odd))
+    elsewhere = np.roll(year, year.shape[1] // 2 + 5, 1)
+    ratios = {}
+    for distance in (squared_distance, compact_cosine(encoder)):
+        noise, others = (
+            distance(one[:, None], two[:, None]) for one, two in ((even, odd), (year, elsewhere))
+        )
+        ratios[distance is squared_distance] = np.nanmedian(noise) / np.nanmedian(others)
+    assert ratios[True] < 0.6
+    # What the compact form leaves out is noise more than it is place.
+    assert ratios[False] < 0.8 * ratios[True]

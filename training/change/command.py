@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from alise_plugin.mapping.pairs import compact_cosine, cosine_distance
+from alise_plugin.model.distance import compact_cosine, cosine_distance
 from alise_plugin.model.package import load_package
 from training.evaluation.report import table
 from training.segmentation.command import positive
