@@ -49,8 +49,8 @@ def _unit(vectors: Float) -> Float:
 def compact_cosine(encoder: Encoder) -> Distance:
     """`cosine_distance` of the compact forms, or of all features if the model has none.
 
-    The principal components that the compact form leaves out hold little of what tells covers
-    apart, and much of what differs between two sets of dates (README, "What changed").
+    The principal components that the compact form leaves out hold little of what changes between
+    years, and much of what differs between two sets of dates of one year (README, "What changed").
     """
     if encoder.package.compact is None:
         return cosine_distance
