@@ -31,7 +31,7 @@ sys.path.insert(0, str(PROJECT))
 
 from alise_plugin.mapping.gapfilled import STEP_DAYS, gap_filled  # noqa: E402
 from alise_plugin.mapping.pairs import days_of_years  # noqa: E402
-from alise_plugin.model.distance import compact_cosine, squared_distance  # noqa: E402
+from alise_plugin.model.distance import SquaredDistance, compact_cosine  # noqa: E402
 from alise_plugin.model.encoder import Encoder, Period  # noqa: E402
 from alise_plugin.model.package import load_package  # noqa: E402
 from alise_plugin.sits.bands import BANDS  # noqa: E402
@@ -179,7 +179,7 @@ def measure(encoder: Encoder, pair: Pair) -> tuple[dict[str, np.ndarray], dict[s
         for vectors in encoder.encode_periods(reflectance, len(reflectance), periods)
     ]
     before, after, aligned, *halves = embeddings
-    cosine = compact_cosine(encoder)
+    cosine, squares = compact_cosine(encoder), SquaredDistance()
     found = {
         BASELINE: baseline(pair, days, masked=True),
         UNMASKED: baseline(pair, days, masked=False),
@@ -188,15 +188,15 @@ def measure(encoder: Encoder, pair: Pair) -> tuple[dict[str, np.ndarray], dict[s
         "cosine, years aligned, less the scene's shift": cosine(
             before, aligned - typical(aligned - before)
         ),
-        SQUARES: squared_distance(before, aligned),
-        "Eq. 12, absolute days (paper)": squared_distance(before, after),
-        "Eq. 12, years aligned, less the scene's shift": squared_distance(
+        SQUARES: squares(before, aligned),
+        "Eq. 12, absolute days (paper)": squares(before, after),
+        "Eq. 12, years aligned, less the scene's shift": squares(
             before, aligned - typical(aligned - before)
         ),
     }
     floors = {
         name: np.mean([distance(halves[k], halves[k + 1]) for k in (0, 2)], 0)
-        for name, distance in ((COSINE, cosine), (SQUARES, squared_distance))
+        for name, distance in ((COSINE, cosine), (SQUARES, squares))
     }
     return found, floors
 
@@ -214,7 +214,7 @@ def baseline(pair: Pair, days: list[np.ndarray], masked: bool) -> np.ndarray:
         valid = clear[:, None] if masked else True
         values = gap_filled(np.where(valid, reflectance, np.nan), when, calendar)
         filled.append(values.reshape(-1, *values.shape[2:]))
-    return squared_distance(filled[0], filled[1])
+    return SquaredDistance()(filled[0], filled[1])
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import AliseError, Cancelled, OutputError, SeriesError
-from ..model.distance import compact_cosine, cosine_distance, squared_distance
+from ..model.distance import CosineDistance, SquaredDistance, compact_cosine
 from ..model.encoder import Encoder
 from ..sits.grid import Grid, Tile, Window
 from ..sits.rasters import block_cache, open_raster, read_bands
@@ -285,7 +285,7 @@ def _pair(
     align: str,
 ) -> Pair:
     if isinstance(before, EmbeddingRaster) and isinstance(after, EmbeddingRaster):
-        distance = cosine_distance if method == "cosine" else squared_distance
+        distance = CosineDistance() if method == "cosine" else SquaredDistance()
         return RasterPair(before, after, distance)
     assert isinstance(before, ImageSeries)
     assert isinstance(after, ImageSeries)
@@ -297,7 +297,7 @@ def _pair(
         after,
         encoder,
         align_years=align in ("years", "both"),
-        distance=compact_cosine(encoder) if method == "cosine" else squared_distance,
+        distance=compact_cosine(encoder) if method == "cosine" else SquaredDistance(),
     )
 
 

@@ -19,9 +19,9 @@ _STEP_DAYS = 10
 class Explanation:
     """Bands that let a person see why a pixel is far from itself a year before.
 
-    - `share_q00` and so on: share of the squared difference of all features (paper, Eq. 12) that
-      each learned date carries, sum 1.
-    - `top_query`, `top_feature`: the learned date and the feature of it that differ most.
+    - `share_q00` and so on: share of the distance that each learned date carries, sum 1 (see
+      `Distance.parts`).
+    - `top_query`, `top_feature`: the learned date and the feature of it that carry most.
     - `day_of_year`: of the first year, where the NDVI of the two years differs most.
     - `ndvi_before`, `ndvi_after`: reconstructed by the model (Eq. 8, 9) on that day.
 
@@ -36,6 +36,7 @@ class Explanation:
     def __init__(self, pair: Pair, encoder: Encoder) -> None:
         package = encoder.package
         self._encoder = encoder
+        self._parts = pair.distance.parts
         self._shape = (package.n_queries, package.d_model)
         self._red, self._infrared = package.bands.index("B04"), package.bands.index("B08")
         before, after = (days_since_reference(dates) for dates in pair.dates)
@@ -71,17 +72,14 @@ class Explanation:
         """
         queries, features = self._shape
         shape = vectors.before.shape[1:]
-        squares = vectors.after - vectors.before
-        squares -= shift[:, None, None]
-        np.square(squares, out=squares)
-        missing = np.isnan(squares[0])
-        squares[:, missing] = 0
-        squares = squares.reshape(queries, features, *shape)
-        per_query = squares.sum(1)
+        parts = self._parts(vectors.before, vectors.after - shift[:, None, None])
+        missing = np.isnan(parts[0])
+        parts[:, missing] = 0
+        per_query = parts.reshape(queries, features, *shape).sum(1)
         total = per_query.sum(0)
         out = np.empty((len(self.names), *shape), np.float32)
         out[:queries] = per_query / np.where(total > 0, total, 1)
-        top = squares.reshape(-1, *shape).argmax(0)
+        top = parts.argmax(0)
         out[queries], out[queries + 1] = top // features, top % features
         before = self._ndvi(vectors.before, self._days)
         after = self._ndvi(vectors.after, self._days + self._later)

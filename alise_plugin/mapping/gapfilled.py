@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import AliseError, Cancelled, SeriesError
-from ..model.distance import Distance, squared_distance
+from ..model.distance import Distance, SquaredDistance
 from ..sits.bands import BANDS
 from ..sits.grid import Tile, Window, plan_tiles
 from ..sits.series import ImageSeries
@@ -86,7 +86,7 @@ class GapFilledPair:
 
     def __init__(self, before: ImageSeries, after: ImageSeries) -> None:
         self.grid = before.grid
-        self.distance: Distance = squared_distance
+        self.distance: Distance = SquaredDistance()
         self.names = names_of(before, after)
         self.dates = (before.dates, after.dates)
         self.year_shift = days_of_years(whole_years(before.dates, after.dates))

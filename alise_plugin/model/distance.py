@@ -1,8 +1,8 @@
-"""How far two aligned vectors lie apart."""
+"""How far two aligned vectors lie apart, and which of their features carry it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,48 +10,99 @@ from numpy.typing import NDArray
 from .encoder import Encoder
 
 Float = NDArray[np.float32]
-# Two vectors of each place, `(F, ...)` twice, NaN where there is none -> `(...)`.
-Distance = Callable[[Float, Float], Float]
 
 
-def squared_distance(before: Float, after: Float) -> Float:
-    """Mean squared difference over the first axis (paper, Eq. 12): `(F, ...)` -> `(...)`.
+class Distance(Protocol):
+    """Of two vectors of each place, `(F, ...)` each, NaN where there is none."""
+
+    def __call__(self, before: Float, after: Float) -> Float:
+        """The distances, `(...)`."""
+
+    def parts(self, before: Float, after: Float) -> Float:
+        """What each feature brings to the distance, `(F, ...)`, at least 0, in any unit."""
+
+
+class SquaredDistance:
+    """Mean squared difference over the first axis (paper, Eq. 12).
 
     Features that one side lacks do not count; NaN where no feature has both.
     """
-    difference = after - before
-    np.square(difference, out=difference)
-    if not np.isnan(difference).any():
-        return difference.mean(0)
-    known = np.isfinite(difference)
-    difference[~known] = 0
-    count = known.sum(0)
-    with np.errstate(invalid="ignore"):
-        return np.where(count > 0, difference.sum(0) / count, np.nan).astype(np.float32)
+
+    def __call__(self, before: Float, after: Float) -> Float:
+        """The distances."""
+        difference = self.parts(before, after)
+        if not np.isnan(difference).any():
+            return difference.mean(0)
+        known = np.isfinite(difference)
+        difference[~known] = 0
+        count = known.sum(0)
+        with np.errstate(invalid="ignore"):
+            return np.where(count > 0, difference.sum(0) / count, np.nan).astype(np.float32)
+
+    def parts(self, before: Float, after: Float) -> Float:
+        """Squared differences."""
+        difference = after - before
+        return np.square(difference, out=difference)
 
 
-def cosine_distance(before: Float, after: Float) -> Float:
-    """1 - the cosine of the angle between two vectors: `(F, ...)` -> `(...)`, 0 to 2.
+class CosineDistance:
+    """1 - the cosine of the angle between two vectors: 0 to 2.
 
     Half the squared distance of both at length 1, which is exactly 0 for equal ones. NaN where one
     side has no value.
     """
-    difference = _unit(after) - _unit(before)
-    np.square(difference, out=difference)
-    return difference.sum(0) / 2
+
+    def __call__(self, before: Float, after: Float) -> Float:
+        """The distances."""
+        return self.parts(before, after).sum(0) / 2
+
+    def parts(self, before: Float, after: Float) -> Float:
+        """Squared differences of both at length 1."""
+        difference = _unit(after)
+        difference -= _unit(before)
+        return np.square(difference, out=difference)
+
+
+class CompactCosine:
+    """`CosineDistance` of the compact forms that a package makes of all features.
+
+    The principal components that the compact form leaves out hold little of what changes between
+    years, and much of what differs between two sets of dates of one year (README, "What changed").
+
+    Args:
+        encoder: of a package with a compact form.
+
+    Raises:
+        ModelPackageError: it has none.
+    """
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        origin_and_axes = np.eye(encoder.package.n_features + 1, dtype=np.float32)[1:]
+        projected = encoder.compact(origin_and_axes)
+        self._back = np.ascontiguousarray((projected[:, 1:] - projected[:, :1]).T)
+
+    def __call__(self, before: Float, after: Float) -> Float:
+        """The distances."""
+        return CosineDistance()(self._encoder.compact(before), self._encoder.compact(after))
+
+    def parts(self, before: Float, after: Float) -> Float:
+        """Squares of the difference at length 1, taken back from the components to all features.
+
+        The components are orthonormal, so that these sum to the squared difference that the
+        distance is half of.
+        """
+        one, two = (self._encoder.compact(vectors) for vectors in (before, after))
+        difference = _unit(two) - _unit(one)
+        spread = (self._back @ difference.reshape(len(difference), -1)).reshape(before.shape)
+        return np.square(spread, out=spread)
+
+
+def compact_cosine(encoder: Encoder) -> Distance:
+    """`CompactCosine`, or `CosineDistance` of all features if the model has no compact form."""
+    return CompactCosine(encoder) if encoder.package.compact is not None else CosineDistance()
 
 
 def _unit(vectors: Float) -> Float:
     length = np.sqrt(np.square(vectors).sum(0))
     return vectors / np.maximum(length, np.finfo(np.float32).tiny)
-
-
-def compact_cosine(encoder: Encoder) -> Distance:
-    """`cosine_distance` of the compact forms, or of all features if the model has none.
-
-    The principal components that the compact form leaves out hold little of what changes between
-    years, and much of what differs between two sets of dates of one year (README, "What changed").
-    """
-    if encoder.package.compact is None:
-        return cosine_distance
-    return lambda before, after: cosine_distance(encoder.compact(before), encoder.compact(after))

@@ -20,13 +20,17 @@ class PairEncoder(FakeEncoder):
         self.days = []  # of every period asked for
 
     def with_compact_form(self):
-        """A compact form of three features, which loses what the others hold."""
+        """A compact form of three features along orthonormal axes; it loses what others hold."""
         self.package.compact = SimpleNamespace(scale=np.ones(3))
         return self
 
     def compact(self, features):
-        matrix = np.random.default_rng(5).normal(size=(3, len(features)))
-        return np.einsum("kf,fhw->khw", matrix, features).astype(np.float32)
+        return np.tensordot(self.axes(), features, 1).astype(np.float32)
+
+    @staticmethod
+    def axes():
+        """`(3, 6)`."""
+        return np.linalg.qr(np.random.default_rng(5).normal(size=(6, 3)))[0].T
 
     def encode_periods(self, reflectance, count, periods, *, crop=None, cancelled=None):
         rows, cols = crop or (slice(None), slice(None))

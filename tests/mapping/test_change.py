@@ -384,9 +384,32 @@ def test_a_shift_of_the_whole_scene_can_be_left_out(tmp_path, rng, encoder):
     assert np.median(read(tmp_path / "years.tif")) > 10 * np.median(values)
 
 
-def test_the_explanation_says_why(years, encoder, tmp_path):
+def unit(vectors):
+    return vectors / np.sqrt((vectors.astype(np.float64) ** 2).sum(0))
+
+
+# What each feature brings to a distance.
+PARTS = {
+    "alise": lambda one, two: (one - two) ** 2,
+    "cosine": lambda one, two: (unit(one) - unit(two)) ** 2,
+    "cosine of the compact form": lambda one, two: (
+        np.tensordot(
+            PairEncoder.axes().T,
+            unit(np.tensordot(PairEncoder.axes(), one, 1))
+            - unit(np.tensordot(PairEncoder.axes(), two, 1)),
+            1,
+        )
+        ** 2
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", PARTS)
+def test_the_explanation_says_why(years, kind, tmp_path):
+    method, _, make_encoder = DISTANCES[kind]
+    encoder, parts_of = make_encoder(), PARTS[kind]
     path, why = tmp_path / "distance.tif", tmp_path / "why.tif"
-    detect_change(*years, encoder, path, explanation=why, tile_size=32)
+    detect_change(*years, encoder, path, method=method, explanation=why, tile_size=32)
     dataset = gdal.Open(str(why))
     names = [dataset.GetRasterBand(i + 1).GetDescription() for i in range(dataset.RasterCount)]
     assert names[:3] == ["share_q00", "share_q01", "top_query"]
@@ -395,11 +418,12 @@ def test_the_explanation_says_why(years, encoder, tmp_path):
     for band in bands.values():
         np.testing.assert_array_equal(np.isfinite(band), known)
     before, after = years
-    squares = (encoded(before, encoder) - encoded(after, encoder, 730)) ** 2
-    share = squares.reshape(2, 3, *SIZE).sum(1) / squares.sum(0)
+    parts = parts_of(encoded(before, encoder), encoded(after, encoder, 730))
+    share = parts.reshape(2, 3, *SIZE).sum(1) / parts.sum(0)
     np.testing.assert_allclose(bands["share_q01"], share[1], rtol=1e-3)
-    top = np.where(known, bands["top_query"] * 3 + bands["top_feature"], -1)
-    np.testing.assert_array_equal(top[known], squares.argmax(0)[known])
+    top = (bands["top_query"] * 3 + bands["top_feature"])[known].astype(int)
+    largest = np.take_along_axis(parts[:, known], top[None], 0)[0]
+    np.testing.assert_allclose(largest, parts[:, known].max(0), rtol=1e-3)
     gap = encoded(after, encoder, 730)[0] - encoded(before, encoder)[0]
     np.testing.assert_allclose(
         (bands["ndvi_before"] - bands["ndvi_after"])[known], gap[known], atol=1e-3

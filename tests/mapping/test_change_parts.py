@@ -14,7 +14,7 @@ from alise_plugin.mapping.gapfilled import GapFilledPair, gap_filled
 from alise_plugin.mapping.pairs import days_of_years, whole_years
 from alise_plugin.mapping.threshold import ThresholdRule, exceeded_by, otsu, threshold_of
 from alise_plugin.mapping.zones import pixel_areas
-from alise_plugin.model.distance import compact_cosine, squared_distance
+from alise_plugin.model.distance import SquaredDistance, compact_cosine
 from alise_plugin.sits.acquisitions import days_since_reference
 from alise_plugin.sits.build import build_series
 from alise_plugin.sits.grid import Grid
@@ -201,12 +201,13 @@ def test_two_halves_of_a_real_year_are_near_beside_two_places():
     )
     year, even, odd = (vectors.reshape(640, -1) for vectors in (whole, even, odd))
     elsewhere = np.roll(year, year.shape[1] // 2 + 5, 1)
-    ratios = {}
-    for distance in (squared_distance, compact_cosine(encoder)):
+    ratios = []
+    for distance in (SquaredDistance(), compact_cosine(encoder)):
         noise, others = (
             distance(one[:, None], two[:, None]) for one, two in ((even, odd), (year, elsewhere))
         )
-        ratios[distance is squared_distance] = np.nanmedian(noise) / np.nanmedian(others)
-    assert ratios[True] < 0.6
+        ratios.append(np.nanmedian(noise) / np.nanmedian(others))
+    squares, cosine = ratios
+    assert squares < 0.6
     # What the compact form leaves out is noise more than it is place.
-    assert ratios[False] < 0.8 * ratios[True]
+    assert cosine < 0.8 * squares

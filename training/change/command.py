@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from alise_plugin.model.distance import compact_cosine, cosine_distance
+from alise_plugin.model.distance import CosineDistance, compact_cosine
 from alise_plugin.model.package import load_package
 from training.evaluation.report import table
 from training.segmentation.command import positive
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
         peer = distances.malice(args.malice, package)
         methods["MALICE-S2"] = distances.embedded(peer)
         if args.variants:
-            methods["MALICE-S2, cosine"] = distances.embedded(peer, cosine_distance)
+            methods["MALICE-S2, cosine"] = distances.embedded(peer, CosineDistance())
     methods[OURS] = distances.embedded(ours)
     if args.variants:
         methods["ALISE, years moved onto one"] = distances.in_one_season(ours)
