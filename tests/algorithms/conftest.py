@@ -21,19 +21,20 @@ def profile(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def plugin(profile):
+def plugin(profile, pytestconfig):
     """The plugin, started as qgis_process starts it: without an interface."""
     os.environ["QT_QPA_PLATFORM"] = "offscreen"
     os.environ["QGIS_CUSTOM_CONFIG_PATH"] = str(profile)
     application = qgis_core.QgsApplication([], False)
     application.initQgis()
+    # Not here at the end: it closes every dataset of GDAL, also those that the last test holds.
+    pytestconfig.add_cleanup(application.exitQgis)
     from alise_plugin.plugin import AlisePlugin
 
     plugin = AlisePlugin(None)
     plugin.initProcessing()
     yield plugin
     plugin.unload()
-    application.exitQgis()
 
 
 class Log(qgis_core.QgsProcessingFeedback):
