@@ -10,7 +10,10 @@ from alise_plugin.errors import AliseError
 
 # Where each command lives, and what it says of itself.
 COMMANDS = {
-    "gather": ("training.data.gather", "bring real series of public repositories into one folder"),
+    "gather": (
+        "training.data.gather.command",
+        "bring real series of public repositories into one folder",
+    ),
     "pretrain": ("training.pretrain.command", "train a model on series without labels"),
     "average": ("training.models.average", "the mean of the weights of several runs"),
     "export": ("training.export.command", "write a trained model as a package for the plugin"),

@@ -19,7 +19,7 @@ from torch.utils.data import IterableDataset  # noqa: E402
 
 from alise_plugin.sits.bands import BANDS  # noqa: E402
 from training.__main__ import main  # noqa: E402
-from training.data.gather import SOURCES  # noqa: E402
+from training.data.gather.sources import SOURCES  # noqa: E402
 from training.data.real import DATA_FOLDER  # noqa: E402
 from training.evaluation.held_out import SITES  # noqa: E402
 from training.models.alise import Alise, AliseConfig  # noqa: E402

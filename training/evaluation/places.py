@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from alise_plugin.sits.acquisitions import days_since_reference
-from training.data.gather import LEAST_DATES
+from training.data.gather.samples import LEAST_DATES
 from training.data.real import LARGEST_CLOUD, YEAR_DAYS, DataMissingError
 
 from .features import Features

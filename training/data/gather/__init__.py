@@ -1,0 +1,1 @@
+"""`python -m training gather`: real series of public repositories, in the layout of training."""
