@@ -30,6 +30,7 @@ from .pairs import (
     RasterPair,
     SeriesPair,
     Vectors,
+    common_season,
     names_of,
     require_overlap,
 )
@@ -45,6 +46,7 @@ UNITS = {
     "gapfilled": "mean squared difference of reflectance (1.0 = 100 %)",
 }
 CHANGED, UNCHANGED, NO_DECISION = 1, 0, 255
+LEAST_COMMON = 2 / 3  # of the longer year in both, or the user is told
 _SAMPLE = 1 << 21  # distances, evenly among all, that a threshold comes from
 _SHIFT_SIDE = 16  # pixels: windows that the typical shift of a scene comes from
 _SHIFT_WINDOWS = 9
@@ -349,11 +351,26 @@ def _say(
                     f"{name} lacks {', '.join(lacks)}, which the other has: part of the distance "
                     "comes from that."
                 )
+    if first and second:
+        _say_season(pair, feedback)
     if pair.year_shift:
         feedback.info(f"The days of AFTER are shifted by {-pair.year_shift}.")
     shared = len(first) + len(second) - pair.encoded
     if pair.encoded and shared:
         feedback.info(f"{shared} acquisitions belong to both and are encoded once.")
+
+
+def _say_season(pair: Pair, feedback: Feedback) -> None:
+    """That the two years are not of one season, where they are not."""
+    season = common_season(*pair.dates)
+    shared = (season[1] - season[0]).days if season else -1
+    longest = max((dates[-1] - dates[0]).days for dates in pair.dates)
+    if shared < LEAST_COMMON * longest:
+        which = f"{shared} of {longest} days ({season[0]} to {season[1]})" if season else "no day"
+        feedback.info(
+            f"Caution: in days of the year the two have {which} in common: what grows outside of "
+            "them counts as change. Give both periods the same season."
+        )
 
 
 def _lacking(first: Sequence[str], second: Sequence[str]) -> tuple[list[str], list[str]]:

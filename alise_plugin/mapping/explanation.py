@@ -7,10 +7,9 @@ from datetime import timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import AliseError
 from ..model.encoder import Encoder
 from ..sits.acquisitions import REFERENCE_DATE, days_since_reference
-from .pairs import Float, Pair, Vectors, days_of_years, whole_years
+from .pairs import Float, Pair, Vectors, days_of_years, require_common_season, whole_years
 
 _STEP_DAYS = 10
 """Days between two reconstructions of NDVI."""
@@ -30,7 +29,7 @@ class Explanation:
         encoder: whose decoder reconstructs; the model that made the vectors.
 
     Raises:
-        AliseError: the two years have no season in common to reconstruct.
+        SeriesError: the two years have no season in common to reconstruct.
     """
 
     def __init__(self, pair: Pair, encoder: Encoder) -> None:
@@ -39,15 +38,8 @@ class Explanation:
         self._parts = pair.distance.parts
         self._shape = (package.n_queries, package.d_model)
         self._red, self._infrared = package.bands.index("B04"), package.bands.index("B08")
-        before, after = (days_since_reference(dates) for dates in pair.dates)
         between = days_of_years(whole_years(*pair.dates))
-        first = max(before[0], after[0] - between)
-        last = min(before[-1], after[-1] - between)
-        if first > last:
-            raise AliseError(
-                f"{pair.names[0]} and {pair.names[1]} have no season in common whose NDVI could be "
-                "compared; leave the explanation out."
-            )
+        first, last = days_since_reference(require_common_season(*pair.dates, pair.names))
         self._days = np.arange(first, last + 1, _STEP_DAYS, dtype=np.float32)
         # Where the days of the second were shifted before it was encoded, its vectors speak of
         # the days of the first.

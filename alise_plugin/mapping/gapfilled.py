@@ -7,8 +7,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import AliseError, Cancelled, SeriesError
+from ..errors import AliseError, Cancelled
 from ..model.distance import Distance, SquaredDistance
+from ..sits.acquisitions import days_since_reference
 from ..sits.bands import BANDS
 from ..sits.grid import Tile, Window, plan_tiles
 from ..sits.series import ImageSeries
@@ -21,6 +22,7 @@ from .pairs import (
     days_of_years,
     names_of,
     on_grid_of,
+    require_common_season,
     whole_years,
 )
 from .tile_loop import cache_size
@@ -93,14 +95,7 @@ class GapFilledPair:
         self.has_noise = min(map(len, self.dates)) > 1
         self._series = (before, on_grid_of(before, after))
         self._days = (before.days, after.days - np.float32(self.year_shift))
-        first = max(days[0] for days in self._days)
-        last = min(days[-1] for days in self._days)
-        if first > last:
-            raise SeriesError(
-                f"{self.names[0]} ({before.dates[0]} to {before.dates[-1]}) and {self.names[1]} "
-                f"({after.dates[0]} to {after.dates[-1]}) have no season in common to compare; "
-                "give series of one season, or another method."
-            )
+        first, last = days_since_reference(require_common_season(*self.dates, self.names))
         self.calendar = np.arange(first, last + 1, STEP_DAYS, dtype=np.float32)
 
     def plan(

@@ -10,7 +10,7 @@ import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Protocol
 
 import numpy as np
@@ -105,6 +105,30 @@ def whole_years(before: Sequence[date], after: Sequence[date]) -> int:
 def days_of_years(years: int) -> int:
     """Days of a number of years, rounded."""
     return round(years * YEAR)
+
+
+def common_season(before: Sequence[date], after: Sequence[date]) -> tuple[date, date] | None:
+    """First and last day, of the first year, that both cover once they lie in the same years."""
+    later = timedelta(days_of_years(whole_years(before, after)))
+    first, last = max(before[0], after[0] - later), min(before[-1], after[-1] - later)
+    return (first, last) if first <= last else None
+
+
+def require_common_season(
+    before: Sequence[date], after: Sequence[date], names: tuple[str, str]
+) -> tuple[date, date]:
+    """`common_season`, or a sentence.
+
+    Raises:
+        SeriesError: there is none.
+    """
+    season = common_season(before, after)
+    if season is None:
+        raise SeriesError(
+            f"{names[0]} ({before[0]} to {before[-1]}) and {names[1]} ({after[0]} to {after[-1]}) "
+            "have no season in common to compare; give series of one season."
+        )
+    return season
 
 
 def require_overlap(before: Grid, after: Grid, names: tuple[str, str]) -> Window:

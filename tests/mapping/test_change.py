@@ -431,6 +431,29 @@ def test_the_explanation_says_why(years, kind, tmp_path):
     assert 68 <= bands["day_of_year"][known].min() <= bands["day_of_year"][known].max() <= 255
 
 
+@pytest.mark.parametrize("method", ["cosine", "alise", "gapfilled"])
+def test_years_of_other_seasons_are_told_or_refused(years, encoder, tmp_path, method):
+    before, after = years
+
+    def cautions(first, second):
+        listener = Listener()
+        detect_change(first, second, encoder, tmp_path / "d.tif", method=method, feedback=listener)
+        return [text for text in listener.texts if text.startswith("Caution")]
+
+    assert not cautions(before, after)
+    spring = within(after, None, date(2020, 6, 1), "AFTER")
+    (caution,) = cautions(before, spring)
+    assert "84 of 269 days (2018-03-10 to 2018-06-02) in common" in caution
+    until_may = within(before, date(2018, 5, 1), date(2018, 5, 30), "BEFORE")
+    assert not cautions(until_may, until_may)
+    autumn = within(before, date(2018, 10, 1), None, "BEFORE")
+    if method == "gapfilled":
+        refused((autumn, spring), encoder, tmp_path, "have no season in common", method=method)
+    else:
+        (caution,) = cautions(autumn, spring)
+        assert "no day in common" in caution
+
+
 def test_the_extent_does_not_change_values(years, encoder, tmp_path):
     detect_change(*years, encoder, tmp_path / "all.tif")
     window = Window(21, 13, 40, 33)
