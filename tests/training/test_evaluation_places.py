@@ -40,6 +40,17 @@ def test_classes_with_too_few_pixels_and_cloudy_dates_are_left_out(tmp_path):
     assert not any(cloud_day in days for days in place.days)
 
 
+def test_of_a_large_set_some_are_drawn_always_the_same(tmp_path):
+    count = places.MOST_SAMPLES + 300
+    write(tmp_path, list(np.arange(count) % 3))
+    first, again = (places.load(tmp_path)[0] for _ in range(2))
+    assert len(first.labels) == places.MOST_SAMPLES
+    for number, (pixel, label) in enumerate(zip(first.reflectance, first.labels, strict=True)):
+        sample = round(float(pixel[0, 0]) * 10000) - 1000
+        assert sample % 3 == label
+        np.testing.assert_array_equal(pixel, again.reflectance[number])
+
+
 def test_where_clouds_would_leave_too_little_they_stay(tmp_path):
     write(tmp_path, [5] * 20, cloud=np.ones(20 * 12, np.float32))
     (place,) = places.load(tmp_path)

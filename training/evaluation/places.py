@@ -25,6 +25,8 @@ from .probe import drawn, macro_f1
 PER_CLASS = 10
 # Fewer would leave too few to measure on.
 LEAST_SAMPLES = 2 * PER_CLASS
+# Of a set; drawn at random from a larger one.
+MOST_SAMPLES = 500
 DRAWS = 30
 GRID_DAYS = 5  # of the paper's gap filling
 
@@ -72,19 +74,21 @@ def load(folder: Path) -> list[Place]:
 
 
 def _place(name: str, trained_on: bool, file: np.lib.npyio.NpzFile) -> Place:
-    classes, counts = np.unique(file["labels"], return_counts=True)
-    chosen = np.flatnonzero(np.isin(file["labels"], classes[counts >= LEAST_SAMPLES]))
+    held = np.sort(np.random.default_rng(0).permutation(len(file["labels"]))[:MOST_SAMPLES])
+    labels = file["labels"][held]
+    classes, counts = np.unique(labels, return_counts=True)
+    chosen = held[np.isin(labels, classes[counts >= LEAST_SAMPLES])]
     bounds = list(itertools.pairwise(file["offset"].tolist()))
     dn, cloud, dates = file["reflectance"], file["cloud"], file["dates"]
     reflectance, days = [], []
     for start, stop in (bounds[pixel] for pixel in chosen):
         clear = cloud[start:stop] <= LARGEST_CLOUD
         # Too few clear ones say less than all of them.
-        held = np.flatnonzero(clear) if clear.sum() >= LEAST_DATES else np.arange(stop - start)
-        values = dn[start:stop][held] / np.float32(10000.0)
+        shown = np.flatnonzero(clear) if clear.sum() >= LEAST_DATES else np.arange(stop - start)
+        values = dn[start:stop][shown] / np.float32(10000.0)
         values[values == 0] = np.nan
         reflectance.append(values)
-        when = [date.fromisoformat(str(day)) for day in dates[start:stop][held]]
+        when = [date.fromisoformat(str(day)) for day in dates[start:stop][shown]]
         days.append(days_since_reference(when))
     return Place(name, trained_on, reflectance, days, file["labels"][chosen])
 
