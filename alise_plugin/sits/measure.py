@@ -10,6 +10,7 @@ import numpy as np
 from .bands import BANDS
 from .grid import Grid, Window
 from .rasters import open_raster, read_bands
+from .series import RawValues
 from .sources.record import Product
 from .steps import Steps
 from .target import extent_in
@@ -71,12 +72,13 @@ def measure(
             if "B04" in acquisition.layers:
                 plane = BANDS.index("B04")
             index = position * len(BANDS) + plane + 1
-            nodata = values.GetRasterBand(index).GetNoDataValue()
+            raw = RawValues.of([values.GetRasterBand(index)])
             pixels = valid = cloud = 0
             for window in windows:
                 place = (window.col, window.row, window.width, window.height)
-                read = read_bands(values, [index], *place)[0]
-                seen = np.isfinite(read) & (read != nodata)
+                read = read_bands(values, [index], *place)
+                raw.to_reflectance(read)
+                seen = np.isfinite(read[0])
                 pixels += seen.size
                 valid += int(seen.sum())
                 if acquisition.masks:

@@ -13,7 +13,8 @@ from osgeo import gdal
 from .. import html_page
 from .bands import BANDS
 from .build import PlannedDate, SeriesPlan
-from .rasters import open_raster, quiet_gdal, stated_scale
+from .rasters import open_raster, quiet_gdal
+from .series import RawValues
 from .steps import Feedback, Steps
 from .vrt import series_in_memory
 
@@ -201,16 +202,10 @@ def _picture(
     values = _read_small(dataset, indices, width, height)
     if values is None:
         return None, ""
-    rgba = np.zeros((4, height, width), np.uint8)
-    seen = np.ones((height, width), bool)
-    for plane, index in enumerate(indices):
-        band = dataset.GetRasterBand(index)
-        scale, offset = stated_scale(band)
-        seen &= np.isfinite(values[plane]) & (values[plane] != band.GetNoDataValue())
-        reflectance = values[plane] * (1.0 if scale is None else scale) + (offset or 0.0)
-        shown = np.clip(np.nan_to_num(reflectance) / _BRIGHT, 0, 1)
-        rgba[plane] = np.rint(255 * shown).astype(np.uint8)
-    rgba[3] = 255 * seen
+    RawValues.of([dataset.GetRasterBand(index) for index in indices]).to_reflectance(values)
+    rgba = np.empty((4, height, width), np.uint8)
+    rgba[:3] = np.rint(255 * np.clip(np.nan_to_num(values) / _BRIGHT, 0, 1))
+    rgba[3] = 255 * np.isfinite(values).all(axis=0)
     return rgba, ""
 
 

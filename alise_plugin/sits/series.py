@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from types import TracebackType
@@ -20,6 +20,10 @@ from .rasters import is_integer, open_raster, read_bands, stated_scale
 
 ABSENT = "ABSENT"
 """Metadata item of a band that an acquisition does not have: there is nothing to read in it."""
+_LOWEST = -0.2  # reflectance: correction of the atmosphere overshoots black by less than this
+_FULL = 65535.0  # of unsigned 16 bits: saturated, or another program's "no value"
+
+_UNSIGNED = (gdal.GDT_Byte, gdal.GDT_UInt16, gdal.GDT_UInt32)
 
 
 def band_identity(band: gdal.Band) -> tuple[date | None, str | None]:
@@ -32,15 +36,70 @@ def band_identity(band: gdal.Band) -> tuple[date | None, str | None]:
 
 
 @dataclass(frozen=True)
+class RawValues:
+    """What the raw values of some bands of one acquisition mean: an entry per band, (B, 1, 1).
+
+    Attributes:
+        nodata: NaN where none is declared.
+        full: the value of a saturated pixel; NaN where the data type has none.
+        scale: reflectance = raw x scale + offset.
+        offset: see scale.
+        signed: whether raw values of a band may lie below 0.
+    """
+
+    nodata: NDArray[np.float32]
+    full: NDArray[np.float32]
+    scale: NDArray[np.float32]
+    offset: NDArray[np.float32]
+    signed: bool
+
+    @classmethod
+    def of(cls, bands: Sequence[gdal.Band]) -> RawValues:
+        """As the bands state it; scale 1 and offset 0 where they state none."""
+        rows = []
+        for band in bands:
+            nodata, (scale, offset) = band.GetNoDataValue(), stated_scale(band)
+            rows.append(
+                (
+                    np.nan if nodata is None else nodata,
+                    _FULL if band.DataType == gdal.GDT_UInt16 else np.nan,
+                    1.0 if scale is None else scale,
+                    0.0 if offset is None else offset,
+                )
+            )
+        table = np.array(rows, dtype=np.float32).reshape(-1, 4)
+        nodatas, fulls, scales, offsets = table.T[:, :, None, None]
+        signed = any(band.DataType not in _UNSIGNED for band in bands)
+        return cls(nodatas, fulls, scales, offsets, signed)
+
+    def to_reflectance(self, values: NDArray[np.float32]) -> None:
+        """Turns raw values, (B, H, W), into reflectance in place; NaN where there is no value.
+
+        Files often hold more kinds of "no value" than the one that they declare. Besides that one
+        these count as such: 0 in every band at once, which no sensor measures in so many bands,
+        65535 in unsigned 16 bits, and what would be reflectance below -0.2.
+        """
+        # Each test is a walk over all values, so those that cannot apply are left out.
+        missing = values == self.nodata
+        if not np.isnan(self.full).all():
+            missing |= values == self.full
+        if len(values) and not values[0].all():
+            missing |= ((values == 0) | missing).all(axis=0)
+        values *= self.scale
+        values += self.offset
+        if self.signed or self.offset.min(initial=0) < _LOWEST:
+            missing |= values < _LOWEST
+        values[missing] = np.nan
+
+
+@dataclass(frozen=True)
 class _Acquisition:
-    """Where the bands of one date are, those that exist: all arrays have one entry per band."""
+    """Where the bands of one date are, those that exist."""
 
     day: date
     planes: tuple[int, ...]  # position in BANDS
     indices: tuple[int, ...]  # GDAL band number
-    nodata: NDArray[np.float32]  # NaN where none is declared
-    scale: NDArray[np.float32]
-    offset: NDArray[np.float32]
+    raw: RawValues
 
 
 class ImageSeries:
@@ -134,11 +193,7 @@ class ImageSeries:
         values = read_bands(
             self._dataset, item.indices, window.col, window.row, window.width, window.height
         )
-        column = (slice(None), None, None)
-        missing = values == item.nodata[column]
-        values *= item.scale[column]
-        values += item.offset[column]
-        values[missing] = np.nan
+        item.raw.to_reflectance(values)
         if len(item.planes) == len(BANDS):
             return values
         reflectance = np.full(shape, np.nan, dtype=np.float32)
@@ -174,7 +229,7 @@ def _not_a_series(name: str) -> SeriesError:
 
 def _acquisition(dataset: gdal.Dataset, first: int, name: str) -> _Acquisition:
     """The acquisition whose ten bands begin at GDAL band `first`."""
-    planes, indices, nodata, scale, offset = [], [], [], [], []
+    planes, bands = [], []
     days = set()
     for plane, expected in enumerate(BANDS):
         band = dataset.GetRasterBand(first + plane)
@@ -185,24 +240,17 @@ def _acquisition(dataset: gdal.Dataset, first: int, name: str) -> _Acquisition:
         if band.GetMetadataItem(ABSENT) == "YES":
             continue
         planes.append(plane)
-        indices.append(first + plane)
-        value = band.GetNoDataValue()
-        nodata.append(np.nan if value is None else value)
-        stated = stated_scale(band)
-        if stated[0] is None and is_integer(band.DataType):
+        bands.append(band)
+        if stated_scale(band)[0] is None and is_integer(band.DataType):
             raise SeriesError(
                 f"The integers of {name} have no scale that makes them reflectance; make an image "
                 "series of it with Build Image Series."
             )
-        scale.append(1.0 if stated[0] is None else stated[0])
-        offset.append(0.0 if stated[1] is None else stated[1])
     if len(days) != 1:
         raise _not_a_series(name)
     return _Acquisition(
         days.pop(),
         tuple(planes),
-        tuple(indices),
-        np.array(nodata, dtype=np.float32),
-        np.array(scale, dtype=np.float32),
-        np.array(offset, dtype=np.float32),
+        tuple(first + plane for plane in planes),
+        RawValues.of(bands),
     )

@@ -48,11 +48,11 @@ class _Origins:
         item = series._acquisitions[acquisition]
         dataset = series._dataset
         assert dataset is not None
+        raw = item.raw
+        stated = (part.ravel() for part in (raw.nodata, raw.scale, raw.offset))
         bands = tuple(
             (plane, repr(nodata), float(scale), float(offset), self._of(series.path, dataset, band))
-            for plane, band, nodata, scale, offset in zip(
-                item.planes, item.indices, item.nodata, item.scale, item.offset
-            )
+            for plane, band, nodata, scale, offset in zip(item.planes, item.indices, *stated)
         )
         return item.day, bands
 
