@@ -60,6 +60,11 @@ def parse_date(text: str | None) -> date | None:
     return found[0]
 
 
+def without_date(text: str) -> str:
+    """A text without the dates that it holds."""
+    return _DATE.sub("", text)
+
+
 def days_since_reference(dates: Iterable[date]) -> NDArray[np.float32]:
     """Days from REFERENCE_DATE, `(T,)` float32, negative before it."""
     return np.array([(day - REFERENCE_DATE).days for day in dates], dtype=np.float32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
 
@@ -11,22 +12,36 @@ MASKS = ("SCL", "CLM", "MG2")
 
 _MASK = re.compile(r"(?<![A-Za-z0-9])(SCL|CLM|MG2)(?![A-Za-z0-9])", re.IGNORECASE)
 
-# What STAC catalogues and the cubes made of them call the bands of Sentinel-2.
-_ASSETS = {
+# What STAC catalogues, cubes and stacks call the bands of Sentinel-2, without blanks and marks.
+_BROAD = "broadnir"
+_COLOURS = {
     "blue": "B02",
     "green": "B03",
     "red": "B04",
     "rededge1": "B05",
+    "re1": "B05",
     "rededge071": "B05",
     "rededge2": "B06",
+    "re2": "B06",
     "rededge075": "B06",
     "rededge3": "B07",
+    "re3": "B07",
     "rededge078": "B07",
     "nir": "B08",
+    "nir1": "B08",
+    _BROAD: "B08",
     "nir08": "B8A",
+    "nir2": "B8A",
+    "narrownir": "B8A",
+    "nirnarrow": "B8A",
+    "rededge4": "B8A",
+    "re4": "B8A",
+    "swir1": "B11",
     "swir16": "B11",
+    "swir2": "B12",
     "swir22": "B12",
 }
+_MARKS = re.compile(r"[\s_.-]+")
 
 PRODUCT_ORDERS = {
     10: BANDS,
@@ -71,5 +86,26 @@ def names_another_band(text: str | None) -> bool:
 
 def asset_band(text: str | None) -> str | None:
     """Band or mask that an asset, or a band of a cube, is called after: "B04", "red", "scl"."""
-    name = (text or "").strip()
-    return canonical_band(name) or canonical_mask(name) or _ASSETS.get(name.lower())
+    return canonical_band(text) or canonical_mask(text) or _COLOURS.get(_bare(text or ""))
+
+
+def colour_bands(texts: Sequence[str]) -> list[str | None]:
+    """The bands that the descriptions of a raster mean by colours, None where one means none."""
+    names = [_bare(text) for text in texts]
+    known = dict(_COLOURS)
+    if _BROAD in names:  # so FORCE calls B08, and B8A plainly NIR
+        known["nir"] = "B8A"
+    return [known.get(name) for name in names]
+
+
+def _bare(text: str) -> str:
+    return _MARKS.sub("", text).lower()
+
+
+def are_positions(texts: Sequence[str]) -> bool:
+    """Whether "B1" to "B10", or to a higher number, without B8A, count bands and name none.
+
+    No image of Sentinel-2 has B10 and lacks B11, B12 or B8A.
+    """
+    numbers = {number.upper().lstrip("0") for text in texts for number in _BAND.findall(text)}
+    return len(numbers) >= len(BANDS) and numbers == {str(n + 1) for n in range(len(numbers))}

@@ -115,6 +115,90 @@ def test_twelve_and_thirteen_bands_of_a_product(tmp_path, rng, count, places):
     assert any(f"{count} bands without names" in text for text in plan.notes)
 
 
+FORCE = [
+    "BLUE",
+    "GREEN",
+    "RED",
+    "REDEDGE1",
+    "REDEDGE2",
+    "REDEDGE3",
+    "BROADNIR",
+    "NIR",
+    "SWIR1",
+    "SWIR2",
+]
+FINE_FIRST = ["B02", "B03", "B04", "B08", "B05", "B06", "B07", "B8A", "B11", "B12"]
+
+
+@pytest.mark.parametrize(
+    ("names", "order"),
+    [
+        (FORCE, BANDS),
+        (
+            ["Blue", "Green", "Red", "NIR", "RE1", "RE2", "RE3", "NIR2", "SWIR1", "SWIR2"],
+            FINE_FIRST,
+        ),
+        (
+            [
+                "blue",
+                "green",
+                "red",
+                "nir",
+                "Red Edge 1",
+                "Red Edge 2",
+                "red_edge_3",
+                "NIR narrow",
+                "swir16",
+                "swir22",
+            ],
+            FINE_FIRST,
+        ),
+    ],
+)
+def test_bands_that_are_called_by_colours(tmp_path, rng, names, order):
+    values = digital_numbers(rng)
+    wanted = values[[order.index(band) for band in BANDS]]
+    path = write_raster(tmp_path / "20190514.tif", values, descriptions=names)
+    same(build_series([path], tmp_path / "s.vrt"), wanted[None])
+    dated = [f"2019-05-14 {name}" for name in names]
+    path = write_raster(tmp_path / "dated.tif", values, descriptions=dated)
+    same(build_series([path], tmp_path / "dated.vrt"), wanted[None])
+
+
+@pytest.mark.parametrize(
+    ("names", "match"),
+    [
+        ([f"B{number}" for number in range(1, 11)], "B1 to B10 and has no B8A"),
+        ([f"B{number:02d}" for number in range(1, 13)], "B01 to B12 and has no B8A"),
+        (["water", "forest", "meadow", *"abcdefg"], "water, forest, meadow, a, ..."),
+    ],
+)
+def test_names_that_are_no_names_of_bands_are_not_replaced_by_positions(
+    tmp_path, rng, names, match
+):
+    values = digital_numbers(rng, len(names))
+    path = write_raster(tmp_path / "20190514.tif", values, descriptions=names)
+    assert "BAND_ORDER" in refuse([path], tmp_path / "s.vrt", match)
+    order = [*FINE_FIRST, "B01", "B09"][: len(names)]
+    series = build_series([path], tmp_path / "s.vrt", band_order=order)
+    same(series, values[[order.index(band) for band in BANDS]][None])
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"Band {number}" for number in range(1, 11)],
+        [f"S2_clip_{number}" for number in range(1, 11)],
+        [f"lyr{number}" for number in range(1, 11)],
+        ["surface reflectance"] * 10,
+    ],
+)
+def test_descriptions_that_only_count_leave_the_usual_order(tmp_path, rng, names):
+    values = digital_numbers(rng)
+    path = write_raster(tmp_path / "20190514.tif", values, descriptions=names)
+    same(build_series([path], tmp_path / "s.vrt"), values[None])
+
+
 def test_where_dates_come_from(tmp_path, rng):
     """Metadata before the layer, before the file's name, before the folder's; and it is said."""
     values = digital_numbers(rng)

@@ -10,8 +10,15 @@ from datetime import date
 from osgeo import gdal
 
 from ...errors import SeriesError
-from ..acquisitions import parse_date, scene_of
-from ..bands import BANDS, PRODUCT_ORDERS, canonical_band, canonical_mask
+from ..acquisitions import parse_date, scene_of, without_date
+from ..bands import (
+    BANDS,
+    PRODUCT_ORDERS,
+    are_positions,
+    canonical_band,
+    canonical_mask,
+    colour_bands,
+)
 from ..grid import Grid
 from ..rasters import is_integer, open_raster, refuse_truncated, stated_scale
 from ..series import ABSENT, band_identity
@@ -54,18 +61,19 @@ _Placed = tuple[int, date, str]
 def read_raster(path: str, declared: Declared | None = None) -> list[SourceBand]:
     """The bands of a raster: of one date, of several, or one band alone.
 
-    Band names come from the bands' metadata or descriptions; of one band alone, from the file's
-    name; else from the order that is declared, or the order of ten bands (BANDS), or of the
-    twelve or thirteen of a product. Dates come from `declared.dates`, else from the bands, else
-    (one date) from the file's metadata, the layer, the file's name, or its folder's. Bands with
-    another name are left out.
+    Band names come from the bands' metadata or descriptions (B02 or Blue); of one band alone, from
+    the file's name; else from the order that is declared, or, if the descriptions name nothing
+    else, the order of ten bands (BANDS), or of the twelve or thirteen of a product. Dates come from
+    `declared.dates`, else from the bands, else (one date) from the file's metadata, the layer, the
+    file's name, or its folder's. Bands with another name are left out.
 
     Args:
         path: a file that GDAL opens.
         declared: what the caller knows.
 
     Raises:
-        NotAScene: no band has a name, and their number is no Sentinel-2 image's.
+        NotAScene: no band has a name of Sentinel-2, and they have others, or their number is no
+            Sentinel-2 image's.
         SeriesError: band count, band names or dates do not fit, or the file is cut off.
     """
     declared = declared or Declared()
@@ -75,9 +83,11 @@ def read_raster(path: str, declared: Declared | None = None) -> list[SourceBand]
     scene = scene_of(name)
     if scene.level == "L1C":
         refuse_l1c(name)
+    bands = [dataset.GetRasterBand(index) for index in range(1, dataset.RasterCount + 1)]
+    colours = colour_bands([without_date(band.GetDescription()) for band in bands])
     identities = [
-        (index, *_identity(dataset.GetRasterBand(index)))
-        for index in range(1, dataset.RasterCount + 1)
+        (index, *_identity(band, colour))
+        for index, (band, colour) in enumerate(zip(bands, colours), 1)
     ]
     placed, remark, date_from = _place(dataset, path, identities, declared)
     _refuse_repeats(name, dataset, placed)
@@ -118,9 +128,18 @@ def read_raster(path: str, declared: Declared | None = None) -> list[SourceBand]
     return records
 
 
-def _identity(band: gdal.Band) -> tuple[date | None, str | None]:
+def _identity(band: gdal.Band, colour: str | None) -> tuple[date | None, str | None]:
     day, name = band_identity(band)
-    return day, name or canonical_mask(band.GetMetadataItem("BAND") or band.GetDescription())
+    name = name or canonical_mask(band.GetMetadataItem("BAND") or band.GetDescription())
+    # Pictures have bands of bytes that are called Red, Green and Blue too.
+    return day, name or (None if band.DataType == gdal.GDT_Byte else colour)
+
+
+def _own_names(texts: Sequence[str]) -> list[str]:
+    """The descriptions that name a band: neither a count, as "Band 3", nor one for all bands."""
+    names = [text for text in texts if not without_date(text).rstrip()[-1:].isdigit()]
+    names = [text for text in names if without_date(text).strip()]
+    return names if len({without_date(text) for text in names}) > 1 else []
 
 
 def _place(
@@ -137,8 +156,16 @@ def _place(
         )
     remark = ""
     named = [item for item in identities if item[2] is not None]
+    texts = [dataset.GetRasterBand(index).GetDescription() for index in range(1, count + 1)]
+    if are_positions(texts):
+        if not declared.band_order:
+            raise NotAScene(
+                f"{name} calls its bands {texts[0]} to {texts[-1]} and has no B8A, so that these "
+                "may be no names but a count; give BAND_ORDER."
+            )
+        named = []
     if not named:
-        order, remark = _order(name, count, declared)
+        order, remark = _order(name, count, _own_names(texts), declared)
         per = len(dates) if dates else 1
         named = []
         for index, day, _ in identities:
@@ -166,7 +193,9 @@ def _place(
     return [(i, day, band) for i, _, band in named if band], remark, date_from
 
 
-def _order(name: str, count: int, declared: Declared) -> tuple[list[str | None], str]:
+def _order(
+    name: str, count: int, names: Sequence[str], declared: Declared
+) -> tuple[list[str | None], str]:
     """Names of the undescribed bands of one date, and how they were found."""
     dates = len(declared.dates) if declared.dates else 1
     per_date = count // dates
@@ -186,6 +215,12 @@ def _order(name: str, count: int, declared: Declared) -> tuple[list[str | None],
                 "file name; describe it (B02, B03, ...) or take it out."
             )
         return [band], ""
+    if names:
+        raise NotAScene(
+            f"{name} calls its bands {', '.join(names[:4])}{', ...' if len(names) > 4 else ''}, "
+            "none of which is a name of a Sentinel-2 band; describe them (B02, B03, ...) or give "
+            "BAND_ORDER."
+        )
     if per_date not in PRODUCT_ORDERS:
         known = f"{dates} dates" if declared.dates else "one date"
         raise NotAScene(
