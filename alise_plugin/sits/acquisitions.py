@@ -19,17 +19,26 @@ REFERENCE_DATE = date(2014, 3, 3)
 _DATE = re.compile(
     r"(?<!\d)((?:19|20)\d\d)(?P<sep>[-/_:.]?)(0[1-9]|1[0-2])(?P=sep)(0[1-9]|[12]\d|3[01])(?!\d)"
 )
-_PRODUCT = re.compile(r"(?<![A-Za-z0-9])(S2[A-D]_|SENTINEL2)", re.IGNORECASE)
 # 20190514T105031_20190514T105555_T31TCJ: acquisition, processing, tile, as Earth Engine indexes.
-_INDEX = re.compile(r"(?<!\d)(20\d{6}T\d{6})_(20\d{6}T\d{6})_(T\d{2}[A-Z]{3})(?![A-Za-z0-9])")
+_INDEX = re.compile(
+    r"(?<!\d)(?P<sensed>20\d{6}T\d{6})_(?P<processed>20\d{6}T\d{6})_(?P<tile>T\d{2}[A-Z]{3})"
+    r"(?![A-Za-z0-9])"
+)
 # S2A_MSIL2A_20190514T105031_N0212_R051_T31TCJ_20190516T135205
 _NAME = re.compile(
     r"S2[A-D]_MSI(?P<level>L1C|L2A)_(?P<sensed>\d{8}T\d{6})_N(?P<baseline>\d{4})_R\d{3}_"
     r"(?P<tile>T\d{2}[A-Z]{3})_(?P<processed>\d{8}T\d{6})",
     re.IGNORECASE,
 )
-# T31TCJ_20190514T105031, how the images inside a product begin.
-_IMAGE = re.compile(r"(?<![A-Za-z0-9])(T\d{2}[A-Z]{3})_(20\d{6}T\d{6})(?!\d)")
+# T31TCJ_20190514T105031, how the images inside a product begin; the processing follows the tile in
+# the name of a product, where the orbit stands before it.
+_IMAGE = re.compile(
+    r"(?<![A-Za-z0-9])(?<!_R\d{3}_)(?P<tile>T\d{2}[A-Z]{3})_(?P<sensed>20\d{6}T\d{6})(?!\d)"
+)
+# SENTINEL2A_20190514-105855-394, how the names of Theia's products begin.
+_THEIA = re.compile(r"(?<![A-Za-z0-9])SENTINEL2[A-D]_(?P<sensed>\d{8})-\d{6}-\d{3}", re.IGNORECASE)
+_START = re.compile(r"(?<![A-Za-z0-9])S2[A-D]_MSIL(1C|2A)_(?P<sensed>\d{8}T\d{6})", re.IGNORECASE)
+_SENSED = (_START, _INDEX, _THEIA, _IMAGE)  # where a name states the time of sensing, best first
 FIRST_YEAR = 2015
 """Sentinel-2A was launched on 2015-06-23; no image of a series is older than its year."""
 
@@ -42,22 +51,25 @@ def parse_date(text: str | None) -> date | None:
             file name with one of these inside.
 
     Returns:
-        The date; None where there is none, or where there are several different ones and the
-        text is not a Sentinel-2 product name (in which the first one is the acquisition and the
-        later ones are the processing).
+        The date: that of sensing, where a Sentinel-2 product, image or Earth Engine index is named,
+        whatever else the text holds; None where there is none, or several different ones.
     """
-    found = []
-    for year, _, month, day in _DATE.findall(text or ""):
+    text = text or ""
+    for pattern in _SENSED:
+        sensed = {match["sensed"][:8] for match in pattern.finditer(text)}
+        if sensed:
+            return _one_date(" ".join(sensed))
+    return _one_date(text)
+
+
+def _one_date(text: str) -> date | None:
+    found = set()
+    for year, _, month, day in _DATE.findall(text):
         try:
-            found.append(date(int(year), int(month), int(day)))
+            found.add(date(int(year), int(month), int(day)))
         except ValueError:  # 30 February is a number, not a date
             continue
-    if not found:
-        return None
-    several = len(set(found)) > 1
-    if several and not (_PRODUCT.search(text or "") or _INDEX.search(text or "")):
-        return None
-    return found[0]
+    return found.pop() if len(found) == 1 else None
 
 
 def without_date(text: str) -> str:
@@ -100,9 +112,9 @@ def scene_of(text: str) -> Scene:
         )
     index = _INDEX.search(text)
     if index:
-        return Scene(f"{index[3]}_{index[1]}", index[2])
+        return Scene(f"{index['tile']}_{index['sensed']}", index["processed"])
     image = _IMAGE.search(text)
-    return Scene(f"{image[1]}_{image[2]}") if image else Scene()
+    return Scene(f"{image['tile']}_{image['sensed']}") if image else Scene()
 
 
 def refuse_impossible_day(day: date, name: str) -> None:

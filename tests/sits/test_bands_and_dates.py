@@ -48,6 +48,12 @@ def test_every_band_is_its_own_name():
         "S2A_MSIL2A_20190514T105031_N0212_R051_T31TCJ_20190516T135205.SAFE",
         "SENTINEL2A_20190514-105855-394_L2A_T31TCJ_C_V2-2",
         "2019-05-14 B02",
+        "20200103_S2A_MSIL2A_20190514T105621_N0212_R094_T31TFJ_20190514T134242.tif",
+        "s2a_msil2a_20190514t105621_n0212_r094_t31tfj_20190516t134242_B04.tif",
+        "S2A_MSIL2A_20190514T105621_20200103.tif",
+        "20200103_T31TCJ_20190514T105031_B02_10m.jp2",
+        "20190514T105031_20190516T105555_T31TCJ_B2",
+        "SENTINEL2A_20190514-105855-394_L2A_T31TCJ_C_V2-2_20200103.tif",
     ],
 )
 def test_dates_found(text):
@@ -55,7 +61,21 @@ def test_dates_found(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["", None, "stack.tif", "20190230", "120190514", "2019-0514", "20190514_20190601.tif"]
+    "text",
+    [
+        "",
+        None,
+        "stack.tif",
+        "20190230",
+        "120190514",
+        "2019-0514",
+        "20190514_20190601.tif",
+        "S2_median_20190501_20190531.tif",
+        "S2A_median_20190501_20190531.tif",
+        "S2A_proc20200103_20190514.tif",
+        "S2A_L2A_20190514T105031_N0212_R051_T31TCJ_20190516T135205.tif",
+        "SENTINEL2A_20190501_20190531.tif",
+    ],
 )
 def test_no_date_is_made_up(text):
     assert parse_date(text) is None
