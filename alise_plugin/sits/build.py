@@ -180,6 +180,7 @@ def plan_series(
     _leave_outside(chosen, grid, left_out)
     values = Values(options.scale, options.offset, options.nodata, check)
     acquisitions = _acquisitions(chosen, values)
+    warnings += values.warnings
     products = [_products(acquisition) for acquisition in acquisitions]
     fractions = [Fractions()] * len(acquisitions)
     if options.measured or options.max_cloud is not None or options.min_valid is not None:

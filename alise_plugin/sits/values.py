@@ -3,32 +3,64 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import date
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from osgeo import gdal
 
 from ..errors import SeriesError
 from .rasters import is_integer, open_raster, read_bands
 from .sources.record import SourceBand
 from .vrt import Layer
 
+_Item = TypeVar("_Item")
 DN_SCALE = 1e-4
 """Reflectance per digital number, where integers are DN = reflectance x 10^4."""
 _MAX_REFLECTANCE = 2.0  # bright cloud and glint pass 1.0; nothing natural passes this
 _SURELY_DN = 200.0  # whole numbers beyond it are no reflectance, nor per cent of it
 _OFFSET_SINCE = date(2022, 1, 25)
 """First day of processing baseline 04.00, whose DN = 10000 x reflectance + 1000."""
-_OFFSET_DN = 1000
-_OFFSET_DARK = 1300  # DN at which the darkest pixels of a clear image with the offset begin
+# DN of the darkest pixels: one is noise, the lowest hundredth is not. With the offset black is
+# 1000, less what the correction of the atmosphere overshoots; leaves, water and shadow are dark in
+# all three bands, bright sand in blue only.
+_DARKEST = 1.0  # per cent
+_OFFSET_BLACK = 900
+_OFFSET_DARK = 1500
 _DARK_BANDS = ("B02", "B03", "B04")  # in which water, shadow or leaves are nearly black
 _SAMPLE = 64  # pixels: side of the windows that the scale is judged on
 _SAMPLED_BANDS = 20  # bands of a file that the scale is judged on
 _SAMPLED_IMAGES = 40  # images that are asked whether they hold an offset
+_SAMPLED_DAYS = 4  # days that are asked whether integers are DN
+_BRIGHT_HALF = 1.2  # reflectance that half of the values of an image never pass
+_DIM = 0.05  # reflectance that a hundredth of them always passes
+_LOWEST_DN = -2000  # below are the ways to write "no value" that no file declares
+_FULL_DN = 65535
+
+
+@dataclass(frozen=True)
+class _Darkness:
+    """DN of the darkest pixels of an image, in the band where they are lowest, and highest."""
+
+    record: SourceBand
+    lowest: float
+    highest: float
+
+    @property
+    def shows_no_offset(self) -> bool:
+        return self.lowest < _OFFSET_BLACK
+
+    @property
+    def may_hold_offset(self) -> bool:
+        return not self.shows_no_offset and self.highest < _OFFSET_DARK
 
 
 class Values:
-    """Settles the values of the bands of a series; `notes` say what was found.
+    """Settles the values of the bands of a series.
+
+    `notes` say what was found, `warnings` what the user should look at.
 
     Args:
         scale: reflectance per raw unit, of all files whose product states nothing.
@@ -49,6 +81,7 @@ class Values:
         self._nodata = nodata
         self._check = check
         self.notes: list[str] = []
+        self.warnings: list[str] = []
 
     def settle(self, records: Sequence[SourceBand]) -> list[Layer]:
         """A layer for every record, in their order.
@@ -65,6 +98,9 @@ class Values:
                 if r.scale is None and judged.get(is_integer(r.dtype), self._scale) == DN_SCALE
             ]
             self._refuse_hidden_offset(dn)
+            self._warn_of_offset_in_floats(
+                [r for r in unstated if judged.get(is_integer(r.dtype)) == 1]
+            )
         layers = [self._layer(record, judged) for record in records]
         self._note_stated(layers)
         return layers
@@ -112,6 +148,12 @@ class Values:
         judged = {}
         integers = [record for record in records if is_integer(record.dtype)]
         if integers:
+            byte = next((r for r in integers if r.dtype == gdal.GDT_Byte), None)
+            if byte is not None:
+                raise SeriesError(
+                    f"{byte.name} holds bytes (0 to 255), as pictures do and images of reflectance "
+                    "do not; take it out, or give SCALE, the reflectance per unit."
+                )
             proof = next((r for r in integers if self._highest(r) > _MAX_REFLECTANCE), None)
             if proof is None:
                 raise SeriesError(
@@ -119,6 +161,7 @@ class Values:
                     "at, so they may be anything; give the scale (0.0001 for DN = reflectance x "
                     "10000)."
                 )
+            self._refuse_implausible(integers)
             judged[True] = DN_SCALE
             self.notes.append(
                 f"Scale 0.0001: the integers beyond 2 in {_some({r.name for r in integers})} are "
@@ -158,51 +201,102 @@ class Values:
         self._check()
         return float(_sampled_values(record).max(initial=-np.inf))
 
-    def _refuse_hidden_offset(self, records: Sequence[SourceBand]) -> None:
-        """Raises where DN look as if they held BOA_ADD_OFFSET, and nothing says so.
+    def _refuse_implausible(self, records: Sequence[SourceBand]) -> None:
+        """Raises where integers, taken as DN, are too bright or too dark for a landscape.
 
-        One dark pixel proves that an image does not: with the offset, black is DN 1000.
+        Days are judged by the middle one of a few, which is not the one with the most cloud.
         """
+        halves, tops = [], []
+        days = sorted({record.day for record in records})
+        for day in _spread(days, _SAMPLED_DAYS):
+            of_day = _spread([record for record in records if record.day == day], _SAMPLED_BANDS)
+            self._check()
+            values = np.concatenate([_sampled_values(record) for record in of_day])
+            if values.size:
+                half, top = np.percentile(values, (50, 99)) * DN_SCALE
+                halves.append(half)
+                tops.append(top)
+        if not tops:
+            return
+        half, top = np.median(halves), np.median(tops)
+        if half > _BRIGHT_HALF or not _DIM <= top <= _MAX_REFLECTANCE:
+            raise SeriesError(
+                f"The integers of {_some({r.name for r in records})} are not DN = reflectance x "
+                f"10000, by which half of their values would pass a reflectance of {half:.3g} and "
+                f"one in a hundred {top:.3g}; give SCALE, the reflectance per unit."
+            )
+
+    def _darkness(self, records: Sequence[SourceBand], unit: float) -> list[_Darkness]:
+        """How dark some of the images are, spread over them; `unit` is DN per raw unit."""
         images: dict[tuple[date, str], list[SourceBand]] = {}
-        for r in records:
-            if (r.day >= _OFFSET_SINCE or r.may_hold_offset) and r.band in _DARK_BANDS:
-                images.setdefault((r.day, r.product.scene), []).append(r)
-        without: tuple[float, SourceBand] | None = None
-        suspect: tuple[float, SourceBand] | None = None
-        bright: tuple[float, SourceBand] | None = None
-        groups = list(images.values())
-        for group in groups[:: max(1, len(groups) // _SAMPLED_IMAGES)]:
-            lowest = np.inf
+        for record in records:
+            if record.band in _DARK_BANDS:
+                images.setdefault((record.day, record.product.scene), []).append(record)
+        found = []
+        for group in _spread(list(images.values()), _SAMPLED_IMAGES):
+            darkest = []
             for record in group:
                 self._check()
                 values = _sampled_values(record)
-                lowest = min(lowest, float(values[values != 0].min(initial=np.inf)))
-                if lowest < _OFFSET_DN:
-                    without = without or (lowest, record)
-                    break
-            else:
-                if lowest < _OFFSET_DARK:
-                    suspect = suspect or (lowest, group[0])
-                elif np.isfinite(lowest):
-                    bright = bright or (lowest, group[0])
-        if without and suspect:
+                if values.size:
+                    darkest.append(float(np.percentile(values, _DARKEST)) * unit)
+                if darkest and darkest[-1] < _OFFSET_BLACK:
+                    break  # the others cannot change what it shows
+            if darkest:
+                found.append(_Darkness(group[0], min(darkest), max(darkest)))
+        return found
+
+    def _refuse_hidden_offset(self, records: Sequence[SourceBand]) -> None:
+        """Raises where DN look as if they held BOA_ADD_OFFSET, and nothing says so.
+
+        Images since 2022-01-25, or of a baseline that has it, must show that they do not. Of older
+        ones those that may, because they were processed again or are hazy, make a warning.
+        """
+        kinds: tuple[list[SourceBand], list[SourceBand]] = [], []
+        for r in records:
+            kinds[r.day >= _OFFSET_SINCE or r.may_hold_offset].append(r)
+        older, recent = (self._darkness(kind, 1.0) for kind in kinds)
+        without = [image for image in (*recent, *older) if image.shows_no_offset]
+        suspects = [image for image in recent if image.may_hold_offset]
+        if not any(image.shows_no_offset for image in recent):
+            suspects += [image for image in recent if not image.may_hold_offset]
+        if without and suspects:
             raise SeriesError(
-                f"The DN of {without[1].name} go down to {without[0]:.0f} and those of "
-                f"{suspect[1].name} begin at {suspect[0]:.0f}, so that some may hold the offset of "
-                "1000 of products since 2022-01-25 and some not; build one series of each kind, "
-                "with offset 0 and -0.1, and then one series of both."
+                f"The DN of {without[0].record.name} go down to {without[0].lowest:.0f} and those "
+                f"of {suspects[0].record.name} begin at {suspects[0].lowest:.0f}, so that some may "
+                "hold the offset of 1000 of products since 2022-01-25 and some not; build one "
+                "series of each kind, with offset 0 and -0.1, and then one series of both."
             )
-        first = suspect or bright
-        if first and not without:
+        if suspects:
             raise SeriesError(
-                f"The DN of {first[1].name} and of all that follow begin at {first[0]:.0f}, as in "
-                "products since 2022-01-25 that hold an offset of 1000; give the offset (-0.1 if "
-                "they do, 0 if these images are only bright)."
+                f"The DN of {suspects[0].record.name} and of all that follow begin at "
+                f"{suspects[0].lowest:.0f}, as in products since 2022-01-25 that hold an offset of "
+                "1000; give the offset (-0.1 if they do, 0 if these images are only bright)."
             )
         if without:
             self.notes.append(
-                f"Offset 0: DN go down to {without[0]:.0f} in {without[1].name}, below the 1000 "
-                "that products with an offset begin at."
+                f"Offset 0: DN go down to {without[0].lowest:.0f} in {without[0].record.name}, "
+                "below the 1000 that products with an offset begin at."
+            )
+        hazy = [image for image in older if image.may_hold_offset]
+        if hazy:
+            self.warnings.append(
+                f"The DN of {_some({image.record.name for image in hazy})} begin at "
+                f"{hazy[0].lowest:.0f}, as in haze, or in older products that were processed again "
+                "and hold an offset of 1000; they are read without it, so give an offset of -0.1 "
+                "if they do."
+            )
+
+    def _warn_of_offset_in_floats(self, records: Sequence[SourceBand]) -> None:
+        """Warns where all reflectance begins as if BOA_ADD_OFFSET had never been taken off."""
+        images = self._darkness(records, 1 / DN_SCALE)
+        suspects = [image for image in images if image.may_hold_offset]
+        if suspects and not any(image.shows_no_offset for image in images):
+            first = suspects[0]
+            self.warnings.append(
+                f"The reflectance of {first.record.name} and of all others begins at "
+                f"{first.lowest * DN_SCALE:.2f}, as where the offset of products since 2022-01-25 "
+                "was never taken off; if so, give an offset of -0.1."
             )
 
 
@@ -215,20 +309,21 @@ def _first(*values: float | None) -> float:
     return next(float(value) for value in values if value is not None)
 
 
+def _spread(items: Sequence[_Item], count: int) -> Sequence[_Item]:
+    """Some `count` of the items, at even steps."""
+    return items[:: max(1, len(items) // count)]
+
+
 def _some_per_file(records: Sequence[SourceBand]) -> list[SourceBand]:
     """At most _SAMPLED_BANDS records of each file, spread over its bands."""
     by_file: dict[str, list[SourceBand]] = {}
     for record in records:
         by_file.setdefault(record.file, []).append(record)
-    return [
-        record
-        for group in by_file.values()
-        for record in group[:: max(1, len(group) // _SAMPLED_BANDS)]
-    ]
+    return [record for group in by_file.values() for record in _spread(group, _SAMPLED_BANDS)]
 
 
 def _sampled_values(record: SourceBand) -> NDArray[np.float32]:
-    """The values, 1-D and without nodata, of a few windows spread over a record."""
+    """The values, 1-D and without what means "no value", of a few windows spread over a record."""
     dataset = open_raster(record.dataset_name, record.open_options)
     width, height = min(record.grid.width, _SAMPLE), min(record.grid.height, _SAMPLE)
     found = []
@@ -236,5 +331,9 @@ def _sampled_values(record: SourceBand) -> NDArray[np.float32]:
         col = int((record.grid.width - width) * part)
         row = int((record.grid.height - height) * part)
         values = read_bands(dataset, [record.index], col, row, width, height)
-        found.append(values[np.isfinite(values) & (values != record.nodata)])
+        seen = np.isfinite(values) & (values != record.nodata)
+        seen &= (values != 0) & (values > _LOWEST_DN)
+        if record.dtype == gdal.GDT_UInt16:
+            seen &= values != _FULL_DN
+        found.append(values[seen])
     return np.concatenate(found)

@@ -24,7 +24,7 @@ from ..rasters import is_integer, open_raster, refuse_truncated, stated_scale
 from ..series import ABSENT, band_identity
 from .product_files import refuse_l1c
 from .record import NotAScene, Product, SourceBand
-from .safe import OFFSET_BASELINE
+from .safe import OFFSET_BASELINE, stated_of_image
 
 _DATE_ITEMS = (
     "ACQUISITION_DATE",
@@ -92,6 +92,9 @@ def read_raster(path: str, declared: Declared | None = None) -> list[SourceBand]
     placed, remark, date_from = _place(dataset, path, identities, declared)
     _refuse_repeats(name, dataset, placed)
     grid = Grid.from_dataset(dataset, name)
+    stated = stated_of_image(path)
+    if stated is not None:
+        remark = f"{remark}, {stated.remark}" if remark else stated.remark
     records = []
     for index, day, band_name in placed:
         band = dataset.GetRasterBand(index)
@@ -100,6 +103,10 @@ def read_raster(path: str, declared: Declared | None = None) -> list[SourceBand]
         scale, offset = stated_scale(band)
         if scale is None and band.GetMetadataItem("BAND") and not is_integer(band.DataType):
             scale, offset = 1.0, 0.0  # a band of an image series: in reflectance, by definition
+        nodata, certain = band.GetNoDataValue(), False
+        if stated is not None and band_name in BANDS:
+            scale, offset = stated.scale, stated.offsets[band_name] * stated.scale
+            nodata, certain = stated.nodata, True
         own = scene_of(band.GetDescription())
         records.append(
             SourceBand(
@@ -109,7 +116,7 @@ def read_raster(path: str, declared: Declared | None = None) -> list[SourceBand]
                 day=day,
                 band=band_name,
                 grid=grid,
-                nodata=band.GetNoDataValue(),
+                nodata=nodata,
                 scale=scale,
                 offset=offset,
                 dtype=band.DataType,
@@ -119,9 +126,11 @@ def read_raster(path: str, declared: Declared | None = None) -> list[SourceBand]
                     kind=dataset.GetDriver().ShortName,
                     date_from=date_from,
                     scene=own.key or scene.key,
-                    processed=own.processed or scene.processed,
+                    processed=stated.processed if stated else own.processed or scene.processed,
                     remark=remark,
                 ),
+                certain=certain,
+                declared=band.GetNoDataValue() == nodata,
                 may_hold_offset=scene.baseline >= OFFSET_BASELINE,
             )
         )

@@ -7,16 +7,18 @@ Document of Sentinel-2 defines them. No image is opened: 200 products are descri
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 
 from osgeo import gdal, osr
 
 from ...errors import SeriesError
-from ..acquisitions import parse_date, scene_of
+from ..acquisitions import Scene, parse_date, scene_of
 from ..bands import BANDS, canonical_band, canonical_mask
 from ..grid import Grid
 from ..rasters import open_raster, refuse_truncated
@@ -42,6 +44,44 @@ _BAND_IDS = dict(enumerate(("B01", *BANDS[:8], "B09", "B10", "B11", "B12")))
 _RESOLUTION = re.compile(r"_(10|20|60)m$")
 _BLOCK = (1024, 1024)  # tiles of ESA's JP2 files; a hint for readers, not a promise
 _SUFFIXES = (".jp2", ".tif")
+_INSIDE = re.compile(r"(?P<product>.+)/GRANULE/[^/]+/IMG_DATA/(R\d+m/)?[^/]+_\d+m\.(jp2|tif)")
+
+
+@dataclass(frozen=True)
+class Stated:
+    """What MTD_MSIL2A.xml states of the values of its images.
+
+    Attributes:
+        scale: reflectance per DN.
+        offsets: BOA_ADD_OFFSET, in DN, of every band.
+        nodata: the DN of no data.
+        processed: sorts the processings of a scene by age.
+        remark: for the report.
+    """
+
+    scale: float
+    offsets: dict[str, float]
+    nodata: float
+    processed: str
+    remark: str
+
+
+def stated_of_image(path: str) -> Stated | None:
+    """What its product states of an image that is given by itself; None where it is in none.
+
+    Raises:
+        SeriesError: the product is Level-1C, or its metadata are damaged.
+    """
+    place = path if path.startswith("/vsi") else os.path.abspath(path)
+    found = _INSIDE.fullmatch(place.replace("\\", "/"))
+    if found is None:
+        return None
+    folder, name = found["product"], posixpath.basename(found["product"])
+    if not exists(f"{folder}/{METADATA}"):
+        if exists(f"{folder}/{METADATA_L1C}"):
+            refuse_l1c(name)
+        return None
+    return _stated(read_xml(f"{folder}/{METADATA}", name), name, scene_of(name))
 
 
 def read_safe(folder: str) -> list[SourceBand]:
@@ -66,8 +106,7 @@ def read_safe(folder: str) -> list[SourceBand]:
     if scene.level == "L1C":
         refuse_l1c(stated_name)
     day = _day(root, name)
-    baseline = first_text(root, "PROCESSING_BASELINE") or scene.baseline
-    scale, offsets, nodata = _values(root, name, baseline)
+    stated = _stated(root, name, scene)
     nodata_share = fraction(first_text(root, "NODATA_PIXEL_PERCENTAGE"))
     records: list[SourceBand] = []
     for granule, images in _granules(root, folder, name).items():
@@ -77,13 +116,13 @@ def read_safe(folder: str) -> list[SourceBand]:
             kind="SAFE",
             date_from="product metadata",
             scene=scene.key or f"{tile[0] if tile else granule}_{day}",
-            processed=f"{baseline}_{first_text(root, 'GENERATION_TIME') or scene.processed}",
+            processed=stated.processed,
             cloud=fraction(
                 first_text(root, "Cloud_Coverage_Assessment", "CLOUD_COVERAGE_ASSESSMENT")
             ),
             valid=None if nodata_share is None else 1 - nodata_share,
             preview=_preview(folder, granule),
-            remark=_remark(baseline, offsets),
+            remark=stated.remark,
         )
         grids = _grids(folder, granule)
         for band, path, resolution in images:
@@ -97,9 +136,9 @@ def read_safe(folder: str) -> list[SourceBand]:
                     day=day,
                     band=band,
                     grid=grid,
-                    nodata=None if mask else nodata,
-                    scale=None if mask else scale,
-                    offset=None if mask else offsets[band] * scale,
+                    nodata=None if mask else stated.nodata,
+                    scale=None if mask else stated.scale,
+                    offset=None if mask else stated.offsets[band] * stated.scale,
                     dtype=gdal.GDT_Byte if mask else gdal.GDT_UInt16,
                     block=_BLOCK,
                     product=product,
@@ -122,8 +161,9 @@ def _day(root: ET.Element, name: str) -> date:
     raise SeriesError(f"{METADATA} of {name} states no sensing time; download the product again.")
 
 
-def _values(root: ET.Element, name: str, baseline: str) -> tuple[float, dict[str, float], float]:
-    """Reflectance per DN, BOA_ADD_OFFSET (in DN) of every band, and the DN of no data."""
+def _stated(root: ET.Element, name: str, scene: Scene) -> Stated:
+    """What the metadata of a product say of its values; `scene` is what its name says."""
+    baseline = first_text(root, "PROCESSING_BASELINE") or scene.baseline
     quantification = number_in(
         first_text(root, "BOA_QUANTIFICATION_VALUE", "L2A_BOA_QUANTIFICATION_VALUE")
     )
@@ -148,7 +188,8 @@ def _values(root: ET.Element, name: str, baseline: str) -> tuple[float, dict[str
         special = local_name(element) == "Special_Values"
         if special and first_text(element, "SPECIAL_VALUE_TEXT") == "NODATA":
             nodata = number_in(first_text(element, "SPECIAL_VALUE_INDEX")) or 0.0
-    return 1 / quantification, offsets, nodata
+    processed = f"{baseline}_{first_text(root, 'GENERATION_TIME') or scene.processed}"
+    return Stated(1 / quantification, offsets, nodata, processed, _remark(baseline, offsets))
 
 
 def _remark(baseline: str, offsets: dict[str, float]) -> str:
