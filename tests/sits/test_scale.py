@@ -1,0 +1,50 @@
+"""Integers are taken as DN only where they look like DN."""
+
+from datetime import date
+
+import numpy as np
+import pytest
+from products_for_tests import dn
+from rasters_for_tests import days, write_raster
+
+from alise_plugin.errors import SeriesError
+from alise_plugin.sits.bands import BANDS
+from alise_plugin.sits.build import build_series
+
+
+def landscape(day):
+    """DN of 1000 to 4500."""
+    return np.stack([dn(band, day) for band in BANDS])
+
+
+@pytest.mark.parametrize(
+    ("kind", "factor", "match"),
+    [
+        (np.uint8, 255 / 4500, "holds bytes"),
+        (np.uint16, 6.5535, "are not DN"),
+        (np.uint16, 0.1, "are not DN"),
+        (np.int16, 0.01, "are not DN"),
+    ],
+)
+def test_integers_that_are_not_dn_are_refused(tmp_path, kind, factor, match):
+    paths = []
+    for number, day in enumerate(days(5)):
+        values = landscape(day)
+        if number == 2:
+            values += 5000  # a cloud does not hide what the others are
+        values = (values * factor).clip(0, np.iinfo(kind).max).astype(kind)
+        paths.append(write_raster(tmp_path / f"{day:%Y%m%d}.tif", values))
+    with pytest.raises(SeriesError, match=match) as error:
+        build_series(paths, tmp_path / "s.vrt")
+    assert "SCALE" in str(error.value)
+    series = build_series(paths, tmp_path / "s.vrt", scale=1e-4 / factor)
+    got = series.read(series.grid.window, 0)
+    np.testing.assert_allclose(got, landscape(series.dates[0]) * 1e-4, atol=1e-4 / factor)
+
+
+@pytest.mark.parametrize("more", [-400, 7000])
+def test_dark_water_and_bright_snow_are_dn(tmp_path, more):
+    values = (landscape(date(2019, 1, 5)) // 2 + more).clip(10, None).astype(np.uint16)
+    path = write_raster(tmp_path / "20190105.tif", values)
+    series = build_series([path], tmp_path / "s.vrt")
+    np.testing.assert_allclose(series.read(series.grid.window, 0), values * 1e-4, atol=2e-7)
