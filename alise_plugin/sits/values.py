@@ -35,7 +35,7 @@ _SAMPLED_BANDS = 20  # bands of a file that the scale is judged on
 _SAMPLED_IMAGES = 40  # images that are asked whether they hold an offset
 _SAMPLED_DAYS = 4  # days that are asked whether integers are DN
 _BRIGHT_HALF = 1.2  # reflectance that half of the values of an image never pass
-_DIM = 0.05  # reflectance that a hundredth of them always passes
+_DIM = 0.08  # reflectance that a hundredth of them passes on land; water may not
 _LOWEST_DN = -2000  # below are the ways to write "no value" that no file declares
 _FULL_DN = 65535
 
@@ -204,22 +204,29 @@ class Values:
     def _refuse_implausible(self, records: Sequence[SourceBand]) -> None:
         """Raises where integers, taken as DN, are too bright or too dark for a landscape.
 
-        Days are judged by the middle one of a few, which is not the one with the most cloud.
+        Days are judged by the middle one of a few, which is not the one with the most cloud. Too
+        dark is only what is brighter in the infrared than in red, which water is not.
         """
-        halves, tops = [], []
+        halves, tops, lands = [], [], []
         days = sorted({record.day for record in records})
         for day in _spread(days, _SAMPLED_DAYS):
             of_day = _spread([record for record in records if record.day == day], _SAMPLED_BANDS)
             self._check()
-            values = np.concatenate([_sampled_values(record) for record in of_day])
-            if values.size:
-                half, top = np.percentile(values, (50, 99)) * DN_SCALE
-                halves.append(half)
-                tops.append(top)
+            values = [_sampled_values(record) for record in of_day]
+            together = np.concatenate(values)
+            if not together.size:
+                continue
+            half, top = np.percentile(together, (50, 99)) * DN_SCALE
+            halves.append(half)
+            tops.append(top)
+            middles = {r.band: np.median(part) for r, part in zip(of_day, values) if part.size}
+            infrared = middles.get("B08", middles.get("B8A", 0.0))
+            lands.append(bool(infrared > middles.get("B04", np.inf)))
         if not tops:
             return
         half, top = np.median(halves), np.median(tops)
-        if half > _BRIGHT_HALF or not _DIM <= top <= _MAX_REFLECTANCE:
+        dim = top < _DIM and np.mean(lands) > 0.5
+        if dim or half > _BRIGHT_HALF or top > _MAX_REFLECTANCE:
             raise SeriesError(
                 f"The integers of {_some({r.name for r in records})} are not DN = reflectance x "
                 f"10000, by which half of their values would pass a reflectance of {half:.3g} and "
