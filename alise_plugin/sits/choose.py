@@ -7,14 +7,17 @@ from dataclasses import dataclass, field
 from datetime import date
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import SeriesError
 from .bands import BANDS
-from .rasters import open_raster, read_bands
+from .rasters import open_raster, read_bands, read_small
 from .sources.record import SourceBand
 
 MIN_BANDS = 4
 _STRIP = 256  # rows compared at a time
+_PICTURE = 256  # pixels: side of the pictures in which parts of a scene are told apart
+_ANOTHER_PART = 0.01  # of a scene: what a part must have that no newer one has
 _COPIES = ("SAFE", "Theia", "STAC")  # kinds whose scene and processing time identify the pixels
 
 
@@ -36,8 +39,8 @@ class Chosen:
 def choose(records: Sequence[SourceBand], check: Callable[[], None] = lambda: None) -> Chosen:
     """Resolves repetitions: reprocessings, copies, pixel sizes, mosaics of a day.
 
-    Two processings of a scene: the newer. One band at two pixel sizes: the finer, where it covers
-    the coarser. Two scenes of a day: both, as a mosaic.
+    Two processings of a scene: the newer, or both where each has a part of the scene. One band at
+    two pixel sizes: the finer, where it covers the coarser. Two scenes of a day: both, as a mosaic.
 
     Args:
         records: from the readers.
@@ -48,7 +51,7 @@ def choose(records: Sequence[SourceBand], check: Callable[[], None] = lambda: No
             which is newer.
     """
     chosen = Chosen()
-    for record in _newest(records, chosen):
+    for record in _newest(records, chosen, check):
         if record.band in BANDS:
             pile = chosen.bands.setdefault(record.day, {}).setdefault(record.band, [])
         else:
@@ -67,25 +70,73 @@ def _order(record: SourceBand) -> tuple[float, str]:
     return -record.grid.pixel_size[0], record.product.processed
 
 
-def _newest(records: Sequence[SourceBand], chosen: Chosen) -> list[SourceBand]:
-    """Records without those of older processings of the same scene."""
-    newest: dict[str, SourceBand] = {}
+def _newest(
+    records: Sequence[SourceBand], chosen: Chosen, check: Callable[[], None]
+) -> list[SourceBand]:
+    """Records without those of older processings of the same scene.
+
+    A tile at the seam of two data strips comes as two products of one scene, each with its part of
+    the pixels: these are no processings of each other, and all are kept.
+    """
+    scenes: dict[str, dict[str, list[SourceBand]]] = {}
     for record in records:
-        scene = record.product.scene
-        if not scene:
-            continue
-        best = newest.setdefault(scene, record)
-        if record.product.processed > best.product.processed:
-            newest[scene] = record
+        if record.product.scene:
+            of_scene = scenes.setdefault(record.product.scene, {})
+            of_scene.setdefault(record.product.processed, []).append(record)
+    kept_of: dict[str, list[str]] = {}
+    for scene, processings in scenes.items():
+        newest, *older = sorted(processings, reverse=True)
+        kept_of[scene] = [newest]
+        for processed in older:
+            parts = [processings[other] for other in kept_of[scene]]
+            if _baseline(processed) == _baseline(newest) and _is_another_part(
+                processings[processed], parts, check
+            ):
+                kept_of[scene].append(processed)
     kept = []
     for record in records:
-        best = newest.get(record.product.scene, record)
-        if record.product.processed < best.product.processed:
-            reason = f"an older processing of the scene of {best.name}"
-            chosen.left_out.append((record.name, reason))
-        else:
+        scene, processed = record.product.scene, record.product.processed
+        if not scene or processed in kept_of[scene]:
             kept.append(record)
+            continue
+        best = scenes[scene][kept_of[scene][0]][0]
+        chosen.left_out.append((record.name, f"an older processing of the scene of {best.name}"))
     return kept
+
+
+def _baseline(processed: str) -> str:
+    """The processing baseline that "02.12_20190516T135205" begins with; empty where none does."""
+    return processed.rpartition("_")[0]
+
+
+def _is_another_part(
+    records: Sequence[SourceBand],
+    others: Sequence[Sequence[SourceBand]],
+    check: Callable[[], None],
+) -> bool:
+    """Whether an image has values in a part of its scene where the others have none.
+
+    Files on servers are described without a reading of their pixels, so they are no parts.
+    """
+    mine = next((record for record in records if record.band in BANDS), None)
+    if mine is None or mine.path.startswith("/vsicurl"):
+        return False
+    alone = _has_values(mine)
+    for other in others:
+        check()
+        theirs = (r for r in other if r.band == mine.band and r.grid.same_grid(mine.grid))
+        alone &= ~_has_values(next(theirs, mine))
+    return bool(alone.mean() > _ANOTHER_PART)
+
+
+def _has_values(record: SourceBand) -> NDArray[np.bool_]:
+    """Where a band holds values, in a small picture of it."""
+    dataset = open_raster(record.dataset_name, record.open_options)
+    width, height = min(_PICTURE, record.grid.width), min(_PICTURE, record.grid.height)
+    values = read_small(dataset, [record.index], width, height)
+    if values is None:  # whoever reads it for its pixels says so
+        return np.zeros((height, width), bool)
+    return np.isfinite(values[0]) & (values[0] != 0) & (values[0] != record.nodata)
 
 
 def _add(
@@ -98,6 +149,8 @@ def _add(
         scenes = record.product.scene, other.product.scene
         if all(scenes) and scenes[0] != scenes[1]:
             continue
+        if all(scenes) and record.product.processed != other.product.processed:
+            continue  # two parts of one scene
         if record.grid.same_grid(other.grid):
             copy = all(scenes) and record.product.kind in _COPIES
             if copy or record.band not in BANDS or _same_pixels(record, other, check):

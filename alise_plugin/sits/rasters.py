@@ -221,6 +221,31 @@ def read_bands(
     return values
 
 
+def read_small(
+    dataset: gdal.Dataset, bands: Sequence[int], width: int, height: int
+) -> NDArray[np.float32] | None:
+    """Whole bands, made small by taking pixels; None where a file behind them cannot be read.
+
+    Returns:
+        `(len(bands), height, width)` float32, raw, as `read_bands`.
+    """
+    values = np.empty((len(bands), height, width), dtype=np.float32)
+    done = None
+    with quiet_gdal() as failures:
+        done = dataset.ReadRaster(
+            0,
+            0,
+            dataset.RasterXSize,
+            dataset.RasterYSize,
+            width,
+            height,
+            gdal.GDT_Float32,
+            list(bands),
+            buf_obj=values,
+        )
+    return None if done is None or failures else values
+
+
 def is_integer(dtype: int) -> bool:
     """Whether a GDAL data type holds integers."""
     return dtype not in (gdal.GDT_Float32, gdal.GDT_Float64)

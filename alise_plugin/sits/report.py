@@ -13,7 +13,7 @@ from osgeo import gdal
 from .. import html_page
 from .bands import BANDS
 from .build import PlannedDate, SeriesPlan
-from .rasters import open_raster, quiet_gdal
+from .rasters import open_raster, quiet_gdal, read_small
 from .series import RawValues
 from .steps import Feedback, Steps
 from .vrt import series_in_memory
@@ -199,7 +199,7 @@ def _picture(
             return None, ""
     indices = [number * len(BANDS) + BANDS.index(band) + 1 for band in bands]
     width, height = _size(plan.grid.width, plan.grid.height, side)
-    values = _read_small(dataset, indices, width, height)
+    values = read_small(dataset, indices, width, height)
     if values is None:
         return None, ""
     RawValues.of([dataset.GetRasterBand(index) for index in indices]).to_reflectance(values)
@@ -217,31 +217,10 @@ def _preview(path: str, side: int) -> NDArray[np.uint8] | None:
     if opened is None or opened.RasterCount < 3:
         return None
     width, height = _size(opened.RasterXSize, opened.RasterYSize, side)
-    values = _read_small(opened, [1, 2, 3], width, height)
+    values = read_small(opened, [1, 2, 3], width, height)
     return None if values is None else np.clip(values, 0, 255).astype(np.uint8)
 
 
 def _size(width: int, height: int, side: int) -> tuple[int, int]:
     factor = side / max(width, height)
     return max(1, round(width * factor)), max(1, round(height * factor))
-
-
-def _read_small(
-    dataset: gdal.Dataset, bands: Sequence[int], width: int, height: int
-) -> NDArray[np.float32] | None:
-    """Whole bands, made small by taking pixels; None where a file behind them cannot be read."""
-    values = np.empty((len(bands), height, width), dtype=np.float32)
-    done = None
-    with quiet_gdal() as failures:
-        done = dataset.ReadRaster(
-            0,
-            0,
-            dataset.RasterXSize,
-            dataset.RasterYSize,
-            width,
-            height,
-            gdal.GDT_Float32,
-            list(bands),
-            buf_obj=values,
-        )
-    return None if done is None or failures else values

@@ -112,6 +112,28 @@ def test_the_newest_processing_is_used_and_the_other_is_named(tmp_path):
     assert "a copy of" in copy.left_out[0][1]
 
 
+def test_two_parts_of_a_scene_are_a_mosaic_of_one_acquisition(tmp_path):
+    """Where a data strip ends inside a tile; both have one baseline, and a time of processing."""
+    everywhere, half = slice(None), SIDE // 4
+    north = write_safe(tmp_path, DAY, hole=(slice(half, None), everywhere))
+    south = write_safe(
+        tmp_path, DAY, hole=(slice(0, half - 1), everywhere), processed="20190516T150000"
+    )
+    whole = write_safe(tmp_path / "whole", DAY)
+    plan = plan_series([north, south], tmp_path / "s.vrt", SeriesOptions(mask_clouds=True))
+    assert plan.left_out == ()
+    assert [layer.source.name for layer in plan.dates[0].acquisition.layers["B02"]] == [
+        north.name,
+        south.name,
+    ]
+    got = plan.write(tmp_path / "s.vrt").read(Window(0, 0, SIDE, SIDE), 0)
+    wanted = build_series([whole], tmp_path / "w.vrt").read(Window(0, 0, SIDE, SIDE), 0)
+    assert np.abs(got - wanted).max() < 5e-3
+    newer = write_safe(tmp_path, DAY, baseline="03.00", hole=(slice(half, None), everywhere))
+    plan = plan_series([whole, newer], tmp_path / "n.vrt", SeriesOptions())
+    assert plan.left_out == ((whole.name, f"an older processing of the scene of {newer.name}"),)
+
+
 def test_two_tiles_of_a_day_are_one_acquisition(tmp_path):
     west = write_safe(tmp_path, DAY)
     shift = (CORNER[0] + 200, CORNER[1])
