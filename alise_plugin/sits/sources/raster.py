@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -54,6 +55,9 @@ class Declared:
     layer_day: date | None = None
 
 
+# T31UFS_20170804T105621_B02.jp2; images of Level-2A end in their resolution.
+_L1C_IMAGE = re.compile(r"(L1C_)?T\d{2}[A-Z]{3}_\d{8}T\d{6}_B\w{2}\.(jp2|tiff?)", re.IGNORECASE)
+
 _Identity = tuple[int, "date | None", "str | None"]
 _Placed = tuple[int, date, str]
 
@@ -95,6 +99,11 @@ def read_raster(path: str, declared: Declared | None = None) -> list[SourceBand]
     stated = stated_of_image(path)
     if stated is not None:
         remark = f"{remark}, {stated.remark}" if remark else stated.remark
+    if _L1C_IMAGE.fullmatch(name):
+        remark = (
+            "named as the images of Level-1C (top of atmosphere) are, without _10m or _20m, and "
+            "ALISE reads Level-2A (surface reflectance), so make sure that it is"
+        )
     records = []
     for index, day, band_name in placed:
         band = dataset.GetRasterBand(index)
