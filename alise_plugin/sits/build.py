@@ -178,6 +178,8 @@ def plan_series(
     refuse_too_few_bands({record.band for record in kept})
     grid = target_grid(kept, options.crs, options.resolution, options.extent, options.extent_crs)
     _leave_outside(chosen, grid, left_out)
+    if options.mask_clouds:
+        _refuse_safe_without_mask(chosen)
     values = Values(options.scale, options.offset, options.nodata, check)
     acquisitions = _acquisitions(chosen, values)
     warnings += values.warnings
@@ -255,6 +257,19 @@ def _in_time(
             f"{options.end or 'the last'} day; widen the dates."
         )
     return kept
+
+
+def _refuse_safe_without_mask(chosen: Chosen) -> None:
+    """Raises where a SAFE product, which all come with scene classes, has lost them."""
+    masked = {mask.product for masks in chosen.masks.values() for mask in masks}
+    piles = [pile for by_band in chosen.bands.values() for pile in by_band.values()]
+    products = {record.product for pile in piles for record in pile}
+    bare = {item.name for item in products - masked if item.kind == "SAFE"}
+    if bare:
+        raise SeriesError(
+            f"{min(bare)} lacks its scene classes (SCL), so its clouds cannot be masked; download "
+            "the product again, take it out, or switch MASK_CLOUDS off."
+        )
 
 
 def _leave_outside(chosen: Chosen, grid: Grid, left_out: list[tuple[str, str]]) -> None:

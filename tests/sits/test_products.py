@@ -241,6 +241,27 @@ def test_a_safe_that_lacks_an_image_or_metadata(tmp_path):
     refuse("has no MTD_MSIL2A.xml", product)
 
 
+def test_a_safe_without_its_scene_classes_is_read_unless_clouds_are_masked(tmp_path):
+    product = write_safe(tmp_path, DAY)
+    next(product.rglob("*_SCL_20m.jp2")).unlink()
+    whole = write_safe(tmp_path, LATER)
+    series = build_series([product, whole], tmp_path / "s.vrt")
+    for day in series.dates:
+        near(series, day)
+    with pytest.raises(SeriesError, match=r"lacks its scene classes \(SCL\).*MASK_CLOUDS") as error:
+        build_series([product, whole], tmp_path / "masked.vrt", mask_clouds=True)
+    assert product.name in str(error.value)
+
+
+@pytest.mark.parametrize(("ending", "said"), [("", True), ("_10m", False)])
+def test_images_that_are_named_as_those_of_l1c_are_pointed_at(tmp_path, ending, said):
+    for band in BANDS:
+        path = tmp_path / "in" / f"T31TCJ_20190514T105031_{band}{ending}.jp2"
+        write_image(path, dn(band, DAY).astype(np.uint16), driver="JP2OpenJPEG")
+    plan = plan_series([tmp_path / "in"], tmp_path / "s.vrt", SeriesOptions())
+    assert any("Level-1C (top of atmosphere)" in text for text in plan.notes) == said
+
+
 def test_l1c_is_refused_by_name(tmp_path):
     product = write_safe(tmp_path / "in", DAY, level="MSIL1C")
     for given in (product, tmp_path / "in", product / "MTD_MSIL1C.xml"):

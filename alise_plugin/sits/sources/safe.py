@@ -85,7 +85,7 @@ def stated_of_image(path: str) -> Stated | None:
 
 
 def read_safe(folder: str) -> list[SourceBand]:
-    """The bands of a product, each at its finest resolution, and its scene classes (SCL).
+    """The bands of a product, each at its finest resolution, and its scene classes (SCL), if there.
 
     Args:
         folder: the .SAFE folder, or its name inside a zip (/vsizip/...).
@@ -222,8 +222,14 @@ def _granules(root: ET.Element, folder: str, name: str) -> dict[str, list[tuple[
         listed.setdefault((granule, band), []).append((int(resolution[1]), stem))
     found: dict[str, list[tuple[str, str, int]]] = {}
     for (granule, band), stems in listed.items():
-        metres, path = _finest(folder, name, band, sorted(stems))
-        found.setdefault(granule, []).append((band, path, metres))
+        finest = _finest(folder, sorted(stems))
+        if finest is not None:
+            found.setdefault(granule, []).append((band, *finest))
+        elif band in BANDS:  # without its mask a product is read, as long as nobody asks for it
+            raise SeriesError(
+                f"{name} lacks its image of {band} ({min(stems)[1]}.jp2); download the product "
+                "again or take it out."
+            )
     for granule, images in found.items():
         missing = [band for band in BANDS if band not in {image[0] for image in images}]
         if missing:
@@ -236,18 +242,15 @@ def _granules(root: ET.Element, folder: str, name: str) -> dict[str, list[tuple[
     return found
 
 
-def _finest(folder: str, name: str, band: str, stems: Sequence[tuple[int, str]]) -> tuple[int, str]:
-    """Resolution and path of the finest of the images that is there."""
+def _finest(folder: str, stems: Sequence[tuple[int, str]]) -> tuple[str, int] | None:
+    """Path and resolution of the finest of the images that is there."""
     for resolution, stem in stems:
         for suffix in _SUFFIXES:
             path = f"{folder}/{stem}{suffix}"
             if exists(path):
                 refuse_truncated(path)
-                return resolution, path
-    raise SeriesError(
-        f"{name} lacks its image of {band} ({stems[0][1]}.jp2); download the product again or "
-        "take it out."
-    )
+                return path, resolution
+    return None
 
 
 def _grids(folder: str, granule: str) -> dict[int, Grid]:
