@@ -286,13 +286,17 @@ class Values:
                 "below the 1000 that products with an offset begin at."
             )
         hazy = [image for image in older if image.may_hold_offset]
-        if hazy:
-            self.warnings.append(
-                f"The DN of {_some({image.record.name for image in hazy})} begin at "
-                f"{hazy[0].lowest:.0f}, as in haze, or in older products that were processed again "
-                "and hold an offset of 1000; they are read without it, so give an offset of -0.1 "
-                "if they do."
-            )
+        if not hazy:
+            return
+        text = (
+            f"The DN of {_some({image.record.name for image in hazy})} begin at "
+            f"{hazy[0].lowest:.0f}, as in haze, or in older products that were processed again and "
+            "hold an offset of 1000; they are read without it"
+        )
+        if without:
+            self.notes.append(f"{text}, as the others are, so build them apart if they hold it.")
+        else:
+            self.warnings.append(f"{text}, so give an offset of -0.1 if they hold it.")
 
     def _warn_of_offset_in_floats(self, records: Sequence[SourceBand]) -> None:
         """Warns where all reflectance begins as if BOA_ADD_OFFSET had never been taken off."""

@@ -79,3 +79,11 @@ def test_older_images_that_may_hold_it_make_a_warning(tmp_path, kind, dtype):
     assert all("offset of -0.1" in text for text in plan.warnings)
     given = plan_series([tmp_path], tmp_path / "s.vrt", SeriesOptions(offset=-0.1))
     assert not given.warnings
+
+
+def test_a_hazy_date_among_clear_ones_is_only_noted(tmp_path):
+    write_raster(tmp_path / "20190502.tif", older_image("land"))
+    write_raster(tmp_path / "20190602.tif", older_image("offset"))
+    plan = plan_series([tmp_path], tmp_path / "s.vrt", SeriesOptions())
+    assert not plan.warnings
+    assert any("20190602.tif begin at" in text for text in plan.notes)
