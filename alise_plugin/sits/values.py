@@ -256,8 +256,8 @@ class Values:
     def _refuse_hidden_offset(self, records: Sequence[SourceBand]) -> None:
         """Raises where DN look as if they held BOA_ADD_OFFSET, and nothing says so.
 
-        Images since 2022-01-25, or of a baseline that has it, must show that they do not. Of older
-        ones those that may, because they were processed again or are hazy, make a warning.
+        Images since 2022-01-25, or of a baseline that has it, must show that they do not, or most
+        of them. Others that may, being processed again or hazy, are named in the log.
         """
         kinds: tuple[list[SourceBand], list[SourceBand]] = [], []
         for r in records:
@@ -265,8 +265,12 @@ class Values:
         older, recent = (self._darkness(kind, 1.0) for kind in kinds)
         without = [image for image in (*recent, *older) if image.shows_no_offset]
         suspects = [image for image in recent if image.may_hold_offset]
-        if not any(image.shows_no_offset for image in recent):
+        hazy = [image for image in older if image.may_hold_offset]
+        clear = sum(image.shows_no_offset for image in recent)
+        if not clear:
             suspects += [image for image in recent if not image.may_hold_offset]
+        elif clear > len(suspects):  # a few among many are hazy rather than of another kind
+            hazy, suspects = suspects + hazy, []
         if without and suspects:
             raise SeriesError(
                 f"The DN of {without[0].record.name} go down to {without[0].lowest:.0f} and those "
@@ -285,13 +289,12 @@ class Values:
                 f"Offset 0: DN go down to {without[0].lowest:.0f} in {without[0].record.name}, "
                 "below the 1000 that products with an offset begin at."
             )
-        hazy = [image for image in older if image.may_hold_offset]
         if not hazy:
             return
         text = (
             f"The DN of {_some({image.record.name for image in hazy})} begin at "
-            f"{hazy[0].lowest:.0f}, as in haze, or in older products that were processed again and "
-            "hold an offset of 1000; they are read without it"
+            f"{hazy[0].lowest:.0f}, as in haze, or in products that hold an offset of 1000; "
+            "they are read without it"
         )
         if without:
             self.notes.append(f"{text}, as the others are, so build them apart if they hold it.")
