@@ -15,6 +15,7 @@ from qgis.core import (
     QgsProcessingContext,
     QgsProcessingException,
     QgsProcessingFeedback,
+    QgsProcessingLayerPostProcessorInterface,
     QgsProcessingParameterDefinition,
     QgsProcessingUtils,
 )
@@ -173,6 +174,41 @@ class AliseAlgorithm(QgsProcessingAlgorithm):
         """Give the layer that QGIS will load from `path` a name that tells what it is."""
         if context.willLoadLayerOnCompletion(path):
             context.layerToLoadOnCompletionDetails(path).name = name
+
+    def style_layer(
+        self, context: QgsProcessingContext, path: str, styled: DefaultStyle | None = None
+    ) -> None:
+        """Have the layer that QGIS will load from `path` take the style that lies beside it.
+
+        Args:
+            context: of the run.
+            path: the file.
+            styled: what does so, where it does more.
+        """
+        if context.willLoadLayerOnCompletion(path):
+            processor = (styled or DefaultStyle()).until_it_has_run(path)
+            context.layerToLoadOnCompletionDetails(path).setPostProcessor(processor)
+
+
+class DefaultStyle(QgsProcessingLayerPostProcessorInterface):
+    """Gives the loaded layer the style that lies beside its file, which Processing passes by."""
+
+    # QGIS keeps no reference to a post-processor, so this class does until it has run.
+    _waiting: dict[str, DefaultStyle] = {}
+    _path = ""
+
+    def until_it_has_run(self, path: str) -> DefaultStyle:
+        """Keep it for the layer of a file."""
+        self._path = path
+        self._waiting[path] = self
+        return self
+
+    def postProcessLayer(
+        self, layer: QgsMapLayer, context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> None:
+        """Load the style."""
+        layer.loadDefaultStyle()
+        self._waiting.pop(self._path, None)
 
 
 def layer_sources(layers: Sequence[QgsMapLayer]) -> list[str]:

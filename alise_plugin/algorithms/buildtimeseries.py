@@ -16,7 +16,6 @@ from qgis.core import (
     QgsMapLayer,
     QgsProcessingContext,
     QgsProcessingFeedback,
-    QgsProcessingLayerPostProcessorInterface,
     QgsProcessingOutputNumber,
     QgsProcessingOutputString,
     QgsProcessingParameterBoolean,
@@ -38,7 +37,14 @@ from ..errors import AliseError, OutputError, SeriesError
 from ..sits.bands import BANDS
 from ..sits.build import SeriesOptions, plan_series
 from ..sits.report import write_report
-from .base import AliseAlgorithm, QgisFeedback, dates_as_text, dates_from_text, layer_sources
+from .base import (
+    AliseAlgorithm,
+    DefaultStyle,
+    QgisFeedback,
+    dates_as_text,
+    dates_from_text,
+    layer_sources,
+)
 from .compat import DATE, FOLDER, REAL, TYPE_FILE, TYPE_RASTER
 
 # GDAL's own names for what lies in a product or a Zarr cube; the path may be quoted.
@@ -248,9 +254,7 @@ class BuildTimeSeries(AliseAlgorithm):
         if missing:
             feedback.pushInfo(f"No raster has {missing}: these bands are left empty.")
         self.name_layer(context, output, f"Image series {dates[0]} to {dates[-1]}")
-        if context.willLoadLayerOnCompletion(output):
-            details = context.layerToLoadOnCompletionDetails(output)
-            details.setPostProcessor(SeriesTime.of(output, dates))
+        self.style_layer(context, output, SeriesTime(dates))
         return {
             "OUTPUT": output,
             "DATES": dates_as_text(dates),
@@ -348,33 +352,23 @@ def layer_days(layers: Sequence[QgsMapLayer]) -> dict[str, date]:
     return days
 
 
-class SeriesTime(QgsProcessingLayerPostProcessorInterface):
-    """Gives the loaded layer its temporal range, for the Temporal Controller.
+class SeriesTime(DefaultStyle):
+    """Gives the loaded layer its style and its temporal range, for the Temporal Controller.
 
     From QGIS 3.38 on, each band has the range from its date up to the next date; before, the layer
     has one range from the first date to the last.
     """
 
-    # QGIS keeps no reference to a post-processor, so this class does until it has run.
-    _waiting: dict[str, SeriesTime] = {}
-
-    def __init__(self, path: str, dates: Sequence[date]) -> None:
+    def __init__(self, dates: Sequence[date]) -> None:
         super().__init__()
-        self._path = path
         self._dates = tuple(dates)
-
-    @classmethod
-    def of(cls, path: str, dates: Sequence[date]) -> SeriesTime:
-        """Make one for a series and keep it until it has run."""
-        cls._waiting[path] = cls(path, dates)
-        return cls._waiting[path]
 
     def postProcessLayer(
         self, layer: QgsMapLayer, context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> None:
-        """Set the temporal properties of the layer."""
+        """Load the style and set the temporal properties."""
+        super().postProcessLayer(layer, context, feedback)
         set_time(layer, self._dates)
-        self._waiting.pop(self._path, None)
 
 
 def set_time(layer: QgsRasterLayer, dates: Sequence[date]) -> None:

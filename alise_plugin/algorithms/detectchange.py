@@ -260,6 +260,7 @@ class DetectChange(AliseAlgorithm):
             path = paths[name]
             if path:
                 self.name_layer(context, path, f"{text} {_span(result)}".strip())
+                self.style_layer(context, path)
         return {
             **paths,
             "ZONES_OUTPUT": written,

@@ -198,6 +198,9 @@ class Segment(AliseAlgorithm):
             feedback=QgisFeedback(feedback),
         )
         self.name_layer(context, rasters["OUTPUT"], "Classes")
+        for path in (*rasters.values(), vector):
+            if path:
+                self.style_layer(context, path)
         return {
             **{name: rasters.get(name, "") for name in ("OUTPUT", "CONFIDENCE", "PROBABILITIES")},
             "VECTOR": vector or "",

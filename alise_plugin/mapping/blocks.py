@@ -17,6 +17,7 @@ from osgeo import gdal
 from ..errors import OutputError
 from ..sits.grid import Tile, Window
 from ..sits.rasters import open_raster, quiet_gdal
+from .style import remove_raster_style
 
 JOURNAL = "journal.json"
 _SCHEMA = 2
@@ -146,6 +147,7 @@ class BlockFolder:
                 raise OSError(0, failures[0] if failures else "unknown")
             del made
             os.replace(temporary, self._output)
+            remove_raster_style(self._output)  # of an older raster of that name
         except OSError as error:
             raise OutputError(
                 f"{self._output} cannot be written ({error.strerror}); choose another folder or "

@@ -7,7 +7,7 @@ import os
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ..errors import AliseError, Cancelled, OutputError, SeriesError
 from ..model.distance import CosineDistance, SquaredDistance, compact_cosine
 from ..model.encoder import Encoder
+from ..model.head import MapClass
 from ..sits.grid import Grid, Tile, Window
 from ..sits.rasters import block_cache, open_raster, read_bands
 from ..sits.series import ImageSeries
@@ -24,7 +25,7 @@ from .explanation import Explanation
 from .feature_tiles import FeatureSource
 from .feedback import Feedback, SilentFeedback
 from .gapfilled import GapFilledPair
-from .output import RasterForm, RasterOutput, block_side, require_folder
+from .output import RasterForm, RasterOutput, block_side, put_in_place, require_folder
 from .pairs import (
     Pair,
     RasterPair,
@@ -34,6 +35,7 @@ from .pairs import (
     names_of,
     require_overlap,
 )
+from .style import class_style, ramp_style, style_path, write_style
 from .threshold import ThresholdRule, threshold_of
 from .tile_loop import cache_size
 from .zones import ZoneChange, distances_inside, pixel_areas, zone_changes
@@ -47,6 +49,11 @@ UNITS = {
 }
 CHANGED, UNCHANGED, NO_DECISION = 1, 0, 255
 LEAST_COMMON = 2 / 3  # of the longer year in both, or the user is told
+_DECISIONS = (
+    MapClass(UNCHANGED, "unchanged", "#e1e1e1"),
+    MapClass(CHANGED, "changed", "#d7191c"),
+)
+_STRETCH = (0.02, 0.98)  # quantiles of the distances that QGIS shows as the ends of its colours
 _SAMPLE = 1 << 21  # distances, evenly among all, that a threshold comes from
 _SHIFT_SIDE = 16  # pixels: windows that the typical shift of a scene comes from
 _SHIFT_WINDOWS = 9
@@ -172,7 +179,11 @@ def detect_change(
         stack.enter_context(block_cache(cache_size(memory_mb)))
         because = None
         if explain is not None and explanation is not None:
-            form = _float_form(explain.names, metadata)
+            most = explain.names.index("top_query")
+            form = replace(
+                _float_form(explain.names, metadata),
+                style=ramp_style(most + 1, 0, most - 1),  # the shares of the dates come first
+            )
             because = stack.enter_context(RasterOutput(explanation, grid, form, block))
         staged = stack.enter_context(_staged(distance))
         with RasterOutput(staged, grid, _float_form(["distance"], metadata), block) as raster:
@@ -194,6 +205,7 @@ def detect_change(
         distances = _Strips(staged, feedback)
         sample = distances.sample()
         _require_values(pair, collected, sample)
+        write_style(staged, ramp_style(1, *np.quantile(sample, _STRETCH)))
         noise = collected.noise()
         threshold = None
         if rule.kind != "none":
@@ -441,18 +453,16 @@ def _staged(path: str | os.PathLike[str]) -> Iterator[str]:
     try:
         yield staged
         try:
-            os.replace(staged, final)
+            put_in_place(staged, final)
         except OSError as reason:
             raise OutputError(
                 f"{final} cannot be written ({reason.strerror}); check that the folder is "
                 "writable and that no program holds the file."
             ) from reason
-        for suffix in (".aux.xml", ".ovr", ".msk"):
-            with contextlib.suppress(OSError):
-                os.remove(final + suffix)
     finally:
-        with contextlib.suppress(OSError):
-            os.remove(staged)
+        for left in (staged, style_path(staged)):
+            with contextlib.suppress(OSError):
+                os.remove(left)
 
 
 class _Collected:
@@ -587,8 +597,9 @@ class _Strips:
             np.dtype(np.uint8),
             NO_DECISION,
             metadata=items,
-            categories={UNCHANGED: "unchanged", CHANGED: "changed"},
-            colors={UNCHANGED: (225, 225, 225), CHANGED: (215, 25, 28)},
+            categories={item.code: item.name for item in _DECISIONS},
+            colors={item.code: item.rgb for item in _DECISIONS},
+            style=class_style(_DECISIONS),
         )
         with ExitStack() as stack:
             write: Callable[[Window, NDArray], None] | None = None

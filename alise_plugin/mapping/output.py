@@ -20,6 +20,7 @@ from ..errors import Cancelled, OutputError
 from ..sits.grid import Grid, Window
 from ..sits.rasters import quiet_gdal
 from .overview_blocks import OverviewBlocks
+from .style import remove_raster_style, style_path, write_style
 
 _TYPES = {
     np.dtype(np.uint8): gdal.GDT_Byte,
@@ -56,6 +57,7 @@ class RasterForm:
             windows must be written on multiples of 16 pixels.
         fast: compress for speed (ZSTD where this GDAL has it), for features whose noise does not
             get much smaller anyway.
+        style: how QGIS shows it, see `style`; empty for none.
     """
 
     descriptions: Sequence[str]
@@ -68,6 +70,7 @@ class RasterForm:
     colors: Mapping[int, tuple[int, int, int]] = field(default_factory=dict)
     overviews: str = ""
     fast: bool = False
+    style: str = ""
 
 
 def block_side(tile_size: int, most: int = _MAX_BLOCK) -> int:
@@ -97,6 +100,28 @@ def require_folder(path: str | os.PathLike[str]) -> None:
             f"{os.fspath(path)} cannot be written because {folder} does not allow it; choose "
             "another folder."
         )
+
+
+def put_in_place(temporary: str, final: str) -> None:
+    """Moves a finished raster to its name, with what lies beside it (names of classes, style).
+
+    What an older raster left beside the name (statistics, overviews, a style) goes: it no longer
+    holds. The style of a vector file of that name stays.
+
+    Raises:
+        OSError: it cannot be moved; then everything is as before.
+    """
+    _to_disk(temporary)
+    os.replace(temporary, final)
+    for suffix in _SIDECARS:
+        with contextlib.suppress(OSError):
+            os.remove(final + suffix)
+        if os.path.exists(temporary + suffix):
+            os.replace(temporary + suffix, final + suffix)
+    if os.path.exists(style_path(temporary)):
+        os.replace(style_path(temporary), style_path(final))
+    else:
+        remove_raster_style(final)
 
 
 class RasterOutput:
@@ -283,15 +308,10 @@ class RasterOutput:
                 raise self._refusal(failures)
             if self._cog:
                 self._make_cog()
+            if self._form.style:
+                write_style(self._temporary, self._form.style)
             with self._told():
-                _to_disk(self._temporary)
-                os.replace(self._temporary, self.path)
-            # What older pixels left beside the name (statistics, overviews) no longer holds.
-            for suffix in _SIDECARS:
-                with contextlib.suppress(OSError):
-                    os.remove(self.path + suffix)
-                if os.path.exists(self._temporary + suffix):  # the names of the classes
-                    os.replace(self._temporary + suffix, self.path + suffix)
+                put_in_place(self._temporary, self.path)
         finally:
             self._discard()
 
@@ -352,9 +372,10 @@ class RasterOutput:
         with quiet_gdal():
             self._forget_overviews()
             self._dataset = None
-        for suffix in ("", *_SIDECARS):
+        left = [self._temporary + suffix for suffix in ("", *_SIDECARS)]
+        for name in (*left, style_path(self._temporary)):
             with contextlib.suppress(OSError):
-                os.remove(self._temporary + suffix)
+                os.remove(name)
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:

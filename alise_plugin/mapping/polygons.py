@@ -18,8 +18,9 @@ from ..sits.grid import Grid, Window
 from ..sits.rasters import open_raster, quiet_gdal, read_bands
 from .area import PixelAreas
 from .feedback import Feedback, stop_if_cancelled
-from .style import write_vector_style
+from .style import polygon_style, write_style
 
+LAYER, FIELD = "classes", "code"  # of the GeoPackage; the field holds the code of the class
 _SIDE = 1024  # pixels: windows in which polygons are measured
 _COMMIT = 10_000  # features of a transaction
 
@@ -72,7 +73,7 @@ def write_polygons(path: str | os.PathLike[str], polygons: Polygons, feedback: F
         for suffix in ("", "-journal", "-wal", "-shm"):
             with contextlib.suppress(OSError):
                 os.remove(temporary + suffix)
-    write_vector_style(final, polygons.legend, "code")
+    write_style(final, polygon_style(polygons.legend, FIELD))
 
 
 def _trace(numbers: str, traced: str, feedback: Feedback) -> int:
@@ -146,9 +147,9 @@ def _copy(
     source = outlines.GetLayer(0)
     target = ogr.GetDriverByName("GPKG").CreateDataSource(path)
     reference: osr.SpatialReference = source.GetSpatialRef()
-    layer = target.CreateLayer("classes", reference, ogr.wkbPolygon)
+    layer = target.CreateLayer(LAYER, reference, ogr.wkbPolygon)
     for name, kind in (
-        ("code", ogr.OFTInteger64),
+        (FIELD, ogr.OFTInteger64),
         ("class", ogr.OFTString),
         ("area_m2", ogr.OFTReal),
         ("area_ha", ogr.OFTReal),

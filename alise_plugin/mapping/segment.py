@@ -31,10 +31,10 @@ from .feature_tiles import FeatureSource, features_of, tiles_for
 from .feedback import Feedback, Part, SilentFeedback, stop_if_cancelled
 from .labels import MAX_CLASSES, Burner, VectorLabels, on_grid
 from .output import RasterForm, RasterOutput, block_side, require_folder
-from .polygons import Polygons, write_polygons
+from .polygons import FIELD, Polygons, write_polygons
 from .samples import encoder_identity
 from .smoothing import SMOOTHINGS, bayes, majority
-from .style import write_raster_style
+from .style import class_style, polygon_style, ramp_style, style_path
 from .tile_loop import cache_size
 
 UNCLASSIFIED = "unclassified"
@@ -184,6 +184,8 @@ def segment(
         stack.enter_context(block_cache(cache_size(memory_mb)))
         scratch = stack.enter_context(_scratch(folder))
         sheet = _Sheet(head.classes, options.unknown > 0, metadata)
+        if vector and style_path(vector) == style_path(output):  # then one file is both styles
+            sheet.style += polygon_style(sheet.shown, FIELD)
         second_side = _second_side(len(head.classes), half, memory_mb)
         block = min(256, second_side) if in_two_passes else block_side(side)
         grid = source.grid.subgrid(inner)
@@ -213,7 +215,6 @@ def segment(
         if vector:
             polygons = Polygons(sheet.shown, *writers.close_numbers(stack))
             write_polygons(vector, polygons, Part(feedback, _WRITTEN, 1.0))
-    write_raster_style(output, sheet.shown)
     feedback.progress(1.0)
     return SegmentResult(os.fspath(output), writers.areas(), device)
 
@@ -337,6 +338,7 @@ class _Sheet:
             self.unknown_code = free[0]
             self.shown.append(MapClass(self.unknown_code, UNCLASSIFIED, _GREY))
         self.metadata = metadata
+        self.style = class_style(self.shown)
         values = [*codes, self.nodata, self.unknown_code]
         kinds = (np.uint8, np.uint16, np.int16, np.uint32, np.int32)
         self.dtype = next(
@@ -359,11 +361,18 @@ class _Sheet:
             metadata=self.metadata,
             categories={item.code: item.name for item in self.shown},
             colors={item.code: item.rgb for item in self.shown},
+            style=self.style,
         )
 
     def confidence_form(self) -> RasterForm:
         names = ["probability", "entropy"]
-        return RasterForm(names, np.dtype(np.float32), float("nan"), metadata=self.metadata)
+        return RasterForm(
+            names,
+            np.dtype(np.float32),
+            float("nan"),
+            metadata=self.metadata,
+            style=ramp_style(1, 0, 1),
+        )
 
     def probability_form(self) -> RasterForm:
         count = len(self.classes)
@@ -374,6 +383,7 @@ class _Sheet:
             scale=[1 / _STEPS] * count,
             offset=[0.0] * count,
             metadata=self.metadata,
+            style=ramp_style(1, 0, 1),
         )
 
 

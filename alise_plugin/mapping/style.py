@@ -1,7 +1,8 @@
-"""Styles beside class maps, so that QGIS loads them with their legend (its QML format)."""
+"""Styles beside rasters and polygons, so that QGIS shows them with a legend (its QML format)."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import uuid
 from collections.abc import Sequence
@@ -10,42 +11,74 @@ from xml.sax.saxutils import quoteattr
 from ..errors import OutputError
 from ..model.head import MapClass
 
+_VIRIDIS = ("#440154", "#443983", "#31688e", "#21918c", "#35b779", "#90d743", "#fde725")
+
 
 def style_path(path: str | os.PathLike[str]) -> str:
     """Where QGIS looks for the style of a file."""
     return os.path.splitext(os.fspath(path))[0] + ".qml"
 
 
-def write_raster_style(path: str | os.PathLike[str], classes: Sequence[MapClass]) -> None:
-    """Write the legend of a class raster beside it.
-
-    Raises:
-        OutputError: the folder does not take it.
-    """
+def class_style(classes: Sequence[MapClass]) -> str:
+    """The legend of a class raster."""
     entries = "".join(
         f'<paletteEntry value="{item.code}" color="{item.color}" alpha="255" '
         f"label={quoteattr(item.name)}/>"
         for item in classes
     )
-    _write(
-        path,
+    return (
         '<pipe><rasterrenderer type="paletted" band="1" opacity="1" alphaBand="-1">'
-        f"<colorPalette>{entries}</colorPalette></rasterrenderer></pipe>",
+        f"<colorPalette>{entries}</colorPalette></rasterrenderer></pipe>"
     )
 
 
-def write_vector_style(
-    path: str | os.PathLike[str], classes: Sequence[MapClass], field: str
-) -> None:
-    """Write the legend of class polygons beside them.
+def ramp_style(band: int, low: float, high: float) -> str:
+    """One band of a raster in colours that look evenly apart (viridis).
 
     Args:
-        path: the vector file.
+        band: its number, from 1 on.
+        low, high: values of the first and the last colour; those outside have the same.
+    """
+    high = max(high, low + 1e-9)  # a raster of one value
+    entries = ""
+    for number, color in enumerate(_VIRIDIS):
+        value = low + (high - low) * number / (len(_VIRIDIS) - 1)
+        entries += f'<item value="{value:.9g}" color="{color}" alpha="255" label="{value:.3g}"/>'
+    return (
+        f'<pipe><rasterrenderer type="singlebandpseudocolor" band="{band}" opacity="1" '
+        f'alphaBand="-1" classificationMin="{low:.9g}" classificationMax="{high:.9g}">'
+        '<rastershader><colorrampshader colorRampType="INTERPOLATED" classificationMode="1" '
+        f'clip="0" minimumValue="{low:.9g}" maximumValue="{high:.9g}">{entries}</colorrampshader>'
+        "</rastershader></rasterrenderer></pipe>"
+    )
+
+
+def color_style(bands: Sequence[int], high: float) -> str:
+    """Three bands of a raster as red, green and blue.
+
+    Args:
+        bands: numbers of the bands, from 1 on.
+        high: value of full brightness; 0 is black.
+    """
+    names = ("red", "green", "blue")
+    shown = " ".join(f'{name}Band="{band}"' for name, band in zip(names, bands))
+    stretch = "".join(
+        f"<{name}ContrastEnhancement><minValue>0</minValue><maxValue>{high:g}</maxValue>"
+        f"<algorithm>StretchToMinimumMaximum</algorithm></{name}ContrastEnhancement>"
+        for name in names
+    )
+    return (
+        f'<pipe><rasterrenderer type="multibandcolor" opacity="1" alphaBand="-1" {shown}>'
+        f"{stretch}</rasterrenderer></pipe>"
+    )
+
+
+def polygon_style(classes: Sequence[MapClass], field: str) -> str:
+    """The legend of class polygons.
+
+    Args:
         classes: by code.
         field: that holds the code.
-
-    Raises:
-        OutputError: the folder does not take it.
     """
     categories, symbols = [], []
     for number, item in enumerate(classes):
@@ -61,15 +94,23 @@ def write_vector_style(
             f'<layer class="SimpleFill" enabled="1" pass="0" locked="0">'
             f'<Option type="Map">{options}</Option></layer></symbol>'
         )
-    _write(
-        path,
+    return (
         f'<renderer-v2 type="categorizedSymbol" attr={quoteattr(field)} enableorderby="0" '
         f'forceraster="0" symbollevels="0"><categories>{"".join(categories)}</categories>'
-        f"<symbols>{''.join(symbols)}</symbols></renderer-v2>",
+        f"<symbols>{''.join(symbols)}</symbols></renderer-v2>"
     )
 
 
-def _write(path: str | os.PathLike[str], content: str) -> None:
+def write_style(path: str | os.PathLike[str], content: str) -> None:
+    """Write the style of a raster or vector file beside it.
+
+    Args:
+        path: the file that it is of.
+        content: of the functions above; that of a raster and that of polygons may stand together.
+
+    Raises:
+        OutputError: the folder does not take it.
+    """
     final = style_path(path)
     temporary = f"{final}.{uuid.uuid4().hex[:8]}.partial"
     header = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
@@ -86,3 +127,12 @@ def _write(path: str | os.PathLike[str], content: str) -> None:
     finally:
         if os.path.exists(temporary):
             os.remove(temporary)
+
+
+def remove_raster_style(path: str | os.PathLike[str]) -> None:
+    """Remove the style of the raster that had this name before; that of a vector file stays."""
+    with contextlib.suppress(OSError):
+        with open(style_path(path), "rb") as file:
+            of_raster = b"<rasterrenderer" in file.read()
+        if of_raster:
+            os.remove(style_path(path))

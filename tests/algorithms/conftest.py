@@ -78,6 +78,57 @@ def run(plugin):
     return run
 
 
+@pytest.fixture
+def loaded(run):
+    """Run an algorithm and load some of its outputs as the Toolbox does: the layers by output."""
+
+    def loaded(algorithm_id, parameters, *outputs):
+        context = qgis_core.QgsProcessingContext()
+        project = qgis_core.QgsProject()
+        context.setProject(project)
+        for name in outputs:
+            details = qgis_core.QgsProcessingContext.LayerDetails(name, project, name)
+            context.addLayerToLoadOnCompletion(parameters[name], details)
+        run(algorithm_id, parameters, context=context)
+        layers = {}
+        for path, details in context.layersToLoadOnCompletion().items():
+            layer = qgis_core.QgsProcessingUtils.mapLayerFromString(path, context)
+            if details.postProcessor():
+                details.postProcessor().postProcessLayer(layer, context, Log())
+            layers[details.outputName] = layer
+        layers["context"] = context  # which owns them
+        return layers
+
+    return loaded
+
+
+@pytest.fixture
+def rendered(plugin):
+    """`(H, W, 3)` uint8: a layer as the map canvas paints it, one pixel of it in each, on white."""
+    from qgis.PyQt.QtCore import QSize
+    from qgis.PyQt.QtGui import QColor, QImage
+
+    def rendered(layer, save=""):
+        settings = qgis_core.QgsMapSettings()
+        settings.setLayers([layer])
+        settings.setDestinationCrs(layer.crs())
+        settings.setBackgroundColor(QColor("white"))
+        settings.setExtent(layer.extent())
+        settings.setOutputSize(QSize(layer.width(), layer.height()))
+        job = qgis_core.QgsMapRendererParallelJob(settings)
+        job.start()
+        job.waitForFinished()
+        image = job.renderedImage().convertToFormat(QImage.Format.Format_RGB888)
+        if save:
+            image.save(save)
+        bits = image.constBits()
+        bits.setsize(image.sizeInBytes())
+        lines = np.frombuffer(bits, np.uint8).reshape(image.height(), image.bytesPerLine())
+        return lines[:, : 3 * image.width()].reshape(image.height(), image.width(), 3).copy()
+
+    return rendered
+
+
 @pytest.fixture(scope="session")
 def refused():
     return qgis_core.QgsProcessingException

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from osgeo import gdal, ogr, osr
 
+qgis_core = pytest.importorskip("qgis.core")
 pytest.importorskip("onnxruntime")
 
 LATER = ("2020-04-01", "2020-06-20", "2020-08-30")
@@ -224,6 +225,34 @@ def refuse(run, refused, parameters, *says, feedback=None):
     assert "\n" not in message
     assert "Traceback" not in message
     assert list(Path(parameters["DISTANCE"]).parent.iterdir()) == []
+
+
+def test_the_toolbox_shows_them_with_their_styles(loaded, rendered, parameters, tmp_path):
+    out = tmp_path / "out"
+    more = {"CHANGE": str(out / "change.tif"), "EXPLANATION": str(out / "why.tif")}
+    given = {**parameters, **more, "THRESHOLD": "quantile", "THRESHOLD_VALUE": 0.7}
+    # What an older raster of that name was shown with.
+    (out / "distance.qml").write_text(
+        "<qgis><pipe><rasterrenderer type='paletted' band='1'/></pipe></qgis>"
+    )
+    layers = loaded("alise:detectchange", given, "DISTANCE", *more)
+    distance = gdal.Open(given["DISTANCE"]).ReadAsArray()
+    known = np.isfinite(distance)
+    renderer = layers["DISTANCE"].renderer()
+    assert renderer.type() == "singlebandpseudocolor"
+    ends = [renderer.classificationMin(), renderer.classificationMax()]
+    assert ends == pytest.approx(np.quantile(distance[known], (0.02, 0.98)).tolist(), rel=1e-4)
+    picture = rendered(layers["DISTANCE"]).astype(float)
+    assert (picture[~known] == 255).all()
+    assert picture[known][..., 1].std() > 20
+    classes = layers["CHANGE"].renderer().classes()
+    assert [(int(c.value), c.label) for c in classes] == [(0, "unchanged"), (1, "changed")]
+    codes, picture = gdal.Open(given["CHANGE"]).ReadAsArray(), rendered(layers["CHANGE"])
+    assert (picture[codes == 1] == (215, 25, 28)).all()
+    assert (picture[codes == 0] == (225, 225, 225)).all()
+    assert layers["EXPLANATION"].renderer().type() == "singlebandpseudocolor"
+    (band,) = layers["EXPLANATION"].renderer().usesBands()
+    assert gdal.Open(given["EXPLANATION"]).GetRasterBand(band).GetDescription() == "top_query"
 
 
 def test_a_cancelled_run_leaves_nothing(run, refused, parameters, feedback_that_cancels):

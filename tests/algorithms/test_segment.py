@@ -109,6 +109,30 @@ def test_qgis_shows_it_with_its_legend(run, parameters, tmp_path):
     assert shown[:3] == expected
 
 
+def test_the_toolbox_shows_them_with_their_styles(loaded, rendered, parameters, tmp_path):
+    vector = str(tmp_path / "map.gpkg")  # its style has the name of the raster's
+    more = {"CONFIDENCE": str(tmp_path / "c.tif"), "PROBABILITIES": str(tmp_path / "p.tif")}
+    more["VECTOR"] = vector
+    layers = loaded("alise:segment", {**parameters, **more}, "OUTPUT", *more)
+    classes = layers["OUTPUT"].renderer().classes()
+    assert [(int(c.value), c.label) for c in classes] == list(zip(CODES, CLASSES))
+    categories = layers["VECTOR"].renderer().categories()
+    assert [c.label() for c in categories] == list(CLASSES)
+    picture = rendered(layers["OUTPUT"])
+    for code, color in zip(CODES, COLORS):
+        inside = picture[map_codes(parameters["OUTPUT"]) == code]
+        assert (inside == list(bytes.fromhex(color[1:]))).all()
+    for name in ("CONFIDENCE", "PROBABILITIES"):
+        renderer = layers[name].renderer()
+        assert (renderer.type(), renderer.usesBands()) == ("singlebandpseudocolor", [1])
+        assert (renderer.classificationMin(), renderer.classificationMax()) == (0, 1)
+    probability = gdal.Open(more["CONFIDENCE"]).ReadAsArray()[0]
+    green = rendered(layers["CONFIDENCE"])[..., 1].astype(float)  # rises along the ramp
+    sure, unsure = probability > 0.95, probability < 0.7
+    assert green[sure].min() > 205
+    assert green[unsure].max() < 195
+
+
 def test_without_its_style_the_raster_still_has_names(run, parameters):
     from qgis.core import QgsRasterLayer
 

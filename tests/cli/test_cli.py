@@ -89,7 +89,14 @@ def test_change_between_two_periods_with_zones(scenes, engine, tmp_path, capsys)
     assert [row["class"] for row in rows] == [1, 2] * 4
     assert all(row["pixels"] > 0 and row["dist_mean"] > 0 for row in rows)
     assert sorted(os.listdir(tmp_path)) == sorted(
-        ["series.vrt", "zones.gpkg", "scenes", "distance.tif", "out.gpkg"]
+        [
+            "series.vrt",
+            "zones.gpkg",
+            "scenes",
+            "distance.tif",
+            "distance.qml",
+            "out.gpkg",
+        ]
     )
 
 

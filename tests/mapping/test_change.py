@@ -131,7 +131,7 @@ def test_the_distance_is_what_the_method_says(years, tmp_path, tile_size, kind):
     items = gdal.Open(str(path)).GetMetadata()
     assert items["ALISE_UNIT"] == UNITS[method]
     assert items["ALISE_DATES_AFTER"] == "2020-03-09,2020-06-01,2020-09-12"
-    assert sorted(os.listdir(tmp_path)) == ["after", "before", "distance.tif"]
+    assert sorted(os.listdir(tmp_path)) == ["after", "before", "distance.qml", "distance.tif"]
 
 
 def test_years_are_aligned_to_the_days_of_the_first(years, encoder, tmp_path):

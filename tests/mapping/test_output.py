@@ -1,4 +1,5 @@
 import contextlib
+import dataclasses
 import os
 import resource
 import signal
@@ -9,7 +10,12 @@ from osgeo import gdal
 from rasters_for_tests import TRANSFORM, utm
 
 from alise_plugin.errors import Cancelled, OutputError
-from alise_plugin.mapping.output import RasterForm, RasterOutput
+from alise_plugin.mapping.output import (
+    RasterForm,
+    RasterOutput,
+)
+from alise_plugin.mapping.style import class_style, polygon_style, write_style
+from alise_plugin.model.head import MapClass
 from alise_plugin.sits.grid import Grid, Window
 
 GRID = Grid(utm().ExportToWkt(), TRANSFORM, 40, 30)
@@ -163,3 +169,41 @@ def test_a_class_map_carries_names_and_colours(tmp_path, dtype):
     with RasterOutput(path, GRID, FORM, 16):
         pass
     assert os.listdir(tmp_path) == ["classes.tif"]  # the names of an older map go with it
+
+
+CLASSES = [MapClass(1, "one", "#ff0000")]
+
+
+def test_the_style_of_an_older_raster_goes_when_the_new_one_is_there(tmp_path):
+    path = tmp_path / "map.tif"
+    write_style(path, class_style(CLASSES))
+    with pytest.raises(ValueError, match="stop"), RasterOutput(path, GRID, FORM, 16):
+        raise ValueError("stop")
+    assert os.listdir(tmp_path) == ["map.qml"]
+    with RasterOutput(path, GRID, FORM, 16):
+        assert (tmp_path / "map.qml").exists()
+    assert os.listdir(tmp_path) == ["map.tif"]
+
+
+def test_the_style_of_polygons_of_that_name_stays(tmp_path):
+    write_style(tmp_path / "map.gpkg", polygon_style(CLASSES, "code"))
+    with RasterOutput(tmp_path / "map.tif", GRID, FORM, 16):
+        pass
+    assert sorted(os.listdir(tmp_path)) == ["map.qml", "map.tif"]
+
+
+def test_a_style_comes_with_its_raster(tmp_path):
+    form = dataclasses.replace(FORM, style=class_style(CLASSES))
+    path = tmp_path / "map.tif"
+    path.mkdir()
+    with (
+        pytest.raises(OutputError, match="cannot be written"),
+        RasterOutput(path, GRID, form, 16),
+    ):
+        pass
+    assert os.listdir(tmp_path) == ["map.tif"]
+    path.rmdir()
+    with RasterOutput(path, GRID, form, 16):
+        assert not (tmp_path / "map.qml").exists()
+    assert sorted(os.listdir(tmp_path)) == ["map.qml", "map.tif"]
+    assert "#ff0000" in (tmp_path / "map.qml").read_text()

@@ -241,7 +241,7 @@ def test_places_without_a_date_have_no_class(place, series, encoder, tmp_path):
 
 class Stopper:
     def __init__(self, moment):
-        self.moment, self.fraction = moment, 0.0
+        self.moment, self.fraction, self.texts = moment, 0.0, []
 
     def progress(self, fraction):
         self.fraction = fraction
@@ -250,7 +250,7 @@ class Stopper:
         return self.fraction >= self.moment
 
     def info(self, text):
-        pass
+        self.texts.append(text)
 
 
 @pytest.mark.parametrize("moment", [0.0, 0.4, 0.82, 0.88, 0.94])
