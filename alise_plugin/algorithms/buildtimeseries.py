@@ -34,6 +34,7 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QDate, QDateTime, QTime
 
 from ..errors import AliseError, OutputError, SeriesError
+from ..mapping.natural_color import write_series_style
 from ..sits.bands import BANDS
 from ..sits.build import SeriesOptions, plan_series
 from ..sits.report import write_report
@@ -245,6 +246,7 @@ class BuildTimeSeries(AliseAlgorithm):
         try:
             with plan.write(output) as series:
                 dates = series.dates
+                write_series_style(series, plan)
         except AliseError:
             if report:
                 Path(report).unlink()

@@ -6,6 +6,7 @@ import argparse
 
 from ..errors import SeriesError
 from ..mapping.feedback import Feedback
+from ..mapping.natural_color import write_series_style
 from ..mapping.output import require_folder
 from ..sits.build import SeriesOptions, plan_series
 from ..sits.report import write_report
@@ -83,6 +84,7 @@ def run(args: argparse.Namespace, feedback: Feedback) -> dict[str, object]:
         feedback.info(f"Left out: {name} ({reason.rstrip('.')}).")
     with plan.write(args.output) as series:
         dates = series.dates
+        write_series_style(series, plan)
     if args.report:
         write_report(plan, args.output, args.report, feedback)
     feedback.info(f"{len(dates)} dates from {dates[0]} to {dates[-1]}.")

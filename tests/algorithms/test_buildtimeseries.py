@@ -3,6 +3,7 @@ import sys
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pytest
 from osgeo import gdal
 
@@ -355,3 +356,30 @@ def test_cancelling_leaves_nothing(run, refused, scenes, tmp_path, feedback_that
     with pytest.raises(refused):
         run("alise:buildtimeseries", parameters, feedback=feedback_that_cancels)
     assert not list(tmp_path.iterdir())
+
+
+def test_it_is_shown_in_natural_colour_on_a_clear_day(
+    plugin, loaded, rendered, write_raster, tmp_path
+):
+    """Fields are green on the left, soil is red on the right; the first and last day are clouds."""
+    from qgis.core import QgsRasterLayer
+
+    folder = tmp_path / "scenes"
+    folder.mkdir()
+    for month, cloudy in ((4, True), (6, False), (8, True)):
+        scene = np.full((10, 20, 24), 2500, np.uint16)
+        scene[:3, :, :12] = np.reshape((300, 1500, 400), (3, 1, 1))
+        scene[:3, :, 12:] = np.reshape((300, 600, 1800), (3, 1, 1))
+        if cloudy:
+            scene[:] = 7000
+        write_raster(folder / f"S2_2019{month:02d}14.tif", scene)
+    parameters = {"FOLDER": str(folder), "OUTPUT": str(tmp_path / "series.vrt")}
+    by_toolbox = loaded("alise:buildtimeseries", parameters, "OUTPUT")
+    by_hand = QgsRasterLayer(parameters["OUTPUT"], "dragged into QGIS")
+    for layer in (by_toolbox["OUTPUT"], by_hand):
+        assert layer.renderer().usesBands() == [13, 12, 11]
+        picture = rendered(layer).astype(int)
+        left, right = picture[5, 3], picture[5, 20]
+        assert left[1] > left[0] + 60
+        assert right[0] > right[1] + 60
+        assert (picture[..., 2] < 60).all()

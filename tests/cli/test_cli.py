@@ -91,6 +91,7 @@ def test_change_between_two_periods_with_zones(scenes, engine, tmp_path, capsys)
     assert sorted(os.listdir(tmp_path)) == sorted(
         [
             "series.vrt",
+            "series.qml",
             "zones.gpkg",
             "scenes",
             "distance.tif",
