@@ -97,6 +97,7 @@ class AssessAccuracy(AliseAlgorithm):
         report = self.parameterAsFileOutput(parameters, "REPORT", context)
         if report:
             require_ending(report, "REPORT", ".html", "a report is a web page")
+        self.require_outputs(parameters, ("REPORT", "AREAS"), ("INPUT", "REFERENCE"), context)
         layer = self.parameterAsRasterLayer(parameters, "INPUT", context)
         field = field_of(self, parameters, "FIELD", context)
         if not field:

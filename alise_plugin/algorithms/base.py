@@ -14,8 +14,10 @@ from qgis.core import (
     QgsProcessingAlgorithm,
     QgsProcessingContext,
     QgsProcessingException,
+    QgsProcessingFeatureSourceDefinition,
     QgsProcessingFeedback,
     QgsProcessingLayerPostProcessorInterface,
+    QgsProcessingOutputLayerDefinition,
     QgsProcessingParameterDefinition,
     QgsProcessingUtils,
 )
@@ -23,6 +25,7 @@ from qgis.PyQt.QtCore import QCoreApplication
 from qgis.PyQt.QtGui import QIcon
 
 from ..errors import AliseError, SeriesError
+from ..mapping.output import require_outputs
 from ..runtime import location
 from ..sits.acquisitions import parse_date
 from .compat import FLAG_ADVANCED
@@ -32,6 +35,8 @@ BUNDLED_MODEL = PLUGIN_ROOT / "models" / "alise-s2"
 ICON = PLUGIN_ROOT / "alise_plugin" / "resources" / "icon.svg"
 # GDAL's rasters, and NetCDF cubes, which QGIS takes for meshes when it gets the bare file.
 FILE_PROVIDERS = ("gdal", "mdal")
+# Where a layer lies that is no file: "memory:", "ogr:dbname=...", "postgres:..."; C: is a drive.
+OTHER_THAN_FILE = re.compile(r"^\w{2,}:")
 # How GDAL names one variable of a NetCDF file; the file may be quoted.
 NETCDF_VARIABLE = re.compile(r'^NETCDF:"?(?P<file>.+?)"?:[^:/\\]+$', re.IGNORECASE)
 
@@ -188,6 +193,46 @@ class AliseAlgorithm(QgsProcessingAlgorithm):
         if context.willLoadLayerOnCompletion(path):
             processor = (styled or DefaultStyle()).until_it_has_run(path)
             context.layerToLoadOnCompletionDetails(path).setPostProcessor(processor)
+
+    def require_outputs(
+        self,
+        parameters: dict[str, Any],
+        outputs: Sequence[str],
+        inputs: Sequence[str],
+        context: QgsProcessingContext,
+    ) -> None:
+        """Make sure that files can be written and overwrite neither layers read nor each other.
+
+        Args:
+            parameters: of the run.
+            outputs: names of the destinations.
+            inputs: names of the parameters that hold layers, one or several.
+            context: of the run.
+
+        Raises:
+            OutputError: see `mapping.output.require_outputs`.
+        """
+        layers: list[QgsMapLayer] = []
+        for name in inputs:
+            given = parameters.get(name)
+            if isinstance(given, QgsProcessingFeatureSourceDefinition):
+                given, _ = given.source.valueAsString(context.expressionContext())
+            if given:
+                layers += self.parameterAsLayerList({**parameters, name: given}, name, context)
+        require_outputs(
+            [self._file_of(parameters.get(name), context) for name in outputs],
+            [layer.source().split("|")[0] for layer in layers],
+        )
+
+    def _file_of(self, destination: Any, context: QgsProcessingContext) -> str:
+        """The file that a destination names; empty where QGIS chooses one, or it is no file.
+
+        Not parameterAsOutputLayer, which tells QGIS to load what it is asked about.
+        """
+        if isinstance(destination, QgsProcessingOutputLayerDefinition):
+            destination, _ = destination.sink.valueAsString(context.expressionContext())
+        path = str(destination or "").split("|")[0]
+        return path if Path(path).suffix and not OTHER_THAN_FILE.match(path) else ""
 
 
 class DefaultStyle(QgsProcessingLayerPostProcessorInterface):

@@ -35,7 +35,6 @@ from qgis.core import (
 from ..errors import AliseError, OutputError, SeriesError
 from ..mapping.change import ALIGNMENTS, METHODS, ChangeResult, detect_change
 from ..mapping.feature_tiles import FeatureSource
-from ..mapping.output import require_folder
 from ..mapping.pairs import within
 from ..mapping.threshold import RULES, ThresholdRule
 from ..mapping.zones import ZoneChange
@@ -215,6 +214,9 @@ class DetectChange(AliseAlgorithm):
             name: self._geotiff(parameters, name, context)
             for name in ("DISTANCE", "CHANGE", "EXPLANATION")
         }
+        self.require_outputs(
+            parameters, (*paths, "ZONES_OUTPUT"), ("BEFORE", "AFTER", "ZONES", "UNCHANGED"), context
+        )
         method = self.parameterAsEnumString(parameters, "METHOD", context)
         rule = self._rule(parameters, context)
         zone_share = self.parameterAsDouble(parameters, "ZONE_SHARE", context)
@@ -358,9 +360,6 @@ class DetectChange(AliseAlgorithm):
         zones = self.parameterAsSource(parameters, "ZONES", context)
         if zones is None:
             raise AliseError("ZONES_OUTPUT needs polygons in ZONES: choose a layer of zones.")
-        destination = self.parameterAsOutputLayer(parameters, "ZONES_OUTPUT", context)
-        if Path(destination.split("|")[0]).suffix:
-            require_folder(destination.split("|")[0])
         return zones
 
     def _polygons(

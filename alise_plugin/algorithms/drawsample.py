@@ -78,6 +78,7 @@ class DrawSample(AliseAlgorithm):
         context: QgsProcessingContext,
         feedback: QgsProcessingFeedback,
     ) -> dict[str, Any]:
+        self.require_outputs(parameters, ("OUTPUT",), ("INPUT",), context)
         layer = self.parameterAsRasterLayer(parameters, "INPUT", context)
         class_map = open_map(layer, QgisFeedback(feedback, 0.0, 0.5))
         points = draw_sample(

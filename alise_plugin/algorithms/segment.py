@@ -170,6 +170,8 @@ class Segment(AliseAlgorithm):
         if parameters.get("VECTOR"):
             vector = self.parameterAsOutputLayer(parameters, "VECTOR", context)
             require_ending(vector, "VECTOR", ".gpkg", "class polygons are a GeoPackage")
+        written = ("OUTPUT", "CONFIDENCE", "PROBABILITIES", "VECTOR", "AREAS")
+        self.require_outputs(parameters, written, ("INPUT", "MASK"), context)
         head = Head(self.parameterAsFile(parameters, "HEAD", context))
         layers = self.parameterAsLayerList(parameters, "INPUT", context)
         source = open_rasters(layers, "", feedback)

@@ -148,6 +148,7 @@ class TrainClassifier(AliseAlgorithm):
         require_ending(head, "HEAD", ".onnx", "a head is an ONNX file")
         if report:
             require_ending(report, "REPORT", ".html", "a report is a web page")
+        self.require_outputs(parameters, ("HEAD", "REPORT"), ("INPUT", "LABELS"), context)
         labels, legends = self._labels(parameters, context)
         sources = self._sources(parameters, context, feedback)
         if len(labels) == 1:

@@ -8,7 +8,7 @@ import json
 from ..mapping.accuracy import ClassMap, assess_accuracy, class_rows
 from ..mapping.feedback import Feedback, Part
 from ..mapping.labels import read_vector_labels
-from ..mapping.output import require_folder
+from ..mapping.output import require_outputs
 from .arguments import require_ending
 from .tables import write_table
 from .trainclassifier import FIGURES
@@ -28,8 +28,7 @@ def run(args: argparse.Namespace, feedback: Feedback) -> dict[str, object]:
     """Compare; returns what the algorithm returns."""
     require_ending(args.report, (".html",), "a report is a web page")
     require_ending(args.areas, (".csv",), "the table of areas is a CSV")
-    if args.areas:
-        require_folder(args.areas)
+    require_outputs((args.report, args.areas), (args.input, args.reference))
     reference = read_vector_labels(args.reference, args.field)
     result = assess_accuracy(
         ClassMap(args.input, None, Part(feedback, 0.0, 0.5)),

@@ -11,6 +11,7 @@ from ..errors import SeriesError
 from ..mapping.change import ALIGNMENTS, METHODS, detect_change
 from ..mapping.feature_tiles import FeatureSource
 from ..mapping.feedback import Feedback
+from ..mapping.output import require_outputs
 from ..mapping.pairs import within
 from ..mapping.threshold import RULES, ThresholdRule
 from ..sits.series import ImageSeries
@@ -65,6 +66,10 @@ def run(args: argparse.Namespace, feedback: Feedback) -> dict[str, object]:
     for path in (args.distance, args.change, args.explanation):
         require_ending(path, (".tif", ".tiff"), "the output is a GeoTIFF")
     require_ending(args.zones_output, (".gpkg",), "zones are a GeoPackage")
+    require_outputs(
+        (args.distance, args.change, args.explanation, args.zones_output),
+        (*args.before, *args.after, args.zones, args.unchanged),
+    )
     require_zones_output(args.zones, args.zones_output)
     rule = ThresholdRule(args.threshold, args.threshold_value, args.false_alarm)
     with ExitStack() as stack:

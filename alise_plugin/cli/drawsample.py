@@ -8,10 +8,11 @@ from osgeo import ogr, osr
 
 from ..mapping.accuracy import ClassMap, SamplePoint, draw_sample
 from ..mapping.feedback import Feedback, Part
-from ..mapping.output import require_folder
+from ..mapping.output import require_outputs, require_replaceable
 from .arguments import require_ending
 from .geopackage import write_geopackage
 
+_LAYER = "sample"
 _FIELDS = (
     ("id", ogr.OFTInteger),
     ("stratum", ogr.OFTInteger),
@@ -36,7 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, feedback: Feedback) -> dict[str, object]:
     """Draw; returns what the algorithm returns."""
     require_ending(args.output, (".gpkg",), "sample points are a GeoPackage")
-    require_folder(args.output)
+    require_outputs([args.output], [args.input])
+    require_replaceable(args.output, _LAYER)
     class_map = ClassMap(args.input, None, Part(feedback, 0.0, 0.5))
     points = draw_sample(
         class_map,
@@ -56,7 +58,7 @@ def _write(path: str, points: list[SamplePoint], crs_wkt: str) -> None:
     reference.ImportFromWkt(crs_wkt)
 
     def fill(made: ogr.DataSource) -> None:
-        layer = made.CreateLayer("sample", reference, ogr.wkbPoint)
+        layer = made.CreateLayer(_LAYER, reference, ogr.wkbPoint)
         for name, kind in _FIELDS:
             layer.CreateField(ogr.FieldDefn(name, kind))
         for number, point in enumerate(points, start=1):

@@ -6,7 +6,7 @@ import argparse
 
 from ..mapping.feedback import Feedback
 from ..mapping.labels import read_mask
-from ..mapping.output import require_folder
+from ..mapping.output import require_outputs
 from ..mapping.segment import ClassArea, MapOptions, segment
 from ..mapping.smoothing import SMOOTHINGS
 from ..model.head import Head
@@ -57,8 +57,10 @@ def run(args: argparse.Namespace, feedback: Feedback) -> dict[str, object]:
         require_ending(path, (".tif", ".tiff"), "a map is a GeoTIFF")
     require_ending(args.vector, (".gpkg",), "class polygons are a GeoPackage")
     require_ending(args.areas, (".csv",), "the table of areas is a CSV")
-    if args.areas:
-        require_folder(args.areas)
+    require_outputs(
+        (args.output, args.confidence, args.probabilities, args.vector, args.areas),
+        (*args.input, args.mask),
+    )
     head = Head(args.head)
     with opened(args.input, None, feedback) as source:
         result = segment(

@@ -11,6 +11,7 @@ from ..errors import LabelsError
 from ..mapping.classifier import CLASSIFIERS
 from ..mapping.feedback import Feedback
 from ..mapping.labels import Labels, Legend, read_raster_labels, read_vector_labels
+from ..mapping.output import require_outputs
 from ..mapping.samples import VALIDATIONS, LabelledSource
 from ..mapping.train import train_classifier
 from ..sits.series import ImageSeries
@@ -52,6 +53,7 @@ def run(args: argparse.Namespace, feedback: Feedback) -> dict[str, object]:
     """Train; returns what the algorithm returns."""
     require_ending(args.head, (".onnx",), "a head is an ONNX file")
     require_ending(args.report, (".html",), "a report is a web page")
+    require_outputs((args.head, args.report), (*args.input, *args.labels))
     labels = [_labels(path, args) for path in args.labels]
     if len(labels) == 1:
         labels *= len(args.input)

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from osgeo import gdal, ogr, osr
 
 from ..errors import AliseError
-from ..mapping.output import require_folder
+from ..mapping.output import require_replaceable
 from ..mapping.zones import ZoneChange
 from ..sits.rasters import quiet_gdal
 from .geopackage import write_geopackage
 
+_LAYER = "zones"
 _FIELDS = (
     ("pixels", ogr.OFTInteger),
     ("dist_mean", ogr.OFTReal),
@@ -57,13 +58,13 @@ def require_zones_output(zones: str, output: str) -> None:
     """Make sure that zones and their output are given together.
 
     Raises:
-        AliseError: one is given without the other, or the output cannot be written.
+        AliseError: one is given without the other, or the output holds other layers.
     """
     if bool(zones) != bool(output):
         given, missing = ("--zones", "--zones-output") if zones else ("--zones-output", "--zones")
         raise AliseError(f"{given} is given without {missing}; give both or none.")
     if output:
-        require_folder(output)
+        require_replaceable(output, _LAYER)
 
 
 def write_zones(zones: str, output: str, changes: Sequence[ZoneChange]) -> None:
@@ -76,7 +77,7 @@ def write_zones(zones: str, output: str, changes: Sequence[ZoneChange]) -> None:
     layer = source.GetLayer(0)
 
     def fill(made: ogr.DataSource) -> None:
-        copy = made.CreateLayer("zones", layer.GetSpatialRef(), layer.GetGeomType())
+        copy = made.CreateLayer(_LAYER, layer.GetSpatialRef(), layer.GetGeomType())
         definition = layer.GetLayerDefn()
         for index in range(definition.GetFieldCount()):
             copy.CreateField(definition.GetFieldDefn(index))

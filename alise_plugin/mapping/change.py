@@ -25,7 +25,7 @@ from .explanation import Explanation
 from .feature_tiles import FeatureSource
 from .feedback import Feedback, SilentFeedback
 from .gapfilled import GapFilledPair
-from .output import RasterForm, RasterOutput, block_side, put_in_place, require_folder
+from .output import RasterForm, RasterOutput, block_side, put_in_place, require_outputs
 from .pairs import (
     Pair,
     RasterPair,
@@ -155,15 +155,13 @@ def detect_change(
     Raises:
         SeriesError: the two do not compare, do not overlap, or one is empty in the extent.
         AliseError: the memory is too little, or what is asked for needs something else.
-        OutputError: a raster cannot be written.
+        OutputError: a raster cannot be written, or would overwrite an input or another output.
         Cancelled: the feedback said so; nothing is left.
     """
     rule = rule or ThresholdRule()
     feedback = feedback or SilentFeedback()
     _check(before, after, method, align, rule, change, explanation, unchanged, encoder)
-    for path in (distance, change, explanation):
-        if path is not None:
-            require_folder(path)
+    require_outputs((distance, change, explanation), (before.path, after.path))
     pair = _pair(before, after, encoder, method, align)
     inner = _inner(before, after, pair, extent)
     side, tiles = pair.plan(inner, memory_mb, tile_size)

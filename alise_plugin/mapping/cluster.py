@@ -24,7 +24,7 @@ from ..sits.series import ImageSeries
 from .blocks import BlockFolder
 from .embed import EmbedResult, Part, Plan, join_blocks, make_plan, summary, write_block
 from .feedback import Feedback, SilentFeedback
-from .output import RasterOutput, require_folder
+from .output import RasterOutput, require_outputs
 from .tile_loop import cache_size
 
 _ANSWER = 10  # seconds that a scheduler has to answer
@@ -92,7 +92,7 @@ def embed_on_cluster(
         Cancelled: the feedback said so.
     """
     feedback = feedback or SilentFeedback()
-    require_folder(output)
+    require_outputs([output], [series.path])
     is_vrt = os.fspath(output).lower().endswith(".vrt")
     if is_vrt and cog:
         raise OutputError(f"{os.fspath(output)} is a VRT, not a COG; let its name end in .tif.")

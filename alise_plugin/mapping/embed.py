@@ -21,7 +21,7 @@ from ..sits.rasters import block_cache
 from ..sits.series import ImageSeries
 from .blocks import BlockFolder, source_files
 from .feedback import Feedback, SilentFeedback
-from .output import RasterForm, RasterOutput, WriteBehind, require_folder
+from .output import RasterForm, RasterOutput, WriteBehind, require_outputs
 from .tile_loop import (
     Cut,
     cache_size,
@@ -143,10 +143,11 @@ def embed(
         SeriesError: the extent is outside, or a file cannot be read.
         ModelPackageError: the model has no compact form.
         AliseError: the memory is too little.
-        OutputError: the raster cannot be written, or there is nothing that a run can go on with.
+        OutputError: the raster cannot be written or would overwrite an input, or there is nothing
+            that a run can go on with.
         Cancelled: the feedback said so; nothing is left but what `resume` keeps.
     """
-    require_folder(output)
+    require_outputs([output], [series.path])
     feedback = feedback or SilentFeedback()
     folder = BlockFolder(output) if resume else None
     with block_cache(cache_size(memory_mb) / 2):  # overviews that wait may take as much

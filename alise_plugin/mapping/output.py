@@ -6,7 +6,7 @@ import contextlib
 import math
 import os
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -31,6 +31,7 @@ _TYPES = {
     np.dtype(np.float32): gdal.GDT_Float32,
 }
 _SIDECARS = (".aux.xml", ".ovr", ".msk")
+_SAVED_STYLES = "layer_styles"  # where QGIS keeps the styles that a GeoPackage holds
 _MAX_BLOCK = 512  # pixels
 _PART_BYTES = 1 << 24  # written at a time, so that a run can be stopped in between
 _COARSEST = 16  # overviews halve the raster up to here: what every tile is a multiple of
@@ -100,6 +101,87 @@ def require_folder(path: str | os.PathLike[str]) -> None:
             f"{os.fspath(path)} cannot be written because {folder} does not allow it; choose "
             "another folder."
         )
+
+
+def require_outputs(
+    outputs: Iterable[str | os.PathLike[str] | None], inputs: Iterable[str | os.PathLike[str]]
+) -> None:
+    """Makes sure, before any work is done, that outputs have a folder and overwrite no input.
+
+    Args:
+        outputs: files to be written; empty or None for one that is not asked for.
+        inputs: files that the run reads. A VRT stands for the files behind it too.
+
+    Raises:
+        OutputError: a file has no folder to be written to, is also an input, or is asked for twice.
+    """
+    asked = [os.fspath(path) for path in outputs if path]
+    for path in asked:
+        require_folder(path)
+    read = {_identity(file) for path in inputs if path for file in _files_behind(os.fspath(path))}
+    written: set[object] = set()
+    for path in asked:
+        identity = _identity(path)
+        if identity in read:
+            raise OutputError(
+                f"{path} is also an input of this run; choose another name for the output."
+            )
+        if identity in written:
+            raise OutputError(
+                f"{path} is asked for as two outputs; give each output a name of its own."
+            )
+        written.add(identity)
+
+
+def require_replaceable(path: str | os.PathLike[str], layer: str) -> None:
+    """Makes sure that a GeoPackage, which is written whole, takes no other layers with it.
+
+    Args:
+        path: the file.
+        layer: the one that it may hold, of an earlier run.
+
+    Raises:
+        OutputError: it holds others.
+    """
+    found = None
+    with quiet_gdal():
+        if os.path.exists(path):
+            found = gdal.OpenEx(os.fspath(path), gdal.OF_VECTOR)
+    if found is None:
+        return
+    names = [found.GetLayer(index).GetName() for index in range(found.GetLayerCount())]
+    others = [name for name in names if name not in (layer, _SAVED_STYLES)]
+    if others:
+        raise OutputError(
+            f"{os.fspath(path)} holds other layers ({', '.join(others)}), which would be lost; "
+            "choose another name for the output."
+        )
+
+
+def _identity(path: str) -> object:
+    """Equal for two names of one file."""
+    with contextlib.suppress(OSError):
+        state = os.stat(path)
+        if state.st_ino:  # some file systems of Windows number nothing
+            return state.st_dev, state.st_ino
+    return os.path.normcase(os.path.realpath(path))
+
+
+def _files_behind(path: str) -> list[str]:
+    """A file, and all that it refers to where it is a VRT, through VRTs of VRTs."""
+    found: list[str] = []
+    waiting = [path]
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        found.append(name)
+        if name.lower().endswith(".vrt"):
+            dataset = None
+            with quiet_gdal():
+                dataset = gdal.OpenEx(name, gdal.OF_RASTER)
+            waiting += (dataset.GetFileList() or []) if dataset is not None else []
+    return found
 
 
 def put_in_place(temporary: str, final: str) -> None:

@@ -30,8 +30,8 @@ from .embed import provenance
 from .feature_tiles import FeatureSource, features_of, tiles_for
 from .feedback import Feedback, Part, SilentFeedback, stop_if_cancelled
 from .labels import MAX_CLASSES, Burner, VectorLabels, on_grid
-from .output import RasterForm, RasterOutput, block_side, require_folder
-from .polygons import FIELD, Polygons, write_polygons
+from .output import RasterForm, RasterOutput, block_side, require_outputs, require_replaceable
+from .polygons import FIELD, LAYER, Polygons, write_polygons
 from .samples import encoder_identity
 from .smoothing import SMOOTHINGS, bayes, majority
 from .style import class_style, polygon_style, ramp_style, style_path
@@ -136,7 +136,7 @@ def segment(
         LabelsError: the mask lies elsewhere.
         SeriesError: the extent is outside, or a file cannot be read.
         AliseError: the memory is too little.
-        OutputError: a file cannot be written.
+        OutputError: a file cannot be written, or would overwrite an input or another output.
         Cancelled: the feedback says so; nothing is left.
     """
     options = options or MapOptions()
@@ -147,9 +147,9 @@ def segment(
             f"{head.name} has {len(head.classes)} classes, more than the {MAX_CLASSES} of a map; "
             "train a head on fewer."
         )
-    for path in (output, confidence, probabilities, vector):
-        if path:
-            require_folder(path)
+    require_outputs((output, confidence, probabilities, vector), (source.path, head.path))
+    if vector:
+        require_replaceable(vector, LAYER)
     sha256, model_id, count = encoder_identity(source, encoder)
     head.require_encoder(sha256, model_id, count)
     inner = source.grid.window if extent is None else source.grid.window_of(extent)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from .classifier import (
 from .feedback import Feedback, Part, SilentFeedback
 from .labels import Legend, class_list
 from .measures import OVERALL, Interval, confusion, intervals
-from .output import require_folder
+from .output import require_outputs
 from .samples import LabelledSource, Samples, draw_samples, encoder_identity
 
 _SAMPLING = 0.7  # of a run's progress
@@ -96,15 +97,14 @@ def train_classifier(
         LabelsError: see `class_list` and `draw_samples`.
         HeadError: the sources come from different encoders.
         RuntimeMissingError: scikit-learn is not there.
-        OutputError: a file cannot be written.
+        OutputError: a file cannot be written, or would overwrite an input.
         Cancelled: the feedback says so; nothing is left.
     """
     if classifier not in CLASSIFIERS:
         raise ValueError(f"classifier is {classifier!r}; choose one of {', '.join(CLASSIFIERS)}")
     require_scikit_learn()
-    require_folder(head)
-    if report:
-        require_folder(report)
+    model = Path(encoder.package.folder).glob("*") if encoder is not None else ()
+    require_outputs((head, report), (*model, *(pair.source.path for pair in pairs)))
     feedback = feedback or SilentFeedback()
     if encoder is not None:
         feedback.info(f"Model {encoder.package.model_id} on {encoder.where}.")

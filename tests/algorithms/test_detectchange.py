@@ -255,6 +255,31 @@ def test_the_toolbox_shows_them_with_their_styles(loaded, rendered, parameters, 
     assert gdal.Open(given["EXPLANATION"]).GetRasterBand(band).GetDescription() == "top_query"
 
 
+def test_outputs_that_would_overwrite_inputs(run, refused, parameters, tmp_path):
+    from qgis.core import QgsProcessingFeatureSourceDefinition
+
+    zones = write_polygons(tmp_path / "zones.gpkg", [(5, 2, 8, 8)])
+    for given in (zones, QgsProcessingFeatureSourceDefinition(zones)):
+        wrong = {**parameters, "ZONES": given, "ZONES_OUTPUT": zones}
+        refuse(run, refused, wrong, "zones.gpkg is also an input")
+    stable = {"UNCHANGED": zones, "THRESHOLD": "unchanged", "ZONES": zones, "ZONES_OUTPUT": zones}
+    refuse(run, refused, {**parameters, **stable}, "zones.gpkg is also an input")
+    same = {"THRESHOLD": "otsu", "CHANGE": parameters["DISTANCE"]}
+    refuse(run, refused, {**parameters, **same}, "as two outputs")
+    assert len(rows_of(zones)[0]) == 1
+
+
+def test_zones_become_a_temporary_layer(run, parameters, tmp_path):
+    zones = write_polygons(tmp_path / "zones.gpkg", [(5, 2, 8, 8)])
+    context = qgis_core.QgsProcessingContext()
+    destination = qgis_core.QgsProcessingOutputLayerDefinition(
+        "TEMPORARY_OUTPUT", qgis_core.QgsProject.instance()
+    )
+    given = {**parameters, "ZONES": zones, "ZONES_OUTPUT": destination}
+    results = run("alise:detectchange", given, context=context)
+    assert list(context.layersToLoadOnCompletion()) == [results["ZONES_OUTPUT"]]
+
+
 def test_a_cancelled_run_leaves_nothing(run, refused, parameters, feedback_that_cancels):
     refuse(run, refused, parameters, "cancelled", feedback=feedback_that_cancels)
 

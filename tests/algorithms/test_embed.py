@@ -235,3 +235,11 @@ def test_resume_and_cog_reach_the_work(run, parameters, tmp_path):
 
 def test_a_model_without_a_compact_form_is_said(run, refused, parameters):
     refuse(run, refused, {**parameters, "FORMAT": "compact"}, "has no compact form; choose")
+
+
+def test_a_scene_of_the_series_is_not_written_over(run, refused, scenes, series, tiny_package):
+    before = Path(scenes[0]).read_bytes()
+    for given in ([series], scenes):
+        with pytest.raises(refused, match="is also an input"):
+            run("alise:embed", {"INPUT": given, "MODEL": tiny_package, "OUTPUT": scenes[0]})
+    assert Path(scenes[0]).read_bytes() == before

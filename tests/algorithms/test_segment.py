@@ -223,6 +223,19 @@ def test_outputs_that_cannot_be(run, refused, parameters, tmp_path):
     refuse(run, refused, {**parameters, "EXTENT": "0,100,0,100 [EPSG:32631]"}, "extent")
 
 
+def test_outputs_that_would_overwrite_inputs(run, refused, parameters, place, tmp_path):
+    folder = tmp_path / "masks"
+    folder.mkdir()
+    mask = write_layer(folder / "m.gpkg", [square(0, 0, 50, 50)])
+    labels = write_layer(folder / "l.gpkg", [square(0, 0, 50, 50)])
+    refuse(run, refused, {**parameters, "MASK": mask, "VECTOR": mask}, "m.gpkg is also an input")
+    refuse(run, refused, {**parameters, "MASK": mask, "AREAS": mask}, "m.gpkg is also an input")
+    refuse(run, refused, {**parameters, "VECTOR": labels}, "l.gpkg holds other layers")
+    refuse(run, refused, {**parameters, "OUTPUT": place.embedding}, "is also an input")
+    refuse(run, refused, {**parameters, "CONFIDENCE": parameters["OUTPUT"]}, "as two outputs")
+    assert len(features_of(mask)) == len(features_of(labels)) == 1
+
+
 def test_cancel(run, refused, parameters, feedback_that_cancels):
     slow = {**parameters, "TILE_SIZE": 16, "SMOOTHING": "majority"}
     refuse(run, refused, slow, "cancelled", feedback=feedback_that_cancels)

@@ -217,6 +217,14 @@ def labels(tmp_path, place, name="labels.gpkg", geometries=None, **columns):
     return write_layer(path / name, geometries or place.polygons, **columns)
 
 
+def test_a_head_does_not_take_the_place_of_a_model(run, refused, parameters, place, tiny_package):
+    graph = Path(tiny_package) / "decoder.onnx"
+    before = graph.read_bytes()
+    wrong = {**parameters, "INPUT": [place.path], "MODEL": tiny_package, "HEAD": str(graph)}
+    refuse(run, refused, wrong, "decoder.onnx is also an input")
+    assert graph.read_bytes() == before
+
+
 def test_labels_elsewhere(run, refused, parameters, place, tmp_path):
     far = [square(10_000 + 10 * n, 0, 8, 8) for n in range(36)]
     path = labels(tmp_path, place, geometries=far)

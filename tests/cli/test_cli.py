@@ -101,6 +101,41 @@ def test_change_between_two_periods_with_zones(scenes, engine, tmp_path, capsys)
     )
 
 
+def test_outputs_that_would_overwrite_inputs(scenes, engine, tmp_path, capsys):
+    vrt, zones = str(tmp_path / "series.vrt"), str(tmp_path / "zones.gpkg")
+    assert main(["buildtimeseries", "--input", *scenes, "--output", vrt, "--quiet"]) == DONE
+    write_squares(zones)
+    content = {path: Path(path).read_bytes() for path in (*scenes, zones)}
+    capsys.readouterr()
+    tif = str(tmp_path / "map.tif")
+    change = ["detectchange", "--before", vrt, "--before-end", "2019-01-16"]
+    change += ["--after-start", "2019-01-16", "--zones", zones, *engine]
+    other = str(tmp_path / "other.gpkg")
+    write_squares(other)
+    accuracy = ["--reference", "a.csv", "--field", "class", "--areas", "./a.csv"]
+    mask = ["--head", "no.onnx", "--mask", zones]
+    for command, says in (
+        (["embed", "--input", vrt, "--output", scenes[0], *engine], "is also an input"),
+        ([*change, "--distance", scenes[1], "--zones-output", tif[:-3] + "gpkg"], "also an input"),
+        ([*change, "--distance", tif, "--zones-output", zones], "zones.gpkg is also an input"),
+        ([*change, "--distance", tif, "--zones-output", other], "holds other layers (squares)"),
+        ([*change, "--distance", tif, "--change", tif, "--zones-output", zones], "two outputs"),
+        (["drawsample", "--input", scenes[0], "--output", other], "holds other layers (squares)"),
+        (
+            ["assessaccuracy", "--input", tif, *accuracy],
+            "is also an input",
+        ),
+        (
+            ["segment", "--input", vrt, *mask, "--vector", zones, "--output", tif],
+            "zones.gpkg is also an input",
+        ),
+    ):
+        assert main([*command, "--quiet"]) == MISTAKE
+        assert says in capsys.readouterr().err
+    assert {path: Path(path).read_bytes() for path in content} == content
+    assert not os.path.exists(tif)
+
+
 def write_squares(path):
     """Eight squares of 60 m with a class each, in geographic coordinates."""
     utm, wgs84 = osr.SpatialReference(), osr.SpatialReference()

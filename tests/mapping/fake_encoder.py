@@ -27,6 +27,7 @@ class FakeEncoder:
         self.package = SimpleNamespace(
             name="fake",
             version="1.2",
+            folder="no such folder",
             sha256="0" * 64,
             model_id="fake 1.2 00000000",
             n_queries=2,

@@ -656,3 +656,21 @@ def test_days_are_the_only_thing_that_years_change(years, encoder, tmp_path):
     detect_change(*years, encoder, tmp_path / "d.tif")
     np.testing.assert_allclose(encoder.days[0], days_since_reference(BEFORE))
     np.testing.assert_allclose(encoder.days[1], days_since_reference(AFTER) - 730)
+
+
+def test_it_does_not_write_over_what_it_reads(years, encoder, tmp_path):
+    rasters = []
+    for number, series in enumerate(years):
+        path = tmp_path / f"{number}.tif"
+        embed(series, encoder, path)
+        rasters.append(EmbeddingRaster(path))
+    for number in (0, 1):
+        taken = tmp_path / f"{number}.tif"
+        with pytest.raises(OutputError, match=f"{number}.tif is also an input"):
+            detect_change(*rasters, None, taken)
+        assert EmbeddingRaster(taken).grid.same_grid(rasters[number].grid)
+    scene = next((tmp_path / "after").glob("*.tif"))
+    with pytest.raises(OutputError, match="is also an input"):
+        detect_change(*years, encoder, tmp_path / "d.tif", explanation=scene)
+    same = {"rule": ThresholdRule("otsu"), "change": tmp_path / "d.tif"}
+    refused(years, encoder, tmp_path, "as two outputs", path=tmp_path / "d.tif", **same)

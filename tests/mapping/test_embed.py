@@ -279,3 +279,11 @@ def large_series(tmp_path_factory):
 @pytest.fixture(scope="session")
 def real_truth(large_series, real_encoder):
     return truth(large_series, real_encoder)
+
+
+def test_it_does_not_write_over_its_own_scenes(series, encoder, tmp_path):
+    scene = sorted((tmp_path / "scenes").glob("*.tif"))[0]
+    before = scene.read_bytes()
+    with pytest.raises(OutputError, match="is also an input"):
+        embed(series, encoder, scene)
+    assert scene.read_bytes() == before

@@ -6,13 +6,15 @@ import signal
 
 import numpy as np
 import pytest
-from osgeo import gdal
+from osgeo import gdal, ogr
 from rasters_for_tests import TRANSFORM, utm
 
 from alise_plugin.errors import Cancelled, OutputError
 from alise_plugin.mapping.output import (
     RasterForm,
     RasterOutput,
+    require_outputs,
+    require_replaceable,
 )
 from alise_plugin.mapping.style import class_style, polygon_style, write_style
 from alise_plugin.model.head import MapClass
@@ -169,6 +171,46 @@ def test_a_class_map_carries_names_and_colours(tmp_path, dtype):
     with RasterOutput(path, GRID, FORM, 16):
         pass
     assert os.listdir(tmp_path) == ["classes.tif"]  # the names of an older map go with it
+
+
+def test_an_output_overwrites_nothing_that_the_run_reads(tmp_path):
+    scene = tmp_path / "scene.tif"
+    with RasterOutput(scene, GRID, FORM, 16):
+        pass
+    inner, outer, link = (str(tmp_path / name) for name in ("inner.vrt", "outer.vrt", "link.tif"))
+    gdal.BuildVRT(inner, [str(scene)])
+    gdal.BuildVRT(outer, [inner])
+    os.symlink(scene, link)
+    for output in (outer, inner, scene, link, f"{tmp_path}/../{tmp_path.name}/scene.tif"):
+        with pytest.raises(OutputError, match="is also an input") as error:
+            require_outputs([tmp_path / "map.tif", output], [outer])
+        assert str(output) in one_sentence(error)
+    require_outputs([tmp_path / "map.tif", None, ""], [outer, tmp_path / "not there.vrt"])
+
+
+def test_two_outputs_have_two_names(tmp_path):
+    once, twice = tmp_path / "map.tif", f"{tmp_path}/./map.tif"
+    with pytest.raises(OutputError, match="asked for as two outputs") as error:
+        require_outputs([once, None, twice], [])
+    one_sentence(error)
+    with pytest.raises(OutputError, match="is not a folder"):
+        require_outputs([tmp_path / "nowhere" / "map.tif"], [])
+
+
+def test_a_geopackage_takes_no_other_layers_with_it(tmp_path):
+    path = tmp_path / "vectors.gpkg"
+    require_replaceable(path, "classes")
+    source = ogr.GetDriverByName("GPKG").CreateDataSource(str(path))
+    for name in ("classes", "layer_styles"):
+        source.CreateLayer(name, utm(), ogr.wkbPolygon)
+    source = None
+    require_replaceable(path, "classes")
+    source = ogr.Open(str(path), 1)
+    source.CreateLayer("fields", utm(), ogr.wkbPolygon)
+    source = None
+    with pytest.raises(OutputError, match="holds other layers") as error:
+        require_replaceable(path, "classes")
+    one_sentence(error)
 
 
 CLASSES = [MapClass(1, "one", "#ff0000")]

@@ -289,3 +289,23 @@ def test_mistakes_are_said(place, tmp_path):
     with pytest.raises(LabelsError, match="a mask is made of polygons"):
         read_mask(write_layer(tmp_path / "lines.gpkg", [lines]))
     assert sorted(os.listdir(tmp_path)) == ["far.gpkg", "lines.gpkg"]
+
+
+def test_it_does_not_write_over_what_it_reads(place, tmp_path):
+    embedding = tmp_path / "embedding.tif"
+    embed(place.series, place.encoder, embedding)
+    size = embedding.stat().st_size
+    for name in ("output", "confidence"):
+        paths = {"output": tmp_path / "map.tif", name: embedding}
+        with pytest.raises(OutputError, match="is also an input"):
+            segment(EmbeddingRaster(embedding), None, place.head, **paths)
+    with pytest.raises(OutputError, match="as two outputs"):
+        mapped(place, tmp_path / "map.tif", confidence=tmp_path / "map.tif")
+    vector = write_layer(tmp_path / "labels.gpkg", [square(0, 0, 5, 5)])
+    with pytest.raises(OutputError, match="holds other layers"):
+        mapped(place, tmp_path / "map.tif", vector=vector)
+    assert embedding.stat().st_size == size
+    assert len(features_of(vector)) == 1
+    assert sorted(os.listdir(tmp_path)) == ["embedding.tif", "labels.gpkg"]
+    mapped(place, tmp_path / "map.tif", vector=tmp_path / "m.gpkg")
+    mapped(place, tmp_path / "map.tif", vector=tmp_path / "m.gpkg")  # its own polygons, anew
