@@ -72,6 +72,20 @@ def test_it_is_registered_with_what_it_gives(plugin):
     assert len(model.destinationParameterDefinitions()) == 3
 
 
+def test_it_runs_without_zones(plugin, folders):
+    from qgis.core import QgsApplication, QgsProcessingContext, QgsProcessingFeedback
+
+    model = QgsApplication.processingRegistry().createAlgorithmById(MODEL)
+    distance = str(folders / "distance.tif")
+    given = {"FOLDER_BEFORE": str(folders / "before"), "FOLDER_AFTER": str(folders / "after")}
+    given["detect:Distance"] = distance
+    context = QgsProcessingContext()
+    assert model.checkParameterValues(given, context)[0]
+    _, fine = model.run(given, context, QgsProcessingFeedback())
+    assert fine
+    assert np.isfinite(gdal.Open(distance).ReadAsArray()).all()
+
+
 def test_it_runs_from_folders_to_zones(plugin, qgis_process, folders, zones):
     from qgis.core import QgsApplication
 
