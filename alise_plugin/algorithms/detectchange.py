@@ -226,7 +226,7 @@ class DetectChange(AliseAlgorithm):
             )
         before, after = self._years(parameters, context, feedback)
         crs = QgsCoordinateReferenceSystem.fromWkt(before.grid.crs_wkt)
-        zones = self._zones(parameters, context)
+        zones = self._zones(parameters, context, feedback)
         needs_model = isinstance(before, ImageSeries) and method != "gapfilled"
         encoder = None
         if needs_model or paths["EXPLANATION"]:
@@ -352,10 +352,15 @@ class DetectChange(AliseAlgorithm):
         return date(day.year(), day.month(), day.day())
 
     def _zones(
-        self, parameters: dict[str, Any], context: QgsProcessingContext
+        self,
+        parameters: dict[str, Any],
+        context: QgsProcessingContext,
+        feedback: QgsProcessingFeedback,
     ) -> QgsProcessingFeatureSource | None:
         """The zones, where their output is asked for."""
         if not parameters.get("ZONES_OUTPUT"):
+            if parameters.get("ZONES"):
+                feedback.pushWarning("ZONES are not summed up, because ZONES_OUTPUT is empty.")
             return None
         zones = self.parameterAsSource(parameters, "ZONES", context)
         if zones is None:

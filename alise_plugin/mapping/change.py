@@ -160,6 +160,11 @@ def detect_change(
     """
     rule = rule or ThresholdRule()
     feedback = feedback or SilentFeedback()
+    if rule.value is not None and rule.kind not in ("value", "quantile"):
+        feedback.info(
+            f"The threshold value {rule.value:g} is not used: only the thresholds value and "
+            f"quantile take a number, and {rule.kind} was chosen."
+        )
     _check(before, after, method, align, rule, change, explanation, unchanged, encoder)
     require_outputs((distance, change, explanation), (before.path, after.path))
     pair = _pair(before, after, encoder, method, align)
@@ -215,6 +220,12 @@ def detect_change(
                     f"distance {sample.max():.4g}."
                 )
         summary = zone_changes(staged, zones, threshold, changed_from)
+        outside = sum(zone.pixels == 0 for zone in summary)
+        if outside:
+            feedback.info(
+                f"{outside} of {len(summary)} zones hold no pixel that has a distance: they lie "
+                "outside the map or where a year has no value."
+            )
         share = area = None
         if threshold is not None:
             share, area = distances.changed(threshold, change, metadata, block)

@@ -269,6 +269,17 @@ def test_outputs_that_would_overwrite_inputs(run, refused, parameters, tmp_path)
     assert len(rows_of(zones)[0]) == 1
 
 
+def test_zones_without_an_output_are_said(run, parameters, tmp_path):
+    class Warned(qgis_core.QgsProcessingFeedback):
+        def pushWarning(self, text):
+            said.append(text)
+
+    said = []
+    zones = write_polygons(tmp_path / "zones.gpkg", [(5, 2, 8, 8)])
+    run("alise:detectchange", {**parameters, "ZONES": zones}, feedback=Warned(False))
+    assert any("ZONES_OUTPUT is empty" in text for text in said)
+
+
 def test_zones_become_a_temporary_layer(run, parameters, tmp_path):
     zones = write_polygons(tmp_path / "zones.gpkg", [(5, 2, 8, 8)])
     context = qgis_core.QgsProcessingContext()

@@ -674,3 +674,22 @@ def test_it_does_not_write_over_what_it_reads(years, encoder, tmp_path):
         detect_change(*years, encoder, tmp_path / "d.tif", explanation=scene)
     same = {"rule": ThresholdRule("otsu"), "change": tmp_path / "d.tif"}
     refused(years, encoder, tmp_path, "as two outputs", path=tmp_path / "d.tif", **same)
+
+
+def test_what_is_not_used_and_what_lies_outside_is_said(years, encoder, tmp_path):
+    listener = Listener()
+    detect_change(
+        *years,
+        encoder,
+        tmp_path / "d.tif",
+        rule=ThresholdRule("otsu", 0.3),
+        zones=[box(20, 20, 5, 5), box(5000, 20, 5, 5), b""],
+        feedback=listener,
+    )
+    assert any("threshold value 0.3 is not used" in text for text in listener.texts)
+    assert any("2 of 3 zones hold no pixel" in text for text in listener.texts)
+    quiet = Listener()
+    rule = ThresholdRule("value", 0.3)
+    zones = [box(20, 20, 5, 5)]
+    detect_change(*years, encoder, tmp_path / "d.tif", rule=rule, zones=zones, feedback=quiet)
+    assert not any("not used" in text or "zones hold" in text for text in quiet.texts)
