@@ -137,9 +137,11 @@ def draw_samples(
     notes: list[str] = []
     index = {value: number for number, value in enumerate(values)}
     chosen: list[_Chosen] = []
+    disputed: set[int] = set()
     for pair in pairs:
         if isinstance(pair.labels, VectorLabels):
-            chosen.append(_choose_from_areas(pair, index, per_area, seed, feedback, notes))
+            part = _choose_from_areas(pair, index, per_area, seed, feedback, notes, disputed)
+            chosen.append(part)
         else:
             part = _choose_from_raster(pair, index, per_area, block_size, seed, feedback)
             chosen.append(part)
@@ -164,6 +166,13 @@ def draw_samples(
         notes.append(f"{np.count_nonzero(~seen)} labelled pixels have no value in any date.")
         features, target, group = features[seen], target[seen], group[seen]
     lost = [str(value) for value, number in index.items() if not (target == number).any()]
+    drawn = {int(number) for part in chosen for number in part.target}
+    hidden = [str(value) for value, number in index.items() if number in disputed - drawn]
+    if hidden:
+        raise LabelsError(
+            f'Every pixel of the class "{hidden[0]}" also lies in an area of another class; draw '
+            "areas of different classes apart, or leave one of the two classes out."
+        )
     if lost:
         raise LabelsError(
             f'No pixel of the class "{lost[0]}" has a value in '
@@ -191,7 +200,9 @@ def _choose_from_areas(
     seed: int,
     feedback: Feedback,
     notes: list[str],
+    disputed: set[int],
 ) -> _Chosen:
+    """Pixels of areas; classes that share some with another are added to `disputed`."""
     labels, grid = pair.labels, pair.source.grid
     assert isinstance(labels, VectorLabels)
     geometries = on_grid(labels, grid)
@@ -220,6 +231,8 @@ def _choose_from_areas(
         area = over[rows, cols].astype(np.int64)
         clear = targets[area] == targets[under[rows, cols]]
         ambiguous += int(np.count_nonzero(~clear))
+        for areas in (over, under):
+            disputed.update(np.unique(targets[areas[rows, cols][~clear]]).tolist())
         rows, cols, area = rows[clear], cols[clear], area[clear]
         part = _ranked(rows + window.row, cols + window.col, area, targets[area], grid, seed)
         parts.append(part.take(part.rank < per_area))

@@ -226,3 +226,11 @@ def test_a_code_that_no_raster_holds(tmp_path):
     path = write_layer(tmp_path / "b.gpkg", [square(0, 0, 5, 5)], code=[33010101000])
     with pytest.raises(LabelsError, match="text field"):
         read_vector_labels(path, "code")
+
+
+def test_a_class_that_lies_under_another_is_named(place, tmp_path):
+    shapes = [square(1, 1, 6, 6), square(1, 1, 6, 6), square(30, 30, 6, 6)]
+    path = write_layer(tmp_path / "two.gpkg", shapes, kind=["wheat", "maize", "maize"])
+    labels = read_vector_labels(path, "kind")
+    with pytest.raises(LabelsError, match='class "wheat" also lies in an area of another class'):
+        draw([LabelledSource(place.series, labels)], place.encoder)
