@@ -100,6 +100,14 @@ def encoder_identity(source: FeatureSource, encoder: Encoder | None) -> tuple[st
     return sha256, name, len(source.names)
 
 
+def bands_of(source: FeatureSource) -> list[str] | None:
+    """Names of the bands that features were made of; None where an embedding raster says none."""
+    if isinstance(source, ImageSeries):
+        return list(source.bands_present)
+    stated = source.metadata.get("ALISE_BANDS", "")
+    return stated.split(",") if stated else None
+
+
 def draw_samples(
     pairs: Sequence[LabelledSource],
     values: Sequence[Value],

@@ -32,7 +32,7 @@ from .feedback import Feedback, Part, SilentFeedback, stop_if_cancelled
 from .labels import MAX_CLASSES, Burner, VectorLabels, on_grid
 from .output import RasterForm, RasterOutput, block_side, require_outputs, require_replaceable
 from .polygons import FIELD, LAYER, Polygons, write_polygons
-from .samples import encoder_identity
+from .samples import bands_of, encoder_identity
 from .smoothing import SMOOTHINGS, bayes, majority
 from .style import class_style, polygon_style, ramp_style, style_path
 from .tile_loop import cache_size
@@ -170,6 +170,12 @@ def segment(
         f"{len(head.classes)} classes, model {model_id}{where}."
     )
     in_two_passes = options.smoothing != "none" or options.minimum_area > 0
+    missing = _missing_bands(source, head)
+    if missing:
+        feedback.info(
+            f"{head.name} was trained with {', '.join(missing)}, which "
+            f"{os.path.basename(source.path)} lacks: the map will be worse than its report says."
+        )
     encoding = Part(feedback, 0.0, _ENCODED if in_two_passes or vector else 1.0)
 
     def predicted() -> Iterator[tuple[Tile, Float]]:
@@ -264,6 +270,13 @@ def _provenance(
     items["ALISE_MINIMUM_AREA_M2"] = f"{options.minimum_area:g}"
     items["ALISE_UNKNOWN_BELOW"] = f"{options.unknown:g}"
     return items
+
+
+def _missing_bands(source: FeatureSource, head: Head) -> list[str]:
+    """Bands that a head was trained with and the source lacks; none where either says nothing."""
+    present = bands_of(source)
+    trained = head.description.provenance.get("bands", [])  # older heads do not say
+    return [] if present is None else [band for band in trained if band not in present]
 
 
 def _relative(window: Window, origin: Window) -> Window:

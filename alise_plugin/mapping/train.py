@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from .. import html_page
 from ..model.encoder import Encoder
 from ..model.head import HeadDescription, MapClass, write_head
+from ..sits.bands import BANDS
 from ..sits.series import ImageSeries
 from .charts import confusion_chart, curve_chart
 from .classifier import (
@@ -29,7 +30,7 @@ from .feedback import Feedback, Part, SilentFeedback
 from .labels import Legend, class_list
 from .measures import OVERALL, Interval, confusion, intervals
 from .output import require_outputs
-from .samples import LabelledSource, Samples, draw_samples, encoder_identity
+from .samples import LabelledSource, Samples, bands_of, draw_samples, encoder_identity
 
 _SAMPLING = 0.7  # of a run's progress
 _FEW = 5  # groups: with fewer, a class's figures say little
@@ -147,6 +148,9 @@ def train_classifier(
         "seed": seed,
         "accuracy": {name: round(figure.value, 4) for name, figure in overall.items()},
     }
+    known = [bands for bands in (bands_of(pair.source) for pair in pairs) if bands is not None]
+    if known:
+        provenance["bands"] = [band for band in BANDS if all(band in bands for bands in known)]
     description = HeadDescription(tuple(classes), model_id, sha256, classifier, provenance)
     if report:
         page = _report(description, samples, checked, overall, by_class, counts, notes)

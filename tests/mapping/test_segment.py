@@ -309,3 +309,27 @@ def test_it_does_not_write_over_what_it_reads(place, tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["embedding.tif", "labels.gpkg"]
     mapped(place, tmp_path / "map.tif", vector=tmp_path / "m.gpkg")
     mapped(place, tmp_path / "map.tif", vector=tmp_path / "m.gpkg")  # its own polygons, anew
+
+
+def test_bands_that_the_head_knew_and_the_series_lacks_are_said(place, tmp_path):
+    from dataclasses import replace
+
+    assert place.head.description.provenance["bands"] == list(place.series.bands_present)
+    listener = Stopper(2.0)
+    mapped(place, tmp_path / "map.tif", feedback=listener)
+    assert not any("lacks" in text for text in listener.texts)
+    place.series.bands_present, all_bands = ("B02", "B03", "B04", "B08"), place.series.bands_present
+    try:
+        mapped(place, tmp_path / "map.tif", feedback=listener)
+        (said,) = (text for text in listener.texts if "lacks" in text)
+        assert "trained with B05, B06, B07, B8A, B11, B12, which series.vrt lacks" in said
+        # A head of before does not say its bands.
+        old = Head(place.head_path)
+        provenance = dict(old.description.provenance)
+        del provenance["bands"]
+        old.description = replace(old.description, provenance=provenance)
+        listener.texts.clear()
+        segment(place.series, place.encoder, old, tmp_path / "map.tif", feedback=listener)
+        assert not any("lacks" in text for text in listener.texts)
+    finally:
+        place.series.bands_present = all_bands
