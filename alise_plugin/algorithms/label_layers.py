@@ -130,7 +130,7 @@ def _vector_legend(layer: QgsVectorLayer, field: str) -> Legend:
         for one in value if isinstance(value, list) else [value]:
             if not isinstance(one, (int, float, str)) or one == "":
                 continue
-            key: Value = one if isinstance(one, str) else int(one)
+            key: Value = one.strip() if isinstance(one, str) else int(one)
             names[key] = category.label()
             colors[key] = category.symbol().color().name()
     return Legend(names, colors)

@@ -376,7 +376,8 @@ def class_list(
     known = [*(item.legend for item in labels), *legends]
     classes = []
     for number, value in enumerate(values):
-        name = next(filter(None, (legend.names.get(value) for legend in known)), str(value))
+        names = (legend.names.get(value, "").strip() for legend in known)
+        name = next(filter(None, names), str(value))
         colors = (legend.colors.get(value) for legend in known)
         color = next(filter(None, colors), default_color(number))
         code = value if isinstance(value, int) else number + 1

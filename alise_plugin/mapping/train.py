@@ -126,7 +126,7 @@ def train_classifier(
     step = Part(feedback, _SAMPLING, 1.0)
     checked = validate(classifier, *data, len(classes), seed, step)
     fitted = fit_and_choose(classifier, *data, len(classes), seed, step)
-    notes = [*samples.notes, *_few(classes, samples, checked)]
+    notes = [*samples.notes, *_alike(classes), *_few(classes, samples, checked)]
     for note in notes:
         feedback.info(note)
     overall: dict[str, Interval] = {}
@@ -174,6 +174,19 @@ def _describe(pair: LabelledSource) -> dict[str, str]:
     else:
         dates = source.metadata.get("ALISE_DATES", "")
     return {"features": pair.name, "dates": dates, "labels": pair.labels.name}
+
+
+def _alike(classes: Sequence[MapClass]) -> list[str]:
+    """Sentences about classes whose names differ in nothing but capitals."""
+    by_name: dict[str, list[str]] = {}
+    for item in classes:
+        by_name.setdefault(item.name.casefold(), []).append(f'"{item.name}" ({item.code})')
+    return [
+        f"The names of the classes {' and '.join(names)} differ at most in capitals; if they mean "
+        "one class, give them one value in the labels and train again."
+        for names in by_name.values()
+        if len(names) > 1
+    ]
 
 
 def _few(classes: Sequence[MapClass], samples: Samples, checked: Validation) -> list[str]:

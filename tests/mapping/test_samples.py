@@ -8,6 +8,7 @@ from alise_plugin.mapping.embed import embed
 from alise_plugin.mapping.embedding_raster import EmbeddingRaster
 from alise_plugin.mapping.feedback import SilentFeedback
 from alise_plugin.mapping.labels import (
+    Legend,
     class_list,
     legend_of,
     merge_places,
@@ -234,3 +235,14 @@ def test_a_class_that_lies_under_another_is_named(place, tmp_path):
     labels = read_vector_labels(path, "kind")
     with pytest.raises(LabelsError, match='class "wheat" also lies in an area of another class'):
         draw([LabelledSource(place.series, labels)], place.encoder)
+
+
+def test_blanks_around_names_are_no_part_of_them(place, tmp_path):
+    shapes = [square(10 * i + 1, 1, 6, 6) for i in range(3)]
+    path = write_layer(tmp_path / "l.gpkg", shapes, kind=["Wald", "Wald ", " maize"])
+    classes, _ = class_list([read_vector_labels(path, "kind")])
+    assert [item.name for item in classes] == ["Wald", "maize"]
+    codes = write_layer(tmp_path / "codes.gpkg", shapes, code=[1, 2, 2])
+    style = Legend({1: " Wald ", 2: "maize"})
+    classes, _ = class_list([read_vector_labels(codes, "code")], [style])
+    assert [item.name for item in classes] == ["Wald", "maize"]

@@ -18,7 +18,7 @@ from osgeo import gdal, ogr
 from alise_plugin.errors import AliseError, Cancelled, HeadError, LabelsError, OutputError
 from alise_plugin.mapping.embed import embed
 from alise_plugin.mapping.embedding_raster import EmbeddingRaster
-from alise_plugin.mapping.labels import legend_of, read_mask, read_vector_labels
+from alise_plugin.mapping.labels import Legend, legend_of, read_mask, read_vector_labels
 from alise_plugin.mapping.samples import LabelledSource
 from alise_plugin.mapping.segment import MapOptions, segment
 from alise_plugin.mapping.train import train_classifier
@@ -333,3 +333,17 @@ def test_bands_that_the_head_knew_and_the_series_lacks_are_said(place, tmp_path)
         assert not any("lacks" in text for text in listener.texts)
     finally:
         place.series.bands_present = all_bands
+
+
+def test_names_that_differ_in_capitals_are_said(place, tmp_path):
+    labels = read_vector_labels(place.labels, "code")
+    names = dict(zip(CODES, ("Wald", "WALD", "maize")))
+    result = train_classifier(
+        [LabelledSource(place.series, labels)],
+        place.encoder,
+        tmp_path / "head.onnx",
+        legends=[Legend(names)],
+        classifier="prototype",
+    )
+    (said,) = (note for note in result.notes if "capitals" in note)
+    assert '"Wald" (11) and "WALD" (12)' in said
