@@ -231,7 +231,7 @@ class AliseAlgorithm(QgsProcessingAlgorithm):
         """
         if isinstance(destination, QgsProcessingOutputLayerDefinition):
             destination, _ = destination.sink.valueAsString(context.expressionContext())
-        path = str(destination or "").split("|")[0]
+        path = destination.split("|")[0] if isinstance(destination, str) else ""
         return path if Path(path).suffix and not OTHER_THAN_FILE.match(path) else ""
 
 

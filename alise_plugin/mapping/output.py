@@ -169,19 +169,19 @@ def _identity(path: str) -> object:
 
 def _files_behind(path: str) -> list[str]:
     """A file, and all that it refers to where it is a VRT, through VRTs of VRTs."""
-    found: list[str] = []
+    found: dict[str, None] = {}
     waiting = [path]
     while waiting:
         name = waiting.pop()
         if name in found:
             continue
-        found.append(name)
+        found[name] = None
         if name.lower().endswith(".vrt"):
             dataset = None
             with quiet_gdal():
                 dataset = gdal.OpenEx(name, gdal.OF_RASTER)
             waiting += (dataset.GetFileList() or []) if dataset is not None else []
-    return found
+    return list(found)
 
 
 def put_in_place(temporary: str, final: str) -> None:
