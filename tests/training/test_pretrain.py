@@ -318,7 +318,7 @@ def test_a_source_says_which_argument_it_does_not_take():
 
 @pytest.fixture
 def gathered(tmp_path):
-    """A folder such as `python -m training gather` writes, with one series."""
+    """A folder such as `python -m training gather` writes, with one field and one image."""
     days = [f"2021-{month:02d}-16" for month in range(1, 13)]
     np.savez(
         tmp_path / "one.npz",
@@ -327,8 +327,17 @@ def gathered(tmp_path):
         dates=np.array(days),
         offset=np.array([0, 12]),
     )
-    entry = {"file": "one.npz", "site": "one", "bands": list(BANDS), "use": "train"}
-    (tmp_path / "index.json").write_text(json.dumps([entry]))
+    np.savez(
+        tmp_path / "two.npz",
+        reflectance=np.full((12, 10, 3, 4), 2000, np.uint16),
+        clear=np.ones((12, 3, 4), bool),
+        dates=np.array(days),
+    )
+    index = [
+        {"file": f"{site}.npz", "site": site, "bands": list(BANDS), "use": "train"}
+        for site in ("one", "two")
+    ]
+    (tmp_path / "index.json").write_text(json.dumps(index))
     return str(tmp_path)
 
 
