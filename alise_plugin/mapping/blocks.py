@@ -16,7 +16,7 @@ from osgeo import gdal
 
 from ..errors import OutputError
 from ..sits.grid import Tile, Window
-from ..sits.rasters import open_raster, quiet_gdal
+from ..sits.rasters import files_behind, open_raster, quiet_gdal
 from .style import remove_raster_style
 
 JOURNAL = "journal.json"
@@ -166,12 +166,9 @@ def source_files(path: str) -> list[list[Any]]:
     """Name, size and time of the files behind a raster, so that a change of them shows.
 
     A VRT itself is left out: it may be written anew each time from the same files.
-
-    Raises:
-        SeriesError: the raster cannot be opened.
     """
     files = []
-    for name in sorted(open_raster(path).GetFileList() or [path]):
+    for name in sorted(files_behind(path)):
         if name.lower().endswith(".vrt"):
             continue
         with contextlib.suppress(OSError):

@@ -18,7 +18,7 @@ from osgeo import gdal
 
 from ..errors import Cancelled, OutputError
 from ..sits.grid import Grid, Window
-from ..sits.rasters import quiet_gdal
+from ..sits.rasters import files_behind, quiet_gdal
 from .overview_blocks import OverviewBlocks
 from .style import remove_raster_style, style_path, write_style
 
@@ -118,7 +118,7 @@ def require_outputs(
     asked = [os.fspath(path) for path in outputs if path]
     for path in asked:
         require_folder(path)
-    read = {_identity(file) for path in inputs if path for file in _files_behind(os.fspath(path))}
+    read = {_identity(file) for path in inputs if path for file in files_behind(os.fspath(path))}
     written: set[object] = set()
     for path in asked:
         identity = _identity(path)
@@ -165,23 +165,6 @@ def _identity(path: str) -> object:
         if state.st_ino:  # some file systems of Windows number nothing
             return state.st_dev, state.st_ino
     return os.path.normcase(os.path.realpath(path))
-
-
-def _files_behind(path: str) -> list[str]:
-    """A file, and all that it refers to where it is a VRT, through VRTs of VRTs."""
-    found: dict[str, None] = {}
-    waiting = [path]
-    while waiting:
-        name = waiting.pop()
-        if name in found:
-            continue
-        found[name] = None
-        if name.lower().endswith(".vrt"):
-            dataset = None
-            with quiet_gdal():
-                dataset = gdal.OpenEx(name, gdal.OF_RASTER)
-            waiting += (dataset.GetFileList() or []) if dataset is not None else []
-    return list(found)
 
 
 def put_in_place(temporary: str, final: str) -> None:

@@ -186,6 +186,23 @@ def _blocks_end(path: str) -> int:
     return end
 
 
+def files_behind(path: str) -> list[str]:
+    """A file, and all that it refers to where it is a VRT, through VRTs of VRTs."""
+    found: dict[str, None] = {}
+    waiting = [path]
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        found[name] = None
+        if name.lower().endswith(".vrt"):
+            dataset = None
+            with quiet_gdal():
+                dataset = gdal.OpenEx(name, gdal.OF_RASTER)
+            waiting += (dataset.GetFileList() or []) if dataset is not None else []
+    return list(found)
+
+
 def read_bands(
     dataset: gdal.Dataset, bands: Sequence[int], col: int, row: int, width: int, height: int
 ) -> NDArray[np.float32]:

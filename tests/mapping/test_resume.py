@@ -14,6 +14,7 @@ from fake_encoder import FakeEncoder
 from osgeo import gdal
 
 from alise_plugin.errors import AliseError, Cancelled, OutputError
+from alise_plugin.mapping.blocks import source_files
 from alise_plugin.mapping.embed import embed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -90,6 +91,18 @@ def test_another_run_does_not_go_on_with_the_blocks(series, tmp_path, change):
     with pytest.raises(OutputError, match="blocks of another run") as error:
         embed(series, encoder, path, tile_size=32, resume=True, **options)
     assert "\n" not in str(error.value)
+
+
+def test_a_scene_behind_a_mosaic_is_one_of_the_files(series, tmp_path):
+    """A series over VRTs, as mosaics of a day and bands of other grids are built."""
+    scene = sorted((tmp_path / "scenes").glob("S2*.tif"))[0]
+    parts = [str(tmp_path / f"{name}.vrt") for name in ("mosaic", "series_of_parts")]
+    for part, behind in zip(parts, (str(scene), parts[0])):
+        gdal.BuildVRT(part, [behind]).FlushCache()
+    before = source_files(parts[1])
+    assert [name for name, *_ in before] == [str(scene)]
+    os.utime(scene, (1, 1))
+    assert source_files(parts[1]) != before
 
 
 def test_less_memory_than_the_run_began_with_is_said(series, tmp_path):
