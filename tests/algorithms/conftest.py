@@ -1,5 +1,6 @@
 """A QGIS in this process, and another through qgis_process, both with a profile of their own."""
 
+import gc
 import os
 import shutil
 import subprocess
@@ -21,20 +22,25 @@ def profile(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def plugin(profile, pytestconfig):
+def plugin(profile, request):
     """The plugin, started as qgis_process starts it: without an interface."""
     os.environ["QT_QPA_PLATFORM"] = "offscreen"
     os.environ["QGIS_CUSTOM_CONFIG_PATH"] = str(profile)
     application = qgis_core.QgsApplication([], False)
     application.initQgis()
-    # Not here at the end: it closes every dataset of GDAL, also those that the last test holds.
-    pytestconfig.add_cleanup(application.exitQgis)
     from alise_plugin.plugin import AlisePlugin
 
     plugin = AlisePlugin(None)
     plugin.initProcessing()
     yield plugin
     plugin.unload()
+    # QGIS closes every dataset of GDAL when it ends: those that the last test still holds would be
+    # closed twice.
+    for item in request.session.items:
+        if getattr(item, "funcargs", None):
+            item.funcargs.clear()
+    gc.collect()
+    application.exitQgis()
 
 
 class Log(qgis_core.QgsProcessingFeedback):
