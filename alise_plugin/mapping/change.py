@@ -192,12 +192,7 @@ def detect_change(
         with RasterOutput(staged, grid, _float_form(["distance"], metadata), block) as raster:
             vectors_of = _Walk(pair, tiles, inner, align in ("shift", "both"), feedback)
             for tile, vectors, shift in vectors_of:
-                window = Window(
-                    tile.inner.col - inner.col,
-                    tile.inner.row - inner.row,
-                    tile.inner.width,
-                    tile.inner.height,
-                )
+                window = tile.inner.relative_to(inner)
                 if because is not None and explain is not None:
                     because.write(window, explain.bands(vectors, shift))
                 collected.add(vectors)

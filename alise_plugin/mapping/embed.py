@@ -100,7 +100,7 @@ class Plan:
         values, clipped = features, 0
         if self.quantiser is not None:
             values, clipped = self.quantiser.encode(features)
-        raster.write(_relative(window, origin), values)
+        raster.write(window.relative_to(origin), values)
         return clipped
 
 
@@ -370,7 +370,7 @@ def join_blocks(plan: Plan, folder: BlockFolder, raster: RasterOutput, feedback:
     with raster, WriteBehind(raster.abandon) as behind:
         parts = folder.strips(plan.tiles, plan.cut.rows)
         for _, window, values in parts:
-            behind.submit(raster.write, _relative(window, plan.inner), values)
+            behind.submit(raster.write, window.relative_to(plan.inner), values)
             feedback.progress(min(1.0, (window.row - plan.inner.row) / plan.inner.height))
             if feedback.cancelled():
                 raise Cancelled("The run was cancelled.")
@@ -432,10 +432,6 @@ def provenance(series: ImageSeries, encoder: Encoder) -> dict[str, str]:
         "ALISE_DEVICE": encoder.device_used,
         "ALISE_PRECISION": encoder.precision,
     }
-
-
-def _relative(window: Window, origin: Window) -> Window:
-    return Window(window.col - origin.col, window.row - origin.row, window.width, window.height)
 
 
 def _int8_form(names: list[str], quantiser: Quantiser, metadata: dict[str, str]) -> RasterForm:

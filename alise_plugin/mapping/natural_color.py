@@ -30,9 +30,13 @@ def write_series_style(series: ImageSeries, plan: SeriesPlan) -> None:
     Raises:
         OutputError: the folder does not take it.
     """
-    number = _clear_date(series, plan)
+    write_style(series.path, natural_color(_clear_date(series, plan)))
+
+
+def natural_color(number: int) -> str:
+    """The style that shows one date of a series, by its number from 0 on."""
     bands = [number * len(BANDS) + BANDS.index(name) + 1 for name in _NATURAL]
-    write_style(series.path, color_style(bands, _BRIGHT))
+    return color_style(bands, _BRIGHT)
 
 
 def _clear_date(series: ImageSeries, plan: SeriesPlan) -> int:

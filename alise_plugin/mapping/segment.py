@@ -202,7 +202,7 @@ def segment(
             path = os.path.join(scratch, "probabilities.tif")
             stored = _Stored(path, source.grid, work, len(head.classes), options)
             stored.fill(predicted(), block_side(side))
-            windows = _windows(inner, second_side)
+            windows = inner.squares(second_side)
             step = Part(feedback, _ENCODED, _WRITTEN)
             numbers = None
             if options.minimum_area > 0:
@@ -212,12 +212,12 @@ def segment(
                 step.progress(0.5 + 0.5 * done / len(windows))
                 scores, shown = stored.classes(window)
                 if numbers is not None:
-                    shown = numbers.read(_relative(window, inner))
-                writers.write(_relative(window, inner), scores, shown)
+                    shown = numbers.read(window.relative_to(inner))
+                writers.write(window.relative_to(inner), scores, shown)
         else:
             for tile, scores in predicted():
                 shown = _numbers(scores, scores.argmax(0), options.unknown)
-                writers.write(_relative(tile.inner, inner), scores, shown)
+                writers.write(tile.inner.relative_to(inner), scores, shown)
         if vector:
             polygons = Polygons(sheet.shown, *writers.close_numbers(stack))
             write_polygons(vector, polygons, Part(feedback, _WRITTEN, 1.0))
@@ -277,18 +277,6 @@ def _missing_bands(source: FeatureSource, head: Head) -> list[str]:
     present = bands_of(source)
     trained = head.description.provenance.get("bands", [])  # older heads do not say
     return [] if present is None else [band for band in trained if band not in present]
-
-
-def _relative(window: Window, origin: Window) -> Window:
-    return Window(window.col - origin.col, window.row - origin.row, window.width, window.height)
-
-
-def _windows(inner: Window, side: int) -> list[Window]:
-    return [
-        Window(col, row, side, side).expand(0, inner)
-        for row in range(inner.row, inner.row_end, side)
-        for col in range(inner.col, inner.col_end, side)
-    ]
 
 
 def _second_side(classes: int, half: int, memory_mb: float) -> int:
@@ -514,13 +502,13 @@ class _Stored:
         form = RasterForm(names, np.dtype(np.uint16), _NO_PROBABILITY)
         with RasterOutput(self._path, self._grid, form, block) as raster:
             for tile, scores in tiles:
-                raster.write(_relative(tile.inner, self._work), _stored_values(scores))
+                raster.write(tile.inner.relative_to(self._work), _stored_values(scores))
         self._dataset = open_raster(self._path)
 
     def classes(self, window: Window) -> tuple[Float, Int]:
         """Probabilities `(K, H, W)` and class numbers `(H, W)` of a window of the source."""
         around = window.expand(self._half, self._work)
-        place = _relative(around, self._work)
+        place = around.relative_to(self._work)
         scores = read_bands(
             self._dataset,
             range(1, self._count + 1),
@@ -570,7 +558,7 @@ def _sieved(
         for number, window in enumerate(windows):
             stop_if_cancelled(feedback)
             numbers = stored.classes(window)[1].astype(np.uint8)
-            raster.write(_relative(window, inner), numbers[None])
+            raster.write(window.relative_to(inner), numbers[None])
             feedback.progress(0.5 * (number + 1) / len(windows))
     pixels = math.ceil(options.minimum_area / PixelAreas(grid).mean() - 1e-6)
     with RasterOutput(after, grid, form, 256):

@@ -67,6 +67,18 @@ class Window:
         row, col = self.row - outer.row, self.col - outer.col
         return slice(row, row + self.height), slice(col, col + self.width)
 
+    def relative_to(self, origin: Window) -> Window:
+        """The same pixels, counted from the first row and column of another window."""
+        return Window(self.col - origin.col, self.row - origin.row, self.width, self.height)
+
+    def squares(self, side: int) -> list[Window]:
+        """The window in squares, row by row; the last of a row and of a column may be smaller."""
+        return [
+            Window(col, row, side, side).expand(0, self)
+            for row in range(self.row, self.row_end, side)
+            for col in range(self.col, self.col_end, side)
+        ]
+
 
 def _between(col: int, row: int, col_end: int, row_end: int) -> Window:
     return Window(col, row, col_end - col, row_end - row)

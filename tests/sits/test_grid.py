@@ -19,6 +19,22 @@ def plans(draw):
     return (width, height), inner, tile, halo, draw(st.sampled_from([1, 2, 8, 16]))
 
 
+@given(plans(), st.integers(1, 40))
+def test_squares_partition_a_window_wherever_it_is_counted_from(plan, side):
+    size, inner, *_ = plan
+    whole = Window(0, 0, *size)
+    seen = np.zeros(size[::-1], dtype=int)
+    shown = np.zeros((inner.height, inner.width), dtype=int)
+    for square in inner.squares(side):
+        assert max(square.width, square.height) <= side
+        seen[square.slices_in(whole)] += 1
+        place = square.relative_to(inner)
+        shown[place.slices_in(Window(0, 0, inner.width, inner.height))] += 1
+    assert (shown == 1).all()
+    assert seen.sum() == inner.pixels
+    assert (seen[inner.slices_in(whole)] == 1).all()
+
+
 @given(plans())
 def test_tiles_partition_the_window(plan):
     size, inner, tile, halo, stride = plan
