@@ -14,6 +14,7 @@ from .algorithms.detectchange import DetectChange
 from .algorithms.drawsample import DrawSample
 from .algorithms.embed import Embed
 from .algorithms.installruntime import InstallRuntime
+from .algorithms.reconstruct import Reconstruct
 from .algorithms.segment import Segment
 from .algorithms.trainclassifier import TrainClassifier
 
@@ -57,6 +58,7 @@ class AliseProvider(QgsProcessingProvider):
             DrawSample,
             AssessAccuracy,
             DetectChange,
+            Reconstruct,
             InstallRuntime,
             CheckRuntime,
         ):

@@ -26,6 +26,7 @@ COMMANDS = {
     "drawsample": "draw the stratified random points that a class map is judged by",
     "assessaccuracy": "compare a class map with reference labels and estimate true areas",
     "detectchange": "map what changed between two years",
+    "reconstruct": "show the ground without clouds on any day, as the model expects it",
 }
 DONE, MISTAKE, STOPPED = 0, 1, 130
 

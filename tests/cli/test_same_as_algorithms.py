@@ -21,6 +21,7 @@ def algorithms():
     from alise_plugin.algorithms.detectchange import DetectChange
     from alise_plugin.algorithms.drawsample import DrawSample
     from alise_plugin.algorithms.embed import Embed
+    from alise_plugin.algorithms.reconstruct import Reconstruct
     from alise_plugin.algorithms.segment import Segment
     from alise_plugin.algorithms.trainclassifier import TrainClassifier
 
@@ -33,6 +34,7 @@ def algorithms():
         DrawSample,
         AssessAccuracy,
         DetectChange,
+        Reconstruct,
     ):
         algorithm = kind()
         algorithm.initAlgorithm()

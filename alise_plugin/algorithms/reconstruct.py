@@ -1,0 +1,106 @@
+"""`alise:reconstruct`: an image series becomes images without clouds, on any days."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qgis.core import (
+    QgsProcessingContext,
+    QgsProcessingFeedback,
+    QgsProcessingOutputString,
+    QgsProcessingParameterExtent,
+    QgsProcessingParameterMultipleLayers,
+    QgsProcessingParameterNumber,
+    QgsProcessingParameterRasterDestination,
+    QgsProcessingParameterString,
+)
+
+from ..mapping.reconstruct import EVERY, reconstruct
+from .base import AliseAlgorithm, QgisFeedback, dates_as_text, dates_from_text
+from .compat import INTEGER, TYPE_RASTER
+from .inputs import declare_engine, declare_model, encoder_of, extent_of, open_rasters
+from .trainclassifier import require_ending
+
+
+class Reconstruct(AliseAlgorithm):
+    """Declares the parameters of `mapping.reconstruct.reconstruct`."""
+
+    NAME = "reconstruct"
+    TITLE = "Reconstruct images"
+    GROUP = ("maps", "Maps")
+    TAGS = ("cloud-free", "gap filling", "interpolation", "composite", "reflectance")
+    SUMMARY = "Shows the ground without clouds on any day, as the model expects it."
+    HELP = (
+        "Decodes what the vectors of Embed image series hold: the reflectance of the ten bands on "
+        "any day, without clouds, shadows, swath edges and seams. Use it to look at a place where "
+        "no acquisition was clear, or as a regular series for other tools.\n\n"
+        "INPUT is an image series, or an embedding raster in float32 or int8 of the same model. "
+        "DATES are the days to show, such as 2019-05-14, 2019-08-01; without them there is one "
+        "every EVERY days, from the first to the last acquisition. OUTPUT is an image series "
+        "itself, ten bands a date, in whole numbers of 1/10000 with their scale.\n\n"
+        "These are estimates and no observations: events between two clear dates (a mowing, a "
+        "flood) are smoothed out, snow is not shown, and days outside the series are guesses. The "
+        "card of the model tells how large the errors are."
+    )
+    NEEDS_RUNTIME = True
+
+    def initAlgorithm(self, config: dict[str, Any] | None = None) -> None:
+        self.addParameter(
+            QgsProcessingParameterMultipleLayers(
+                "INPUT", self.tr("Image series or embedding raster"), TYPE_RASTER
+            )
+        )
+        self.addParameter(
+            QgsProcessingParameterString(
+                "DATES",
+                self.tr("Days to show (2019-05-14, 2019-08-01, ...; empty: regular ones)"),
+                optional=True,
+            )
+        )
+        self.addParameter(
+            QgsProcessingParameterNumber(
+                "EVERY", self.tr("Without them: days between two"), INTEGER, EVERY, minValue=1
+            )
+        )
+        declare_model(self)
+        self.addParameter(
+            QgsProcessingParameterExtent("EXTENT", self.tr("Extent (empty: all)"), optional=True)
+        )
+        declare_engine(self)
+        self.addParameter(
+            QgsProcessingParameterRasterDestination("OUTPUT", self.tr("Reconstructed images"))
+        )
+        self.addOutput(QgsProcessingOutputString("DATES_USED", self.tr("Days shown")))
+        self.addOutput(QgsProcessingOutputString("DEVICE_USED", self.tr("Device used")))
+        self.addOutput(QgsProcessingOutputString("MODEL_ID", self.tr("Model")))
+
+    def work(
+        self,
+        parameters: dict[str, Any],
+        context: QgsProcessingContext,
+        feedback: QgsProcessingFeedback,
+    ) -> dict[str, Any]:
+        output = self.parameterAsOutputLayer(parameters, "OUTPUT", context)
+        require_ending(output, "OUTPUT", ".tif", "reconstructed images are a GeoTIFF")
+        dates = dates_from_text(self.parameterAsString(parameters, "DATES", context))
+        encoder = encoder_of(self, parameters, context)
+        source = open_rasters(self.parameterAsLayerList(parameters, "INPUT", context), "", feedback)
+        result = reconstruct(
+            source,
+            encoder,
+            output,
+            dates=dates or (),
+            every=self.parameterAsInt(parameters, "EVERY", context),
+            extent=extent_of(self, parameters, context, source.grid),
+            memory_mb=self.parameterAsInt(parameters, "MEMORY", context),
+            tile_size=self.parameterAsInt(parameters, "TILE_SIZE", context) or None,
+            feedback=QgisFeedback(feedback),
+        )
+        self.name_layer(context, output, f"Reconstructed {result.dates[0]} to {result.dates[-1]}")
+        self.style_layer(context, output)
+        return {
+            "OUTPUT": output,
+            "DATES_USED": dates_as_text(result.dates),
+            "DEVICE_USED": result.device,
+            "MODEL_ID": result.model_id,
+        }

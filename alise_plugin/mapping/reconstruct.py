@@ -1,0 +1,198 @@
+"""Image series in, images without clouds on any day out: what the model expects to be seen."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import Cancelled, SeriesError
+from ..model.encoder import Encoder
+from ..sits.acquisitions import days_since_reference, parse_date
+from ..sits.bands import BANDS
+from ..sits.rasters import block_cache
+from .embedding_raster import EmbeddingRaster
+from .feature_tiles import FeatureSource, feature_tiles
+from .feedback import Feedback, SilentFeedback
+from .natural_color import natural_color
+from .output import RasterForm, RasterOutput, WriteBehind, block_side, require_outputs
+from .samples import bands_of
+from .tile_loop import cache_size
+
+EVERY = 30  # days between two dates, where none are given
+# Whole numbers of 1/10000, as Sentinel-2's own products have.
+_STEPS = 10_000
+_NODATA = -10_000
+_LOWEST, _HIGHEST = -0.2, 3.2767  # reflectance: what is below reads as no value, or has no number
+_WINDOW_BYTES = 32e6  # of the images that are decoded at once
+_LARGEST_BLOCK = 256  # pixels
+
+
+@dataclass(frozen=True)
+class ReconstructResult:
+    """What `reconstruct` wrote and with what.
+
+    Attributes:
+        path: the images, an image series itself.
+        dates: of the images.
+        device: the device that the encoder used.
+        model_id: name, version and hash of the model.
+    """
+
+    path: str
+    dates: tuple[date, ...]
+    device: str
+    model_id: str
+
+
+def reconstruct(
+    source: FeatureSource,
+    encoder: Encoder,
+    output: str | os.PathLike[str],
+    *,
+    dates: Sequence[date] = (),
+    every: int = EVERY,
+    extent: Sequence[float] | None = None,
+    memory_mb: float = 2048,
+    tile_size: int | None = None,
+    feedback: Feedback | None = None,
+) -> ReconstructResult:
+    """Writes the reflectance that the model expects on any days (paper, Eq. 8 and 9).
+
+    Values depend neither on the tiles nor on the extent, as those of `embed`.
+
+    Args:
+        source: an image series, or an embedding raster with all its features.
+        encoder: the model; of an embedding raster the one that made it.
+        output: a GeoTIFF of ten bands a date, as whole numbers of 1/10000 with their scale. It is
+            an image series that every algorithm takes.
+        dates: days to show, in any order; if none is given, one every so many days.
+        every: days between two dates, from the first to the last of the source.
+        extent: (xmin, ymin, xmax, ymax) in the CRS of the source; all of it if None.
+        memory_mb: what the run may take, in 10^6 bytes, beside the program itself.
+        tile_size: side of the tiles in pixels instead of what the memory allows.
+        feedback: progress and cancelling.
+
+    Raises:
+        SeriesError: the source cannot be decoded, the extent is outside, or a file cannot be read.
+        AliseError: the memory is too little.
+        OutputError: the raster cannot be written or would overwrite an input.
+        Cancelled: the feedback said so; nothing is left.
+    """
+    feedback = feedback or SilentFeedback()
+    require_outputs([output], [source.path])
+    if isinstance(source, EmbeddingRaster):
+        _require_decodable(source, encoder)
+    seen = _dates_of(source)
+    wanted = tuple(sorted(set(dates))) or _regular(seen, every)
+    for sentence in _cautions(source, seen, wanted):
+        feedback.info(sentence)
+    inner = source.grid.window if extent is None else source.grid.window_of(extent)
+    days = days_since_reference(wanted)
+    package = encoder.package
+    with block_cache(cache_size(memory_mb) / 2):
+        side, tiles = feature_tiles(source, encoder, inner, memory_mb, tile_size, feedback)
+        block = block_side(side, _side_of_a_window(len(wanted)))
+        raster = RasterOutput(
+            output, source.grid.subgrid(inner), _form(source, encoder, seen, wanted), block
+        )
+        with raster, WriteBehind(raster.abandon) as behind:
+            for tile, features in tiles:
+                vectors = features.reshape(package.n_queries, package.d_model, *features.shape[1:])
+                for window in tile.inner.squares(block):
+                    if feedback.cancelled():
+                        raise Cancelled("The run was cancelled.")
+                    rows, columns = window.slices_in(tile.inner)
+                    images = encoder.decode(vectors[:, :, rows, columns], days)
+                    behind.submit(raster.write, window.relative_to(inner), _stored(images))
+    feedback.progress(1.0)
+    return ReconstructResult(os.fspath(output), wanted, encoder.device_used, package.model_id)
+
+
+def _require_decodable(source: EmbeddingRaster, encoder: Encoder) -> None:
+    """Raises SeriesError where the model at hand cannot decode an embedding raster."""
+    name, package = os.path.basename(source.path), encoder.package
+    if len(source.names) != package.n_features:
+        raise SeriesError(
+            f"{name} has {len(source.names)} features a pixel, not the {package.n_features} that "
+            "images are decoded from: choose the image series, or embed it as float32 or int8."
+        )
+    if source.metadata["ALISE_MODEL_SHA256"] != package.sha256:
+        raise SeriesError(
+            f"{name} was not made by {package.model_id}: choose the model that made it."
+        )
+
+
+def _dates_of(source: FeatureSource) -> tuple[date, ...]:
+    """The acquisitions that a source is made of, ascending; none where it does not say."""
+    if not isinstance(source, EmbeddingRaster):
+        return source.dates
+    words = source.metadata.get("ALISE_DATES", "").split(",")
+    return tuple(sorted(day for day in map(parse_date, words) if day is not None))
+
+
+def _regular(seen: Sequence[date], every: int) -> tuple[date, ...]:
+    """A date every so many days, from the first to the last acquisition.
+
+    Raises:
+        SeriesError: the source does not say its dates, or there are no days between.
+    """
+    if not seen:
+        raise SeriesError("The embedding raster does not say its dates: give the DATES to show.")
+    if every < 1:
+        raise SeriesError(f"EVERY is {every} days: give 1 or more, or the DATES to show.")
+    count = (seen[-1] - seen[0]).days // every + 1
+    return tuple(seen[0] + timedelta(days=every * number) for number in range(count))
+
+
+def _cautions(source: FeatureSource, seen: Sequence[date], wanted: Sequence[date]) -> Iterator[str]:
+    """Sentences on what the images show that nobody has seen."""
+    outside = [day for day in wanted if seen and not seen[0] <= day <= seen[-1]]
+    if outside:
+        yield (
+            f"{len(outside)} of {len(wanted)} dates lie outside the series ({seen[0]} to "
+            f"{seen[-1]}): {', '.join(map(str, outside))}. What the model expects there is a guess."
+        )
+    absent = [band for band in BANDS if band not in (bands_of(source) or BANDS)]
+    if absent:
+        yield f"The series has no {', '.join(absent)}: the model guesses them from the other bands."
+
+
+def _form(
+    source: FeatureSource, encoder: Encoder, seen: Sequence[date], wanted: Sequence[date]
+) -> RasterForm:
+    descriptions = [f"{day} {band}" for day in wanted for band in BANDS]
+    return RasterForm(
+        descriptions,
+        np.dtype(np.int16),
+        _NODATA,
+        scale=[1 / _STEPS] * len(descriptions),
+        offset=[0.0] * len(descriptions),
+        metadata={
+            "ALISE_RECONSTRUCTED_BY": encoder.package.model_id,
+            "ALISE_RECONSTRUCTED_FROM": os.path.basename(source.path),
+            "ALISE_DATES": ",".join(map(str, seen)),
+            "ALISE_DEVICE": encoder.device_used,
+            "ALISE_PRECISION": encoder.precision,
+        },
+        overviews="average",
+        style=natural_color(len(wanted) // 2),
+    )
+
+
+def _side_of_a_window(dates: int) -> int:
+    """Pixels: images of all dates, in float32 and as they are written, take a bounded memory."""
+    pixel = dates * len(BANDS) * (4 + 2)
+    return int(np.clip(math.isqrt(int(_WINDOW_BYTES / pixel)) // 16 * 16, 16, _LARGEST_BLOCK))
+
+
+def _stored(images: NDArray[np.float32]) -> NDArray[np.int16]:
+    """`(T, 10, H, W)` reflectance -> `(T * 10, H, W)` as it is written."""
+    raw = np.rint(np.clip(images, _LOWEST, _HIGHEST) * _STEPS)
+    raw[np.isnan(raw)] = _NODATA
+    return raw.astype(np.int16).reshape(-1, *images.shape[2:])

@@ -1,0 +1,242 @@
+"""Images without clouds: values, tiles, sources, cautions, and what is refused."""
+
+import subprocess
+import sys
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from osgeo import gdal
+from rasters_for_tests import dated_rasters, write_raster
+
+from alise_plugin.errors import Cancelled, OutputError, SeriesError
+from alise_plugin.mapping.embed import embed
+from alise_plugin.mapping.embedding_raster import EmbeddingRaster
+from alise_plugin.mapping.reconstruct import reconstruct
+from alise_plugin.model.package import load_package
+from alise_plugin.sits.acquisitions import days_since_reference
+from alise_plugin.sits.bands import BANDS
+from alise_plugin.sits.build import build_series
+from alise_plugin.sits.series import ImageSeries
+
+ROOT = Path(__file__).resolve().parents[2]
+DATA = ROOT.parent / "shared" / "data"
+DAYS = (date(2019, 1, 10), date(2019, 2, 3))
+STEP = 1e-4  # what is written is rounded to it
+
+
+@pytest.fixture(scope="module")
+def encoder(tiny_package):
+    pytest.importorskip("onnxruntime")
+    return load_package(tiny_package).encoder("cpu", 2)
+
+
+class Heard:
+    """A feedback that keeps what it is told, and cancels after some progress."""
+
+    def __init__(self, cancel_after=2.0):
+        self.lines, self.reached, self.cancel_after = [], 0.0, cancel_after
+
+    def progress(self, fraction):
+        self.reached = max(self.reached, fraction)
+
+    def cancelled(self):
+        return self.reached >= self.cancel_after
+
+    def info(self, text):
+        self.lines.append(text)
+
+
+def images(path):
+    """Dates and `(T, 10, H, W)` reflectance of what was written."""
+    with ImageSeries.open(path) as series:
+        return series.dates, series.read_all(series.grid.window)
+
+
+def decoded(series, encoder, days=DAYS):
+    """The same of the whole series at once, without tiles and rounding.
+
+    Random weights expect less than -0.2 here and there, which no raster of reflectance holds.
+    """
+    embedding = encoder.encode(series.read_all(series.grid.window), series.days)
+    return np.maximum(encoder.decode(embedding, days_since_reference(days)), -0.2)
+
+
+def test_the_images_are_the_decoded_series_whatever_the_tiles(series, encoder, tmp_path):
+    truth = decoded(series, encoder)
+    for tile_size in (None, 16, 64):
+        path = tmp_path / f"{tile_size}.tif"
+        result = reconstruct(series, encoder, path, dates=DAYS, tile_size=tile_size)
+        assert result.dates == DAYS
+        assert (result.device, result.model_id) == ("cpu", encoder.package.model_id)
+        dates, found = images(path)
+        assert dates == DAYS
+        np.testing.assert_allclose(found, truth, atol=STEP / 2 + 1e-4)
+    # the first ten columns were never seen
+    assert np.isnan(found[..., :10]).all()
+    assert np.isfinite(found[..., 10:]).all()
+
+
+def test_an_extent_has_the_values_of_the_whole(series, encoder, tmp_path):
+    reconstruct(series, encoder, tmp_path / "whole.tif", dates=DAYS)
+    left, top = series.grid.geotransform[0], series.grid.geotransform[3]
+    box = (left + 235, top - 405, left + 505, top - 85)
+    reconstruct(series, encoder, tmp_path / "part.tif", dates=DAYS, extent=box, tile_size=16)
+    (_, whole), (_, part) = images(tmp_path / "whole.tif"), images(tmp_path / "part.tif")
+    np.testing.assert_allclose(part, whole[:, :, 8:41, 23:51], atol=STEP + 1e-4)
+
+
+def test_days_come_in_order_and_once(series, encoder, tmp_path):
+    for name, days in (("a", DAYS), ("b", (DAYS[1], DAYS[0], DAYS[1]))):
+        reconstruct(series, encoder, tmp_path / f"{name}.tif", dates=days)
+    first, second = images(tmp_path / "a.tif"), images(tmp_path / "b.tif")
+    assert first[0] == second[0] == DAYS
+    np.testing.assert_array_equal(first[1], second[1])
+
+
+def test_without_days_there_are_regular_ones(series, encoder, tmp_path):
+    result = reconstruct(series, encoder, tmp_path / "a.tif", every=7)
+    first, last = series.dates[0], series.dates[-1]
+    wanted = [first + timedelta(days=n) for n in range(0, (last - first).days + 1, 7)]
+    assert list(result.dates) == wanted
+    assert len(wanted) > 2
+    dataset = gdal.Open(str(tmp_path / "a.tif"))
+    names = [f"{day} {band}" for day in wanted for band in BANDS]
+    found = [dataset.GetRasterBand(n + 1).GetDescription() for n in range(dataset.RasterCount)]
+    assert found == names
+    assert dataset.GetMetadataItem("ALISE_RECONSTRUCTED_BY") == encoder.package.model_id
+
+
+@pytest.mark.parametrize(("form", "tolerance"), [("float32", STEP), ("int8", 0.01)])
+def test_an_embedding_raster_gives_the_same_images(series, encoder, tmp_path, form, tolerance):
+    embed(series, encoder, tmp_path / "vectors.tif", format=form)
+    raster = EmbeddingRaster(tmp_path / "vectors.tif")
+    reconstruct(raster, encoder, tmp_path / "images.tif", dates=DAYS, tile_size=32)
+    _, found = images(tmp_path / "images.tif")
+    np.testing.assert_allclose(found, decoded(series, encoder), atol=tolerance)
+    # and its dates are those of the series
+    regular = reconstruct(raster, encoder, tmp_path / "regular.tif", every=10)
+    assert regular.dates[0] == series.dates[0]
+
+
+def test_the_images_are_an_image_series(series, encoder, tmp_path):
+    reconstruct(series, encoder, tmp_path / "images.tif", dates=DAYS)
+    with ImageSeries.open(tmp_path / "images.tif") as again:
+        result = embed(again, encoder, tmp_path / "vectors.tif")
+    assert result.dates == DAYS
+    raster = EmbeddingRaster(tmp_path / "vectors.tif")
+    assert np.isfinite(raster.read(raster.grid.window)[..., 10:]).all()
+
+
+def test_it_says_what_nobody_has_seen(series, encoder, tmp_path):
+    heard = Heard()
+    outside = (DAYS[0], date(2021, 1, 1))
+    reconstruct(series, encoder, tmp_path / "a.tif", dates=outside, feedback=heard)
+    (sentence,) = heard.lines
+    assert sentence.startswith("1 of 2 dates lie outside the series")
+    assert "2021-01-01" in sentence
+    folder = tmp_path / "few"
+    folder.mkdir()
+    names = ["B02", "B03", "B04", "B08"]
+    values = np.full((4, 20, 20), 1000, np.uint16)
+    paths = [
+        write_raster(folder / f"2019010{day}.tif", values + day, descriptions=names)
+        for day in (1, 3)
+    ]
+    heard = Heard()
+    with build_series(paths, folder / "series.vrt", scale=1e-4, offset=0.0) as few:
+        reconstruct(few, encoder, tmp_path / "b.tif", dates=[date(2019, 1, 2)], feedback=heard)
+    (sentence,) = heard.lines
+    assert "no B05, B06, B07, B8A, B11, B12" in sentence
+
+
+def test_what_it_cannot_decode_is_refused_in_a_sentence(series, encoder, tmp_path):
+    embed(series, encoder, tmp_path / "vectors.tif")
+    dataset = gdal.Open(str(tmp_path / "vectors.tif"), gdal.GA_Update)
+    dataset.SetMetadataItem("ALISE_MODEL_SHA256", "0" * 64)
+    dataset.SetMetadataItem("ALISE_DATES", None)
+    dataset = None
+    other = EmbeddingRaster(tmp_path / "vectors.tif")
+    with pytest.raises(SeriesError, match=r"vectors\.tif was not made by tiny 0\.0\.1"):
+        reconstruct(other, encoder, tmp_path / "a.tif", dates=DAYS)
+    gdal.Translate(
+        str(tmp_path / "64.tif"), str(tmp_path / "vectors.tif"), bandList=[*range(1, 65)]
+    )
+    few = EmbeddingRaster(tmp_path / "64.tif")
+    with pytest.raises(SeriesError, match=r"64 features a pixel, not the 640"):
+        reconstruct(few, encoder, tmp_path / "a.tif", dates=DAYS)
+    other.metadata["ALISE_MODEL_SHA256"] = encoder.package.sha256
+    with pytest.raises(SeriesError, match="does not say its dates"):
+        reconstruct(other, encoder, tmp_path / "a.tif")
+    with pytest.raises(SeriesError, match="EVERY is 0 days"):
+        reconstruct(series, encoder, tmp_path / "a.tif", every=0)
+    with pytest.raises(OutputError, match="also an input"):
+        reconstruct(other, encoder, tmp_path / "vectors.tif", dates=DAYS)
+    assert not (tmp_path / "a.tif").exists()
+
+
+def test_a_cancelled_run_leaves_nothing(series, encoder, tmp_path):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    with pytest.raises(Cancelled):
+        reconstruct(
+            series, encoder, folder / "a.tif", dates=DAYS, tile_size=32, feedback=Heard(0.3)
+        )
+    assert not list(folder.iterdir())
+
+
+RUN = """
+import sys
+from alise_plugin.mapping.reconstruct import reconstruct
+from alise_plugin.model.package import load_package
+from alise_plugin.sits.series import ImageSeries
+
+encoder = load_package(sys.argv[1]).encoder("cpu", threads=1)
+series = ImageSeries.open(sys.argv[2])
+reconstruct(series, encoder, sys.argv[3], every=1, memory_mb=256)
+status = open("/proc/self/status").read()
+print(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="VmHWM is Linux's")
+def test_many_images_stay_within_the_memory(tmp_path, tiny_package):
+    """124 images of 160 x 160 pixels are 130 MB in float32, beside 66 MB of features."""
+    pytest.importorskip("onnxruntime")
+    folder = tmp_path / "scenes"
+    folder.mkdir()
+    paths, _, _ = dated_rasters(folder, np.random.default_rng(0), 12, height=160, width=160)
+    with build_series(paths, folder / "series.vrt") as series:
+        days = (series.dates[-1] - series.dates[0]).days
+        command = [sys.executable, "-c", RUN, tiny_package, series.path, tmp_path / "images.tif"]
+    assert days > 100
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert 150 < int(done.stdout.split()[-1]) / 1000 < 256 + 500
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="../shared/data is not there")
+def test_clouds_of_a_real_site_are_gone(tmp_path):
+    """Belgium, held out from training: four of five acquisitions of a summer lie under cloud."""
+    pytest.importorskip("onnxruntime")
+    with np.load(DATA / "image_series" / "wc_0000280849BAC91C.npz") as file:
+        inside = slice(20, 52)
+        values = file["reflectance"][:, :, inside, inside]
+        clear = file["clear"][:, inside, inside]
+        days = [date.fromisoformat(str(day)[:10]) for day in file["dates"]]
+    # the tiles of one day would be one acquisition
+    chosen = [i for i, day in enumerate(days) if day.year == 2019 and days.index(day) == i]
+    paths = [write_raster(tmp_path / f"S2_{days[i]:%Y%m%d}.tif", values[i]) for i in chosen]
+    covered = [i for i in chosen if not clear[i].any() and 4 <= days[i].month <= 9]
+    assert len(covered) >= 5
+    encoder = load_package(ROOT / "models" / "alise-s2").encoder("cpu", 2)
+    with build_series(paths, tmp_path / "series.vrt", scale=1e-4, offset=0.0) as series:
+        reconstruct(series, encoder, tmp_path / "images.tif", dates=[days[i] for i in covered])
+    _, found = images(tmp_path / "images.tif")
+    blue, red, infrared = (found[:, BANDS.index(name)] for name in ("B02", "B04", "B08"))
+    seen = values[covered][:, BANDS.index("B02")] / 10_000
+    assert np.isfinite(found).all()
+    assert np.median(seen) > 0.2  # clouds
+    assert np.quantile(blue, 0.99) < 0.15
+    assert np.median((infrared - red) / (infrared + red)) > 0.4  # fields in summer
