@@ -64,6 +64,12 @@ principal_components_png(sys.argv[1], sys.argv[2])
 # One pixel of the map becomes 6 x 6 of the picture, so that it can be looked at.
 gdal_translate -q -of PNG -outsize 600% 600% "$demo/pixels.png" "$demo/embedding_2018.png"
 
+# What no acquisition shows: the ground without clouds, on six days of that year.
+run alise:reconstruct --INPUT="$embedding" ${1:+--MODEL="$1"} --OUTPUT="$demo/images_2018.tif" \
+  --DATES="2018-05-12, 2018-06-06, 2018-07-06, 2018-07-31, 2018-08-25, 2018-09-29"
+/usr/bin/python3 scripts/demo_pictures.py days "$demo/series_2018.vrt" "$demo/images_2018.tif" \
+  "$demo/images_2018.png"
+
 # The same place two years later: where the two vectors of a pixel differ by more than chance.
 run alise:buildtimeseries --FOLDER="$demo/data" --START=2020-01-01 --END=2020-12-31 \
   --OUTPUT="$demo/series_2020.vrt"
@@ -72,7 +78,7 @@ run alise:detectchange --BEFORE="$demo/series_2018.vrt" --AFTER="$demo/series_20
   ${1:+--MODEL="$1"} --THRESHOLD=noise --FALSE_ALARM=0.05 \
   --DISTANCE="$demo/distance_2018_2020.tif" --CHANGE="$demo/change_2018_2020.tif"
 change_seconds=$(($(date +%s) - change_began))
-/usr/bin/python3 scripts/demo_pictures.py "$demo/series_2018.vrt" "$demo/series_2020.vrt" \
+/usr/bin/python3 scripts/demo_pictures.py change "$demo/series_2018.vrt" "$demo/series_2020.vrt" \
   "$demo/distance_2018_2020.tif" "$demo/change_2018_2020.tif" "$demo/change_2018_2020.png"
 
 cat <<END
@@ -80,6 +86,8 @@ Made from $count dates of 2018 in Romania (bands without data: $missing):
   image series      $demo/series_2018.vrt
   embedding raster  $embedding
   its picture       $demo/embedding_2018.png
+  cloud-free images $demo/images_2018.tif
+  their picture     $demo/images_2018.png (above as seen, below as reconstructed)
 and, with $(result alise:buildtimeseries COUNT) dates of 2020, the change of the forest in two years:
   distance          $demo/distance_2018_2020.tif
   changed pixels    $demo/change_2018_2020.tif

@@ -1,9 +1,12 @@
-"""The change of the demo beside what a person sees of it: one PNG of four panels.
+"""What the demo made beside what a person sees of it, as PNG.
 
-    demo_pictures.py SERIES_BEFORE SERIES_AFTER DISTANCE CHANGE PNG
+    demo_pictures.py change SERIES_BEFORE SERIES_AFTER DISTANCE CHANGE PNG
+    demo_pictures.py days SERIES IMAGES PNG
 
-From left to right: the summer before, the summer after (true colour), the distance (dark: none,
-bright: large), and the summer after with the changed pixels in red. One pixel becomes 5 x 5.
+`change` has four panels, from left to right: the summer before, the summer after (true colour), the
+distance (dark: none, bright: large), and the summer after with the changed pixels in red. One pixel
+becomes 5 x 5. `days` has the days of reconstructed images: above as the satellite saw them, below
+as the model expects them.
 """
 
 from __future__ import annotations
@@ -19,7 +22,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from alise_plugin.sits.bands import BANDS
 from alise_plugin.sits.series import ImageSeries
 
-SCALE, GAP = 5, 10
+SCALE, SMALL, GAP = 5, 3, 10
+NATURAL = tuple(BANDS.index(band) for band in ("B04", "B03", "B02"))
 SUMMER = (6, 7, 8)
 BRIGHTEST = 0.12  # reflectance that is shown white: forests are dark
 RED = (255, 40, 40)
@@ -28,8 +32,27 @@ RAMP = np.array([[8, 8, 40], [70, 20, 110], [190, 50, 90], [250, 150, 40], [255,
 
 
 def main() -> None:
+    """Draw what the first argument names."""
+    {"change": draw_change, "days": draw_days}[sys.argv[1]](*sys.argv[2:])
+
+
+def draw_days(seen: str, expected: str, png: str) -> None:
+    """Draw the days of `expected` in both series, one above the other."""
+    with ImageSeries.open(expected) as images, ImageSeries.open(seen) as series:
+        rows = []
+        for source in (series, images):
+            places = [source.dates.index(day) for day in images.dates]
+            days = [source.read(source.grid.window, place) for place in places]
+            rows.append([shown(np.stack([day[band] for band in NATURAL], -1)) for day in days])
+    gap = np.full((rows[0][0].shape[0], GAP // SMALL, 3), 255, np.uint8)
+    lines = [np.concatenate([x for day in row for x in (day, gap)][:-1], 1) for row in rows]
+    between = np.full((GAP // SMALL, lines[0].shape[1], 3), 255, np.uint8)
+    picture = np.concatenate([lines[0], between, lines[1]])
+    write(png, picture.repeat(SMALL, 0).repeat(SMALL, 1))
+
+
+def draw_change(before: str, after: str, distance: str, change: str, png: str) -> None:
     """Draw the panels side by side."""
-    before, after, distance, change, png = sys.argv[1:]
     summers = [true_colour(path) for path in (before, after)]
     values = gdal.Open(distance).ReadAsArray()
     changed = gdal.Open(change).ReadAsArray() == 1
@@ -47,13 +70,16 @@ def true_colour(path: str) -> np.ndarray:
 
     Clouds and haze are bright in blue; shadows are dark, but seldom on three days of five.
     """
-    bands = [BANDS.index(band) for band in ("B04", "B03", "B02")]
     with ImageSeries.open(path) as series:
         summer = [i for i, day in enumerate(series.dates) if day.month in SUMMER]
-        colours = np.stack([series.read(series.grid.window, i)[bands] for i in summer])
+        colours = np.stack([series.read(series.grid.window, i)[list(NATURAL)] for i in summer])
     order = np.argsort(np.nan_to_num(colours[:, 2], nan=9.0), 0)[:5]
     clear = np.stack([np.take_along_axis(colours[:, band], order, 0) for band in range(3)], -1)
-    colour = np.nanmedian(clear, 0)
+    return shown(np.nanmedian(clear, 0))
+
+
+def shown(colour: np.ndarray) -> np.ndarray:
+    """(H, W, 3) reflectance as uint8."""
     return np.rint(255 * np.clip(np.nan_to_num(colour) / BRIGHTEST, 0, 1) ** 0.8).astype(np.uint8)
 
 
