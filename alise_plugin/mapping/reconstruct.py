@@ -31,6 +31,7 @@ _NODATA = -10_000
 _LOWEST, _HIGHEST = -0.2, 3.2767  # reflectance: what is below reads as no value, or has no number
 _WINDOW_BYTES = 32e6  # of the images that are decoded at once
 _LARGEST_BLOCK = 256  # pixels
+_MOST_BANDS = 65535  # of a GeoTIFF
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,11 @@ def reconstruct(
         _require_decodable(source, encoder)
     seen = _dates_of(source)
     wanted = tuple(sorted(set(dates))) or _regular(seen, every)
+    if len(wanted) * len(BANDS) > _MOST_BANDS:
+        raise SeriesError(
+            f"{len(wanted)} days are more than a GeoTIFF holds ({_MOST_BANDS // len(BANDS)}): show "
+            "fewer."
+        )
     for sentence in _cautions(source, seen, wanted):
         feedback.info(sentence)
     inner = source.grid.window if extent is None else source.grid.window_of(extent)

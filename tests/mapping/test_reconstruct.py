@@ -171,6 +171,9 @@ def test_what_it_cannot_decode_is_refused_in_a_sentence(series, encoder, tmp_pat
         reconstruct(other, encoder, tmp_path / "a.tif")
     with pytest.raises(SeriesError, match="EVERY is 0 days"):
         reconstruct(series, encoder, tmp_path / "a.tif", every=0)
+    many = [DAYS[0] + timedelta(days=n) for n in range(7000)]
+    with pytest.raises(SeriesError, match="7000 days are more than a GeoTIFF holds"):
+        reconstruct(series, encoder, tmp_path / "a.tif", dates=many)
     with pytest.raises(OutputError, match="also an input"):
         reconstruct(other, encoder, tmp_path / "vectors.tif", dates=DAYS)
     assert not (tmp_path / "a.tif").exists()
