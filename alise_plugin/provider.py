@@ -13,6 +13,7 @@ from .algorithms.checkruntime import CheckRuntime
 from .algorithms.detectchange import DetectChange
 from .algorithms.drawsample import DrawSample
 from .algorithms.embed import Embed
+from .algorithms.findclasses import FindClasses
 from .algorithms.installruntime import InstallRuntime
 from .algorithms.reconstruct import Reconstruct
 from .algorithms.segment import Segment
@@ -54,6 +55,7 @@ class AliseProvider(QgsProcessingProvider):
             BuildTimeSeries,
             Embed,
             TrainClassifier,
+            FindClasses,
             Segment,
             DrawSample,
             AssessAccuracy,

@@ -38,8 +38,8 @@ def declare_model(algorithm: AliseAlgorithm) -> None:
     )
 
 
-def declare_engine(algorithm: AliseAlgorithm) -> None:
-    """DEVICE, PRECISION, THREADS, MEMORY and TILE_SIZE, under "Advanced parameters"."""
+def declare_device(algorithm: AliseAlgorithm) -> None:
+    """DEVICE, PRECISION and THREADS, under "Advanced parameters"."""
     for name, text, choices in (
         ("DEVICE", "Device", DEVICES),
         ("PRECISION", "Precision (float16: for a GPU, within 1 %)", PRECISIONS),
@@ -53,8 +53,22 @@ def declare_engine(algorithm: AliseAlgorithm) -> None:
                 usesStaticStrings=True,
             )
         )
+    algorithm.add_advanced(
+        QgsProcessingParameterNumber(
+            "THREADS",
+            algorithm.tr("CPU threads (0: all cores)"),
+            INTEGER,
+            0,
+            optional=True,
+            minValue=0,
+        )
+    )
+
+
+def declare_engine(algorithm: AliseAlgorithm) -> None:
+    """DEVICE, PRECISION, THREADS, MEMORY and TILE_SIZE, under "Advanced parameters"."""
+    declare_device(algorithm)
     for name, text, default, least in (
-        ("THREADS", "CPU threads (0: all cores)", 0, 0),
         ("MEMORY", "Memory to use at most, in MB", 2048, 256),
         ("TILE_SIZE", "Tile size in pixels (0: as the memory allows)", 0, 0),
     ):

@@ -65,8 +65,8 @@ def add_extent(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_engine(parser: argparse.ArgumentParser) -> None:
-    """--device, --precision, --threads, --memory and --tile-size."""
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """--device, --precision and --threads."""
     parser.add_argument("--device", choices=DEVICES, default="auto")
     parser.add_argument(
         "--precision",
@@ -75,6 +75,11 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
         help="float16: for a GPU, within 1 %% (float32)",
     )
     parser.add_argument("--threads", type=_count, default=0, help="0: all cores")
+
+
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """--device, --precision, --threads, --memory and --tile-size."""
+    add_device(parser)
     parser.add_argument("--memory", type=_count, default=2048, help="MB to use at most (2048)")
     parser.add_argument(
         "--tile-size", type=_count, default=0, help="pixels; 0: as large as the memory allows"

@@ -22,6 +22,7 @@ from ..sits.series import ImageSeries
 from .blocks import BlockFolder, source_files
 from .feedback import Feedback, SilentFeedback
 from .output import RasterForm, RasterOutput, WriteBehind, require_outputs
+from .spread import SIDE, grown, spread_windows, valid_pixels
 from .tile_loop import (
     Cut,
     cache_size,
@@ -33,9 +34,7 @@ from .tile_loop import (
 )
 
 FORMATS = ("float32", "int8", "compact")
-_SAMPLE_SIDE = 32  # pixels: windows that the ranges of int8 are judged on, without a halo
 _SAMPLE_EVERY = 4  # rows and columns from one pixel of a window to the next
-_SAMPLE_PIXELS = 5000  # of a strip, at most about, where the map is its own sample
 _SAMPLE_SHARE = 0.05  # of the pixels that the map reads
 _SAMPLE_WINDOWS = (36, 400)  # at least, at most
 _MAKING = 0.97  # of a run with RESUME: the tiles; the rest puts them together
@@ -230,7 +229,7 @@ def make_plan(
         # Then the map is its own sample, and nothing is encoded twice.
         whole = list(encode_strips(series, encoder, tiles, cut.rows, feedback))
         samples = [
-            _valid_pixels(features, len(names))
+            valid_pixels(features, len(names))
             for _, _, features in whole
             if np.isfinite(features[0]).any()
         ]
@@ -446,17 +445,6 @@ def _int8_form(names: list[str], quantiser: Quantiser, metadata: dict[str, str])
     )
 
 
-def _valid_pixels(features: NDArray[np.float32], count: int) -> NDArray[np.float32]:
-    """`(pixels, features)` of pixels that have values, a few thousand evenly among them.
-
-    One pixel of zeros where none has.
-    """
-    pixels = features.reshape(count, -1)
-    chosen = np.flatnonzero(np.isfinite(pixels[0]))
-    chosen = chosen[:: max(1, len(chosen) // _SAMPLE_PIXELS)]
-    return pixels[:, chosen].T if len(chosen) else np.zeros((1, count), dtype=np.float32)
-
-
 def _sampled_quantiser(
     series: ImageSeries,
     encoder: Encoder,
@@ -471,45 +459,21 @@ def _sampled_quantiser(
     """
     count = encoder.package.n_queries * encoder.package.d_model
     read = sum(tile.read.pixels for tile in tiles)
-    wanted = int(np.clip(_SAMPLE_SHARE * read / _SAMPLE_SIDE**2, *_SAMPLE_WINDOWS))
+    wanted = int(np.clip(_SAMPLE_SHARE * read / SIDE**2, *_SAMPLE_WINDOWS))
     samples: list[NDArray[np.float32]] = []
     # Pixels side by side only where there are too few others.
     for every in (_SAMPLE_EVERY, 1):
-        for window in _spread(inner, 4 * wanted) if not samples else ():
-            tile = Tile(_grown(window, series.grid.window), window)
+        for window in spread_windows(inner, 4 * wanted) if not samples else ():
+            tile = Tile(grown(window, series.grid.window), window)
             features = encode_some(series, encoder, tile, every, feedback.cancelled)
             if np.isfinite(features).any():
-                samples.append(_valid_pixels(features, count))
+                samples.append(valid_pixels(features, count))
             if len(samples) == wanted:
                 break
     for tile in [] if samples else tiles:  # all samples fell where there is no value
         features = encode_tile(series, encoder, tile, lambda _: None, feedback.cancelled)
         if np.isfinite(features).any():
-            samples.append(_valid_pixels(features, count))
+            samples.append(valid_pixels(features, count))
             break
     feedback.info(f"The ranges of int8 come from {sum(map(len, samples))} sampled pixels.")
     return Quantiser.from_sample(np.concatenate(samples or [np.zeros((1, count), np.float32)]))
-
-
-def _grown(window: Window, whole: Window) -> Window:
-    """A window of a narrow map with what lies beside it, up to the side of a sample."""
-    width, height = max(window.width, _SAMPLE_SIDE), max(window.height, _SAMPLE_SIDE)
-    col = max(0, min(window.col - (width - window.width) // 2, whole.width - width))
-    row = max(0, min(window.row - (height - window.height) // 2, whole.height - height))
-    return Window(col, row, min(width, whole.width), min(height, whole.height))
-
-
-def _spread(inner: Window, count: int) -> Iterator[Window]:
-    """Windows spread evenly over another, in an order in which any first few are spread too.
-
-    The points of the additive recurrence of the plastic number (R2 sequence).
-    """
-    width, height = min(_SAMPLE_SIDE, inner.width), min(_SAMPLE_SIDE, inner.height)
-    for index in range(count):
-        x, y = (0.5 + 0.7548776662 * index) % 1, (0.5 + 0.5698402910 * index) % 1
-        yield Window(
-            inner.col + int(x * (inner.width - width + 1)),
-            inner.row + int(y * (inner.height - height + 1)),
-            width,
-            height,
-        )

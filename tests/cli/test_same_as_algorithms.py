@@ -21,6 +21,7 @@ def algorithms():
     from alise_plugin.algorithms.detectchange import DetectChange
     from alise_plugin.algorithms.drawsample import DrawSample
     from alise_plugin.algorithms.embed import Embed
+    from alise_plugin.algorithms.findclasses import FindClasses
     from alise_plugin.algorithms.reconstruct import Reconstruct
     from alise_plugin.algorithms.segment import Segment
     from alise_plugin.algorithms.trainclassifier import TrainClassifier
@@ -30,6 +31,7 @@ def algorithms():
         BuildTimeSeries,
         Embed,
         TrainClassifier,
+        FindClasses,
         Segment,
         DrawSample,
         AssessAccuracy,

@@ -175,7 +175,7 @@ def test_other_rasters_are_not_embeddings(series):
         EmbeddingRaster(series.path)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def real_encoder(tiny_package):
     pytest.importorskip("onnxruntime")
     from alise_plugin.model.package import load_package
@@ -230,7 +230,7 @@ def test_a_halo_that_is_too_small_shows(
     assert np.abs(read(tmp_path / "map.tif") - long_truth).max() > 1e-4
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def bundled_encoder():
     """Trained weights look farther than random ones do."""
     pytest.importorskip("onnxruntime")
@@ -240,7 +240,7 @@ def bundled_encoder():
     return load_package(folder).encoder("cpu", threads=2)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def long_series(tmp_path_factory):
     """One date of 1043 x 61 pixels: both sides odd, longer than any tile."""
     from rasters_for_tests import write_raster
@@ -254,12 +254,12 @@ def long_series(tmp_path_factory):
     return build_series([path], folder / "series.vrt")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def long_truth(long_series, bundled_encoder):
     return truth(long_series, bundled_encoder)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def large_series(tmp_path_factory):
     """Three smooth dates of 210 x 150 pixels, more than the halo on every side of a tile."""
     from rasters_for_tests import days, write_raster
@@ -276,7 +276,7 @@ def large_series(tmp_path_factory):
     return build_series(paths, folder / "series.vrt")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def real_truth(large_series, real_encoder):
     return truth(large_series, real_encoder)
 

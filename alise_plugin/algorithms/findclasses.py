@@ -1,0 +1,111 @@
+"""`alise:findclasses`: pixels that are alike become the classes of a head, without labels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qgis.core import (
+    QgsProcessingContext,
+    QgsProcessingFeedback,
+    QgsProcessingOutputNumber,
+    QgsProcessingOutputString,
+    QgsProcessingParameterExtent,
+    QgsProcessingParameterFileDestination,
+    QgsProcessingParameterMultipleLayers,
+    QgsProcessingParameterNumber,
+)
+
+from ..mapping.find_classes import CLASSES, PIXELS, find_classes
+from ..mapping.labels import MAX_CLASSES
+from ..runtime import location
+from ..sits.series import ImageSeries
+from .base import AliseAlgorithm, QgisFeedback, profile_folder
+from .compat import INTEGER, TYPE_RASTER
+from .inputs import declare_device, declare_model, encoder_of, extent_of, open_rasters
+from .trainclassifier import require_ending
+
+
+class FindClasses(AliseAlgorithm):
+    """Declares the parameters of `mapping.find_classes.find_classes`."""
+
+    NAME = "findclasses"
+    TITLE = "Find classes (no labels)"
+    GROUP = ("maps", "Maps")
+    TAGS = ("unsupervised classification", "clustering", "k-means", "land cover")
+    SUMMARY = "Groups pixels that are alike into classes, without any label."
+    HELP = (
+        "A first look at a place that nobody has labelled: pixels whose vectors are alike, over "
+        "the whole series, become one class (k-means on standardised features). HEAD is a file "
+        "that Segment maps, with legend, confidence, polygons and areas; of other years and "
+        "places too.\n\n"
+        "INPUT is an image series or an embedding raster in float32 or int8. CLASSES says how "
+        "many; they are numbered, the most frequent first. What each of them is you tell by "
+        "looking: rather ask for more classes than there are covers, and give those that are the "
+        "same cover one name. SAMPLES pixels, spread over the series or over EXTENT, are looked "
+        "at."
+    )
+    NEEDS_RUNTIME = True
+
+    def initAlgorithm(self, config: dict[str, Any] | None = None) -> None:
+        self.addParameter(
+            QgsProcessingParameterMultipleLayers(
+                "INPUT", self.tr("Image series or embedding raster"), TYPE_RASTER
+            )
+        )
+        self.addParameter(
+            QgsProcessingParameterNumber(
+                "CLASSES",
+                self.tr("Number of classes"),
+                INTEGER,
+                CLASSES,
+                minValue=2,
+                maxValue=MAX_CLASSES,
+            )
+        )
+        declare_model(self)
+        self.addParameter(
+            QgsProcessingParameterExtent(
+                "EXTENT", self.tr("Extent to look at (empty: all)"), optional=True
+            )
+        )
+        for name, text, default, least in (
+            ("SAMPLES", "Pixels to look at", PIXELS, 100),
+            ("SEED", "Seed of the random choices", 0, 0),
+        ):
+            self.add_advanced(
+                QgsProcessingParameterNumber(name, self.tr(text), INTEGER, default, minValue=least)
+            )
+        declare_device(self)
+        self.addParameter(
+            QgsProcessingParameterFileDestination("HEAD", self.tr("Head"), "ONNX (*.onnx)")
+        )
+        self.addOutput(QgsProcessingOutputNumber("SAMPLES_USED", self.tr("Pixels looked at")))
+        self.addOutput(QgsProcessingOutputString("DEVICE_USED", self.tr("Device used")))
+
+    def canExecute(self) -> tuple[bool, str]:
+        can, sentence = super().canExecute()
+        if can and not location.is_installed("sklearn"):
+            return False, self.tr(location.missing_sentence(profile_folder(), "scikit-learn"))
+        return can, sentence
+
+    def work(
+        self,
+        parameters: dict[str, Any],
+        context: QgsProcessingContext,
+        feedback: QgsProcessingFeedback,
+    ) -> dict[str, Any]:
+        head = self.parameterAsFileOutput(parameters, "HEAD", context)
+        require_ending(head, "HEAD", ".onnx", "a head is an ONNX file")
+        source = open_rasters(self.parameterAsLayerList(parameters, "INPUT", context), "", feedback)
+        is_series = isinstance(source, ImageSeries)
+        result = find_classes(
+            source,
+            encoder_of(self, parameters, context) if is_series else None,
+            head,
+            classes=self.parameterAsInt(parameters, "CLASSES", context),
+            pixels=self.parameterAsInt(parameters, "SAMPLES", context),
+            extent=extent_of(self, parameters, context, source.grid),
+            seed=self.parameterAsInt(parameters, "SEED", context),
+            feedback=QgisFeedback(feedback),
+        )
+        return {"HEAD": head, "SAMPLES_USED": result.samples, "DEVICE_USED": result.device}

@@ -1,0 +1,196 @@
+"""Classes without labels: pixels that are alike, as a head that `segment` maps."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import AliseError
+from ..model.encoder import Encoder
+from ..model.head import HeadDescription, MapClass, write_head
+from ..sits.grid import Tile, Window
+from ..sits.series import ImageSeries
+from .classifier import fit, require_scikit_learn
+from .embedding_raster import EmbeddingRaster
+from .feature_tiles import FeatureSource, needed_encoder
+from .feedback import Feedback, SilentFeedback, stop_if_cancelled
+from .labels import MAX_CLASSES, default_color
+from .output import require_outputs
+from .samples import bands_of, encoder_identity
+from .spread import SIDE, grown, spread_windows, valid_pixels
+from .tile_loop import encode_some
+
+CLASSES, PIXELS = 8, 10_000
+_EVERY = 4  # rows and columns from one pixel of a window to the next, on maps that are large enough
+_STARTS = 4  # of k-means, from other seeds; the best is taken
+_SAMPLED = 0.8  # of a run's progress
+
+Float = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class FoundClasses:
+    """What `find_classes` wrote.
+
+    Attributes:
+        path: the head.
+        classes: in the order of their share.
+        shares: of the sampled pixels, 0 to 1.
+        samples: how many pixels were sampled.
+        device: the device that the encoder used; empty for an embedding raster.
+    """
+
+    path: str
+    classes: list[MapClass]
+    shares: list[float]
+    samples: int
+    device: str
+
+
+def find_classes(
+    source: FeatureSource,
+    encoder: Encoder | None,
+    head: str | os.PathLike[str],
+    *,
+    classes: int = CLASSES,
+    pixels: int = PIXELS,
+    extent: Sequence[float] | None = None,
+    seed: int = 0,
+    feedback: Feedback | None = None,
+) -> FoundClasses:
+    """Group pixels whose vectors are alike: k-means on standardised features (Lloyd 1982).
+
+    The head gives each pixel the nearest mean, as a `prototype` head does. Its classes are
+    numbered, the most frequent first; what they are is for who knows the place to say.
+
+    Args:
+        source: image series or embedding raster.
+        encoder: for an image series.
+        head: ONNX file to write.
+        classes: K.
+        pixels: sampled, about, spread evenly. They are encoded without what lies around their
+            window, which moves means of so many by next to nothing.
+        extent: (xmin, ymin, xmax, ymax) in the CRS of the source to sample; all of it if None.
+        seed: of the first means.
+        feedback: progress and cancelling.
+
+    Raises:
+        SeriesError: the extent is outside, or a file cannot be read.
+        AliseError: there are fewer pixels than classes, or too many classes.
+        RuntimeMissingError: scikit-learn is not there.
+        OutputError: the head cannot be written, or would overwrite an input.
+        Cancelled: the feedback says so; nothing is left.
+    """
+    require_scikit_learn()
+    if not 2 <= classes <= MAX_CLASSES:
+        raise AliseError(f"{classes} classes cannot be found: choose 2 to {MAX_CLASSES}.")
+    feedback = feedback or SilentFeedback()
+    model = Path(encoder.package.folder).glob("*") if encoder is not None else ()
+    require_outputs([head], [*map(str, model), source.path])
+    inner = source.grid.window if extent is None else source.grid.window_of(extent)
+    features = _sample(source, encoder, inner, max(pixels, classes), seed, feedback)
+    if len(features) < classes:
+        raise AliseError(
+            f"{len(features)} pixels of {os.path.basename(source.path)} have a value, fewer than "
+            f"the {classes} classes: choose fewer classes or a larger extent."
+        )
+    target = _k_means(features, classes, seed, feedback)
+    counts = np.bincount(target, minlength=classes)
+    order = np.argsort(-counts, kind="stable")
+    target = np.argsort(order)[target]
+    alone = np.arange(len(target))  # each pixel counts once
+    network = fit("prototype", features, target, alone, classes, 1.0, seed)
+    found = [
+        MapClass(number + 1, f"class {number + 1}", default_color(number))
+        for number in range(classes)
+    ]
+    sha256, model_id, _ = encoder_identity(source, encoder)
+    provenance: dict[str, Any] = {
+        "made": date.today().isoformat(),
+        "inputs": [{"features": os.path.basename(source.path)}],
+        "samples": len(features),
+        "seed": seed,
+    }
+    bands = bands_of(source)
+    if bands is not None:
+        provenance["bands"] = bands
+    write_head(
+        head, network, HeadDescription(tuple(found), model_id, sha256, "k-means", provenance)
+    )
+    shares = (counts[order] / len(target)).tolist()
+    listed = ", ".join(f"{item.name} {100 * share:.1f} %" for item, share in zip(found, shares))
+    feedback.info(f"Of {len(features)} sampled pixels: {listed}.")
+    feedback.progress(1.0)
+    device = "" if encoder is None or isinstance(source, EmbeddingRaster) else encoder.device_used
+    return FoundClasses(os.fspath(head), found, shares, len(features), device)
+
+
+def _sample(
+    source: FeatureSource,
+    encoder: Encoder | None,
+    inner: Window,
+    pixels: int,
+    seed: int,
+    feedback: Feedback,
+) -> Float:
+    """`(N, F)` features of about so many pixels, or of all that have a value on a small map."""
+    every = int(np.clip(math.isqrt(inner.pixels // pixels), 1, _EVERY))
+    windows = inner.squares(SIDE)
+    enough = len(windows) * SIDE**2
+    if every == _EVERY:
+        # Not every window has values.
+        windows = list(spread_windows(inner, 4 * math.ceil(pixels * _EVERY**2 / SIDE**2)))
+        enough = pixels
+    parts: list[Float] = []
+    held = 0
+    for done, window in enumerate(windows):
+        features = _features(source, encoder, window, every, feedback)
+        if np.isfinite(features[0]).any():
+            parts.append(valid_pixels(features, len(features)))
+            held += len(parts[-1])
+        share = max((done + 1) / len(windows), held / enough)
+        feedback.progress(_SAMPLED * min(1.0, share))
+        stop_if_cancelled(feedback)
+        if held >= enough:
+            break
+    if not parts:
+        return np.empty((0, 1), np.float32)
+    features = np.concatenate(parts)
+    chosen = np.random.default_rng(seed).permutation(len(features))[:pixels]
+    return features[np.sort(chosen)]
+
+
+def _features(
+    source: FeatureSource, encoder: Encoder | None, window: Window, every: int, feedback: Feedback
+) -> Float:
+    """`(F, h, w)` of every n-th row and column of a window."""
+    if not isinstance(source, ImageSeries):
+        return source.read(window)[:, ::every, ::every]
+    tile = Tile(grown(window, source.grid.window), window)
+    return encode_some(source, needed_encoder(source, encoder), tile, every, feedback.cancelled)
+
+
+def _k_means(features: Float, classes: int, seed: int, feedback: Feedback) -> NDArray[np.int64]:
+    """`(N,)` cluster of each pixel."""
+    from sklearn.cluster import KMeans
+
+    scale = features.std(0, dtype=np.float64)
+    scale[scale < 1e-6 * max(1e-12, float(scale.max()))] = 1.0
+    standard = ((features - features.mean(0, dtype=np.float64)) / scale).astype(np.float32)
+    best = None
+    for start in range(_STARTS):
+        stop_if_cancelled(feedback)
+        found = KMeans(classes, n_init=1, random_state=seed + start).fit(standard)
+        if best is None or found.inertia_ < best.inertia_:
+            best = found
+        feedback.progress(_SAMPLED + (1 - _SAMPLED) * (start + 1) / (_STARTS + 1))
+    assert best is not None
+    return np.asarray(best.labels_, np.int64)
