@@ -1,10 +1,13 @@
 """Macro-F1 of maps from few polygons: aligned features against gap-filled raw series.
 
-    python -m scripts.bench_segment [--region FOLDER] [--model FOLDER] [--tables curve years]
+    python -m scripts.bench_segment [--region FOLDER] [--model FOLDER]
+        [--tables curve years clusters]
 
 Prints Markdown tables: macro-F1 over the pixels of test polygons by polygons a class, for both
-kinds of features and the same classifier (the plugin's linear one); and what a head of 2019 loses
-on 2020. The raw series are gap-filled with the simulator's cloud mask, which ALISE does not get.
+kinds of features and the same classifier (the plugin's linear one); what a head of 2019 loses on
+2020; and how well classes found without labels (k-means, as the plugin's) agree with the truth over
+the whole map: adjusted Rand index (0 by chance, 1 for the same partition). The raw series are
+gap-filled with the simulator's cloud mask, which ALISE does not get.
 """
 
 from __future__ import annotations
@@ -18,9 +21,11 @@ from pathlib import Path
 
 import numpy as np
 from osgeo import gdal
+from sklearn.metrics import adjusted_rand_score
 
 from alise_plugin.mapping.classifier import fit_and_choose
 from alise_plugin.mapping.feedback import SilentFeedback
+from alise_plugin.mapping.find_classes import k_means
 from alise_plugin.mapping.labels import Burner, on_grid, read_vector_labels
 from alise_plugin.mapping.measures import confusion, measures
 from alise_plugin.model.package import load_package
@@ -30,6 +35,9 @@ from scripts.simulated_region import CLASSES, YEARS, make_region
 SIZES = (1, 2, 5, 10, 20)  # polygons a class
 DRAWS = 3  # of the polygons
 PIXELS = 8  # of a polygon at most
+CLUSTERS = (8, 12, 20)
+MAP_PIXELS = 4000  # that are clustered
+NAMES = ("raw", "ALISE")
 STEP = 5  # days between two points of a gap-filled series, as in the paper
 
 
@@ -80,7 +88,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--region", type=Path, help="of simulated_region; a new one if missing")
     parser.add_argument("--model", type=Path, default=bundled)
-    parser.add_argument("--tables", nargs="+", default=["curve", "years"])
+    parser.add_argument("--tables", nargs="+", default=["curve", "years", "clusters"])
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = given.region or Path(scratch) / "region"
@@ -91,6 +99,7 @@ def main() -> None:
             "cpu", threads=int(os.environ.get("OMP_NUM_THREADS", "0")) or None
         )
         features: dict[tuple[str, int, str], tuple] = {}
+        everywhere: dict[int, dict[str, np.ndarray]] = {}
         for year in YEARS:
             series = ImageSeries.open(folder / f"series_{year}.vrt")
             began = time.process_time()
@@ -102,6 +111,7 @@ def main() -> None:
                 f"{time.process_time() - began:.0f} s of CPU",
                 file=sys.stderr,
             )
+            everywhere[year] = map_pixels(folder, year, series, ours)
             for part in ("train", "test"):
                 rows, cols, kind, polygon = polygon_pixels(folder / f"{part}.gpkg", year, series)
                 raw = raw_features(series, folder / f"clear_{year}.tif", rows, cols)
@@ -113,7 +123,7 @@ def main() -> None:
     if "curve" in given.tables:
         print("\n| polygons a class | gap-filled raw series | ALISE |\n| --- | --- | --- |")
         for size in SIZES:
-            print_row([size], [curve_point(features, name, size) for name in ("raw", "ALISE")])
+            print_row([size], [curve_point(features, name, size) for name in NAMES])
     if "years" in given.tables:
         print(
             "\n| trained on | mapped | gap-filled raw series | ALISE |\n| --- | --- | --- | --- |"
@@ -121,9 +131,37 @@ def main() -> None:
         for year in YEARS:
             scores = [
                 macro_f1(features[name, year, "train"], features[name, 2020, "test"])
-                for name in ("raw", "ALISE")
+                for name in NAMES
             ]
             print_row([year, 2020], scores)
+    if "clusters" in given.tables:
+        print(
+            "\n| classes found | year | gap-filled raw series | ALISE |\n| --- | --- | --- | --- |"
+        )
+        for count in CLUSTERS:
+            for year, values in everywhere.items():
+                scores = [agreement(values[name], values["truth"], count) for name in NAMES]
+                print_row([count, year], scores)
+
+
+def map_pixels(
+    folder: Path, year: int, series: ImageSeries, ours: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Features of both kinds and the true class of random pixels of the whole map."""
+    rows, cols = np.nonzero(np.isfinite(ours[0]))
+    chosen = np.random.default_rng(0).permutation(len(rows))[:MAP_PIXELS]
+    rows, cols = rows[chosen], cols[chosen]
+    return {
+        "raw": raw_features(series, folder / f"clear_{year}.tif", rows, cols),
+        "ALISE": np.ascontiguousarray(ours[:, rows, cols].T),
+        "truth": gdal.Open(str(folder / f"truth_{year}.tif")).ReadAsArray()[rows, cols],
+    }
+
+
+def agreement(values: np.ndarray, truth: np.ndarray, count: int) -> float:
+    """Adjusted Rand index of so many clusters, mean of a few seeds."""
+    found = [k_means(values, count, seed, SilentFeedback()) for seed in range(DRAWS)]
+    return float(np.mean([adjusted_rand_score(truth, each) for each in found]))
 
 
 def curve_point(features: dict, name: str, size: int) -> float:

@@ -102,7 +102,7 @@ def find_classes(
             f"{len(features)} pixels of {os.path.basename(source.path)} have a value, fewer than "
             f"the {classes} classes: choose fewer classes or a larger extent."
         )
-    target = _k_means(features, classes, seed, feedback)
+    target = k_means(features, classes, seed, feedback)
     counts = np.bincount(target, minlength=classes)
     order = np.argsort(-counts, kind="stable")
     target = np.argsort(order)[target]
@@ -178,8 +178,18 @@ def _features(
     return encode_some(source, needed_encoder(source, encoder), tile, every, feedback.cancelled)
 
 
-def _k_means(features: Float, classes: int, seed: int, feedback: Feedback) -> NDArray[np.int64]:
-    """`(N,)` cluster of each pixel."""
+def k_means(features: Float, classes: int, seed: int, feedback: Feedback) -> NDArray[np.int64]:
+    """`(N,)` cluster of each pixel, k-means on standardised features.
+
+    Args:
+        features: `(N, F)`.
+        classes: K, at most N.
+        seed: of the first means.
+        feedback: progress and cancelling.
+
+    Raises:
+        Cancelled: the feedback says so.
+    """
     from sklearn.cluster import KMeans
 
     scale = features.std(0, dtype=np.float64)
