@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from osgeo import gdal
 from rasters_for_tests import days, write_raster
-from sklearn.metrics import adjusted_rand_score
 
 from alise_plugin.errors import AliseError, Cancelled, OutputError, SeriesError
 from alise_plugin.mapping.embed import embed
@@ -17,6 +16,8 @@ from alise_plugin.mapping.segment import segment
 from alise_plugin.model.head import Head
 from alise_plugin.model.package import load_package
 from alise_plugin.sits.build import build_series
+
+metrics = pytest.importorskip("sklearn.metrics")
 
 SIDE = 96
 
@@ -74,7 +75,7 @@ def test_the_covers_of_a_map_are_found_the_largest_first(fields, truth, encoder,
     codes = mapped(fields, encoder, found.path, tmp_path / "map.tif")
     assert (codes[-10:] == 0).all()
     seen = codes[:-10]
-    assert adjusted_rand_score(truth[:-10].ravel(), seen.ravel()) > 0.9
+    assert metrics.adjusted_rand_score(truth[:-10].ravel(), seen.ravel()) > 0.9
     assert np.bincount(seen.ravel())[1:] / seen.size == pytest.approx(found.shares, abs=0.03)
     assert Head(found.path).description.classifier == "k-means"
 
@@ -83,7 +84,7 @@ def test_of_a_large_map_some_pixels_everywhere_are_enough(fields, truth, encoder
     found = find_classes(fields, encoder, tmp_path / "head.onnx", classes=3, pixels=400)
     assert found.samples == 400
     codes = mapped(fields, encoder, found.path, tmp_path / "map.tif")[:-10]
-    assert adjusted_rand_score(truth[:-10].ravel(), codes.ravel()) > 0.9
+    assert metrics.adjusted_rand_score(truth[:-10].ravel(), codes.ravel()) > 0.9
 
 
 def test_the_same_seed_gives_the_same_file(fields, encoder, tmp_path):
