@@ -36,9 +36,10 @@ class FindClasses(AliseAlgorithm):
     HELP = (
         "A first look at a place that nobody has labelled: pixels whose vectors are alike, over "
         "the whole series, become one class (k-means on standardised features). HEAD is a file "
-        "that Segment maps, with legend, confidence, polygons and areas; of other years and "
-        "places too.\n\n"
-        "INPUT is an image series or an embedding raster in float32 or int8. CLASSES says how "
+        "that Segment maps, with legend, confidence, polygons and areas; of other years too, where "
+        "other weather may move pixels from one class to another that is much like it.\n\n"
+        "INPUT is an image series or an embedding raster; what compact vectors have taught maps "
+        "compact vectors only. CLASSES says how "
         "many; they are numbered, the most frequent first. What each of them is you tell by "
         "looking: rather ask for more classes than there are covers, and give those that are the "
         "same cover one name. SAMPLES pixels, spread over the series or over EXTENT, are looked "
