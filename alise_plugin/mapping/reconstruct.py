@@ -11,14 +11,15 @@ from datetime import date, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import Cancelled, SeriesError
+from ..errors import SeriesError
 from ..model.encoder import Encoder
 from ..sits.acquisitions import days_since_reference, parse_date
 from ..sits.bands import BANDS
+from ..sits.grid import Window, plan_tiles
 from ..sits.rasters import block_cache
 from .embedding_raster import EmbeddingRaster
-from .feature_tiles import FeatureSource, feature_tiles
-from .feedback import Feedback, SilentFeedback
+from .feature_tiles import FeatureSource, features_of, tiles_for
+from .feedback import Feedback, SilentFeedback, stop_if_cancelled
 from .natural_color import natural_color
 from .output import RasterForm, RasterOutput, WriteBehind, block_side, require_outputs
 from .samples import bands_of
@@ -29,9 +30,11 @@ EVERY = 30  # days between two dates, where none are given
 _STEPS = 10_000
 _NODATA = -10_000
 _LOWEST, _HIGHEST = -0.2, 3.2767  # reflectance: what is below reads as no value, or has no number
-_WINDOW_BYTES = 32e6  # of the images that are decoded at once
-_LARGEST_BLOCK = 256  # pixels
+_WINDOW_BYTES = 64e6  # of the images that are decoded at once, with their copies
+_SMALLEST_BLOCK, _LARGEST_BLOCK = 16**2, 256**2  # pixels
+_MOST_WITH_OVERVIEWS = 400  # days: a block of an overview, with all its bands, takes 33 MB
 _MOST_BANDS = 65535  # of a GeoTIFF
+_NAMED = 5  # days outside the series that the log names
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ def reconstruct(
         source: an image series, or an embedding raster with all its features.
         encoder: the model; of an embedding raster the one that made it.
         output: a GeoTIFF of ten bands a date, as whole numbers of 1/10000 with their scale. It is
-            an image series that every algorithm takes.
+            an image series that every algorithm takes. More than 400 dates get no overviews.
         dates: days to show, in any order; if none is given, one every so many days.
         every: days between two dates, from the first to the last of the source.
         extent: (xmin, ymin, xmax, ymax) in the CRS of the source; all of it if None.
@@ -101,21 +104,29 @@ def reconstruct(
     inner = source.grid.window if extent is None else source.grid.window_of(extent)
     days = days_since_reference(wanted)
     package = encoder.package
-    with block_cache(cache_size(memory_mb) / 2):
-        side, tiles = feature_tiles(source, encoder, inner, memory_mb, tile_size, feedback)
-        block = block_side(side, _side_of_a_window(len(wanted)))
+    with block_cache(cache_size(memory_mb) / 2):  # overviews that wait may take as much
+        side, tiles = tiles_for(source, encoder, inner, memory_mb, tile_size)
+        feedback.info(
+            f"{inner.width} x {inner.height} pixels, {len(wanted)} days, {len(tiles)} tiles of "
+            f"{side}, model {package.model_id} on {encoder.where}."
+        )
+        progress = _Progress(feedback, _share_of_images(source, len(wanted)))
+        shown = 0
+        block = _block(side, len(tiles), inner, len(wanted))
         raster = RasterOutput(
             output, source.grid.subgrid(inner), _form(source, encoder, seen, wanted), block
         )
         with raster, WriteBehind(raster.abandon) as behind:
-            for tile, features in tiles:
+            for tile, features in features_of(source, encoder, tiles, progress):
                 vectors = features.reshape(package.n_queries, package.d_model, *features.shape[1:])
-                for window in tile.inner.squares(block):
-                    if feedback.cancelled():
-                        raise Cancelled("The run was cancelled.")
+                for part in plan_tiles(source.grid, tile.inner, block, 0, 1):
+                    stop_if_cancelled(feedback)
+                    window = part.inner
                     rows, columns = window.slices_in(tile.inner)
                     images = encoder.decode(vectors[:, :, rows, columns], days)
                     behind.submit(raster.write, window.relative_to(inner), _stored(images))
+                    shown += window.pixels
+                    progress.images(shown / inner.pixels)
     feedback.progress(1.0)
     return ReconstructResult(os.fspath(output), wanted, encoder.device_used, package.model_id)
 
@@ -125,7 +136,7 @@ def _require_decodable(source: EmbeddingRaster, encoder: Encoder) -> None:
     name, package = os.path.basename(source.path), encoder.package
     if len(source.names) != package.n_features:
         raise SeriesError(
-            f"{name} has {len(source.names)} features a pixel, not the {package.n_features} that "
+            f"{name} has {len(source.names)} bands, not the {package.n_features} features that "
             "images are decoded from: choose the image series, or embed it as float32 or int8."
         )
     if source.metadata["ALISE_MODEL_SHA256"] != package.sha256:
@@ -160,9 +171,10 @@ def _cautions(source: FeatureSource, seen: Sequence[date], wanted: Sequence[date
     """Sentences on what the images show that nobody has seen."""
     outside = [day for day in wanted if seen and not seen[0] <= day <= seen[-1]]
     if outside:
+        named = ", ".join(map(str, outside[:_NAMED])) + (", ..." if outside[_NAMED:] else "")
         yield (
             f"{len(outside)} of {len(wanted)} dates lie outside the series ({seen[0]} to "
-            f"{seen[-1]}): {', '.join(map(str, outside))}. What the model expects there is a guess."
+            f"{seen[-1]}): {named}. What the model expects there is a guess."
         )
     absent = [band for band in BANDS if band not in (bands_of(source) or BANDS)]
     if absent:
@@ -186,19 +198,67 @@ def _form(
             "ALISE_DEVICE": encoder.device_used,
             "ALISE_PRECISION": encoder.precision,
         },
-        overviews="average",
+        overviews="average" if len(wanted) <= _MOST_WITH_OVERVIEWS else "",
         style=natural_color(len(wanted) // 2),
     )
 
 
-def _side_of_a_window(dates: int) -> int:
-    """Pixels: images of all dates, in float32 and as they are written, take a bounded memory."""
-    pixel = dates * len(BANDS) * (4 + 2)
-    return int(np.clip(math.isqrt(int(_WINDOW_BYTES / pixel)) // 16 * 16, 16, _LARGEST_BLOCK))
+def _block(side: int, tiles: int, inner: Window, dates: int) -> tuple[int, int]:
+    """Rows and columns of the GeoTIFF's blocks, which are also what is decoded at once.
+
+    As large as a bounded memory for the images of all dates lets them be, whole numbers of which
+    make a tile. Few numbers divide some sides, so blocks need not be square.
+    """
+    pixel = dates * len(BANDS) * (2 * 4 + 2 * 2)  # decoded, rounded, as written, and those before
+    pixels = int(np.clip(_WINDOW_BYTES / pixel, _SMALLEST_BLOCK, _LARGEST_BLOCK))
+    if tiles == 1:
+        square = min(math.isqrt(pixels), max(inner.width, inner.height) + 15) // 16 * 16
+        return square, square
+    height = block_side(side, math.isqrt(pixels))
+    return height, block_side(side, pixels // height)
 
 
 def _stored(images: NDArray[np.float32]) -> NDArray[np.int16]:
     """`(T, 10, H, W)` reflectance -> `(T * 10, H, W)` as it is written."""
-    raw = np.rint(np.clip(images, _LOWEST, _HIGHEST) * _STEPS)
+    raw = np.clip(images, _LOWEST, _HIGHEST)
+    raw *= _STEPS
+    np.rint(raw, out=raw)
     raw[np.isnan(raw)] = _NODATA
     return raw.astype(np.int16).reshape(-1, *images.shape[2:])
+
+
+def _share_of_images(source: FeatureSource, dates: int) -> float:
+    """Of the time of a run, 0 to 1: what decoding and writing take, the rest makes features."""
+    # Measured in dates that are decoded: one that is encoded takes about ten times as long, and
+    # the features of an embedding raster are read in the time of some forty.
+    features = 40 if isinstance(source, EmbeddingRaster) else 10 * len(source.dates)
+    return dates / (dates + features)
+
+
+class _Progress:
+    """The feedback of a run in which features are made and images decoded by turns.
+
+    Args:
+        whole: the feedback of the run.
+        share: of the run that images take, 0 to 1.
+    """
+
+    def __init__(self, whole: Feedback, share: float) -> None:
+        self._whole, self._share = whole, share
+        self._features = self._images = 0.0
+        self.cancelled = whole.cancelled
+        self.info = whole.info
+
+    def progress(self, fraction: float) -> None:
+        """How much of the features is made, 0 to 1."""
+        self._features = fraction
+        self._tell()
+
+    def images(self, fraction: float) -> None:
+        """How much of the images is decoded, 0 to 1."""
+        self._images = fraction
+        self._tell()
+
+    def _tell(self) -> None:
+        ahead = self._images - self._features
+        self._whole.progress(self._features + self._share * ahead)

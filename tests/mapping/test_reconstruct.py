@@ -36,13 +36,13 @@ class Heard:
     """A feedback that keeps what it is told, and cancels after some progress."""
 
     def __init__(self, cancel_after=2.0):
-        self.lines, self.reached, self.cancel_after = [], 0.0, cancel_after
+        self.lines, self.fractions, self.cancel_after = [], [0.0], cancel_after
 
     def progress(self, fraction):
-        self.reached = max(self.reached, fraction)
+        self.fractions.append(fraction)
 
     def cancelled(self):
-        return self.reached >= self.cancel_after
+        return max(self.fractions) >= self.cancel_after
 
     def info(self, text):
         self.lines.append(text)
@@ -133,9 +133,18 @@ def test_it_says_what_nobody_has_seen(series, encoder, tmp_path):
     heard = Heard()
     outside = (DAYS[0], date(2021, 1, 1))
     reconstruct(series, encoder, tmp_path / "a.tif", dates=outside, feedback=heard)
-    (sentence,) = heard.lines
+    sentence, what = heard.lines
     assert sentence.startswith("1 of 2 dates lie outside the series")
     assert "2021-01-01" in sentence
+    assert (
+        what == f"83 x 70 pixels, 2 days, 1 tiles of 96, model {encoder.package.model_id} on cpu."
+    )
+    heard = Heard()
+    later = [date(2021, 1, 1) + timedelta(days=n) for n in range(300)]
+    reconstruct(series, encoder, tmp_path / "a.tif", dates=later, feedback=heard)
+    assert heard.lines[0].startswith("300 of 300 dates lie outside")
+    assert "2021-01-01, 2021-01-02" in heard.lines[0]
+    assert len(heard.lines[0]) < 250
     folder = tmp_path / "few"
     folder.mkdir()
     names = ["B02", "B03", "B04", "B08"]
@@ -147,8 +156,7 @@ def test_it_says_what_nobody_has_seen(series, encoder, tmp_path):
     heard = Heard()
     with build_series(paths, folder / "series.vrt", scale=1e-4, offset=0.0) as few:
         reconstruct(few, encoder, tmp_path / "b.tif", dates=[date(2019, 1, 2)], feedback=heard)
-    (sentence,) = heard.lines
-    assert "no B05, B06, B07, B8A, B11, B12" in sentence
+    assert "no B05, B06, B07, B8A, B11, B12" in heard.lines[0]
 
 
 def test_what_it_cannot_decode_is_refused_in_a_sentence(series, encoder, tmp_path):
@@ -164,7 +172,7 @@ def test_what_it_cannot_decode_is_refused_in_a_sentence(series, encoder, tmp_pat
         str(tmp_path / "64.tif"), str(tmp_path / "vectors.tif"), bandList=[*range(1, 65)]
     )
     few = EmbeddingRaster(tmp_path / "64.tif")
-    with pytest.raises(SeriesError, match=r"64 features a pixel, not the 640"):
+    with pytest.raises(SeriesError, match=r"64 bands, not the 640 features"):
         reconstruct(few, encoder, tmp_path / "a.tif", dates=DAYS)
     other.metadata["ALISE_MODEL_SHA256"] = encoder.package.sha256
     with pytest.raises(SeriesError, match="does not say its dates"):
@@ -177,6 +185,47 @@ def test_what_it_cannot_decode_is_refused_in_a_sentence(series, encoder, tmp_pat
     with pytest.raises(OutputError, match="also an input"):
         reconstruct(other, encoder, tmp_path / "vectors.tif", dates=DAYS)
     assert not (tmp_path / "a.tif").exists()
+
+
+@pytest.mark.parametrize("form", ["series", "embedding raster"])
+def test_progress_is_steady_where_images_take_most_of_the_time(series, encoder, tmp_path, form):
+    source = series
+    if form != "series":
+        embed(series, encoder, tmp_path / "vectors.tif")
+        source = EmbeddingRaster(tmp_path / "vectors.tif")
+    heard = Heard()
+    days = [DAYS[0] + timedelta(days=n) for n in range(300)]
+    reconstruct(source, encoder, tmp_path / "a.tif", dates=days, feedback=heard)
+    assert heard.fractions == sorted(heard.fractions)
+    assert heard.fractions[-1] == 1.0
+    assert max(np.diff(heard.fractions)) < 0.25
+
+
+@pytest.mark.parametrize(("tile_size", "days"), [(None, 2), (None, 40), (176, 2), (176, 40)])
+def test_blocks_are_never_small(tiny_package, encoder, tmp_path, tile_size, days):
+    """176 is 11 x 16 pixels, which squares of 16 pixels alone would fill."""
+    folder = tmp_path / "scenes"
+    folder.mkdir()
+    paths, _, _ = dated_rasters(folder, np.random.default_rng(0), 2, height=40, width=190)
+    wanted = [DAYS[0] + timedelta(days=n) for n in range(days)]
+    with build_series(paths, folder / "series.vrt") as wide:
+        reconstruct(wide, encoder, tmp_path / "a.tif", dates=wanted, tile_size=tile_size)
+    dataset = gdal.Open(str(tmp_path / "a.tif"))
+    columns, rows = dataset.GetRasterBand(1).GetBlockSize()
+    assert columns * rows >= 2500
+
+
+def test_overviews_of_very_many_images_are_left_out(encoder, tmp_path):
+    """A block of it has 64 x 64 pixels of all images: 82 kB a day."""
+    folder = tmp_path / "scenes"
+    folder.mkdir()
+    paths, _, _ = dated_rasters(folder, np.random.default_rng(0), 2, height=4, width=300)
+    with build_series(paths, folder / "series.vrt") as wide:
+        for days, overviews in ((400, 1), (401, 0)):
+            wanted = [DAYS[0] + timedelta(days=n) for n in range(days)]
+            reconstruct(wide, encoder, tmp_path / "a.tif", dates=wanted)
+            dataset = gdal.Open(str(tmp_path / "a.tif"))
+            assert dataset.GetRasterBand(1).GetOverviewCount() == overviews
 
 
 def test_a_cancelled_run_leaves_nothing(series, encoder, tmp_path):
