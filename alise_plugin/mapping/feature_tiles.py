@@ -21,6 +21,9 @@ from .tile_loop import cache_size, encode_tiles, tiles_of
 # What maps are made of: a series is encoded on the way, an embedding raster has been already.
 FeatureSource = Union[ImageSeries, EmbeddingRaster]
 _BLOCK = 16  # pixels: sides of tiles are multiples, as the blocks of a GeoTIFF are
+# Pixels: sides of tiles that are only read. Multiples of the first have blocks of a good size; a
+# tile of the second is read in a few seconds, between which a run tells how far it is.
+_STEP, _LARGEST = 64, 512
 
 
 def open_source(path: str | os.PathLike[str]) -> FeatureSource:
@@ -36,35 +39,6 @@ def open_source(path: str | os.PathLike[str]) -> FeatureSource:
         return ImageSeries.open(os.fspath(path))
 
 
-def feature_tiles(
-    source: FeatureSource,
-    encoder: Encoder | None,
-    inner: Window,
-    memory_mb: float,
-    tile_size: int | None,
-    feedback: Feedback,
-) -> tuple[int, Iterator[tuple[Tile, NDArray[np.float32]]]]:
-    """Side of the tiles, a multiple of 16 pixels, and the tiles with their features.
-
-    Args:
-        source: an image series, or an embedding raster.
-        encoder: for an image series.
-        inner: what the map covers, in pixels of the source.
-        memory_mb: what the run may take, in 10^6 bytes, beside the program itself.
-        tile_size: side of the tiles in pixels instead of what the memory allows.
-        feedback: progress and cancelling.
-
-    Returns:
-        The side, and tiles with `(features, h, w)` float32, NaN for a pixel without any value.
-
-    Raises:
-        AliseError: the memory is too little, or a series comes without an encoder.
-        Cancelled: the feedback says so.
-    """
-    side, tiles = tiles_for(source, encoder, inner, memory_mb, tile_size)
-    return side, features_of(source, encoder, tiles, feedback)
-
-
 def tiles_for(
     source: FeatureSource,
     encoder: Encoder | None,
@@ -72,7 +46,14 @@ def tiles_for(
     memory_mb: float,
     tile_size: int | None,
 ) -> tuple[int, list[Tile]]:
-    """Side and tiles that `feature_tiles` would take, for who leaves some of them out.
+    """Side of the tiles of a map, a multiple of 16 pixels, and the tiles.
+
+    Args:
+        source: an image series, or an embedding raster.
+        encoder: for an image series.
+        inner: what the map covers, in pixels of the source.
+        memory_mb: what the run may take, in 10^6 bytes, beside the program itself.
+        tile_size: side of the tiles in pixels instead of what the memory allows.
 
     Raises:
         AliseError: the memory is too little, or a series comes without an encoder.
@@ -86,7 +67,13 @@ def tiles_for(
 def features_of(
     source: FeatureSource, encoder: Encoder | None, tiles: list[Tile], feedback: Feedback
 ) -> Iterator[tuple[Tile, NDArray[np.float32]]]:
-    """Chosen tiles with `(features, h, w)` float32, for who plans tiles of their own.
+    """Tiles with `(features, h, w)` float32, NaN for a pixel without any value.
+
+    Args:
+        source: an image series, or an embedding raster.
+        encoder: for an image series.
+        tiles: all or some of `tiles_for`.
+        feedback: progress and cancelling.
 
     Raises:
         AliseError: a series comes without an encoder.
@@ -114,8 +101,9 @@ def needed_encoder(source: ImageSeries, encoder: Encoder | None) -> Encoder:
 def _side_in(source: EmbeddingRaster, memory_mb: float) -> int:
     """Pixels: the features of a tile, twice, within the memory."""
     budget = memory_mb * 1e6 - cache_size(memory_mb)
-    pixels = budget / (2 * 4 * len(source.names))
-    return int(max(_BLOCK, math.isqrt(int(pixels)) // _BLOCK * _BLOCK))
+    most = math.isqrt(int(budget / (2 * 4 * len(source.names))))
+    step = _STEP if most >= _STEP else _BLOCK
+    return min(_LARGEST, max(_BLOCK, most // step * step))
 
 
 def _read_tiles(

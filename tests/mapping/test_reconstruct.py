@@ -13,6 +13,7 @@ from rasters_for_tests import dated_rasters, write_raster
 from alise_plugin.errors import Cancelled, OutputError, SeriesError
 from alise_plugin.mapping.embed import embed
 from alise_plugin.mapping.embedding_raster import EmbeddingRaster
+from alise_plugin.mapping.feature_tiles import tiles_for
 from alise_plugin.mapping.reconstruct import reconstruct
 from alise_plugin.model.package import load_package
 from alise_plugin.sits.acquisitions import days_since_reference
@@ -213,6 +214,20 @@ def test_blocks_are_never_small(tiny_package, encoder, tmp_path, tile_size, days
     dataset = gdal.Open(str(tmp_path / "a.tif"))
     columns, rows = dataset.GetRasterBand(1).GetBlockSize()
     assert columns * rows >= 2500
+
+
+def test_tiles_of_an_embedding_raster_are_read_in_a_few_seconds_and_cut_well(tmp_path):
+    path = write_raster(
+        tmp_path / "vectors.tif",
+        np.zeros((640, 1, 600), np.float32),
+        metadata={"ALISE_MODEL_SHA256": "0" * 64},
+    )
+    raster = EmbeddingRaster(path)
+    sides = {
+        memory: tiles_for(raster, None, raster.grid.window, memory, None)[0]
+        for memory in (64_000, 256, 12)
+    }
+    assert sides == {64_000: 512, 256: 192, 12: 32}
 
 
 def test_overviews_of_very_many_images_are_left_out(encoder, tmp_path):
