@@ -22,7 +22,7 @@ from .feature_tiles import FeatureSource, features_of, tiles_for
 from .feedback import Feedback, SilentFeedback, stop_if_cancelled
 from .natural_color import natural_color
 from .output import RasterForm, RasterOutput, WriteBehind, block_side, require_outputs
-from .samples import bands_of
+from .samples import bands_of, encoder_identity
 from .tile_loop import cache_size
 
 EVERY = 30  # days between two dates, where none are given
@@ -134,14 +134,16 @@ def reconstruct(
 def _require_decodable(source: EmbeddingRaster, encoder: Encoder) -> None:
     """Raises SeriesError where the model at hand cannot decode an embedding raster."""
     name, package = os.path.basename(source.path), encoder.package
-    if len(source.names) != package.n_features:
+    sha256, made_by, count = encoder_identity(source, None)
+    if count != package.n_features:
         raise SeriesError(
-            f"{name} has {len(source.names)} bands, not the {package.n_features} features that "
-            "images are decoded from: choose the image series, or embed it as float32 or int8."
+            f"{name} does not hold the {package.n_features} features that images are decoded from: "
+            "choose the image series, or embed it as float32 or int8."
         )
-    if source.metadata["ALISE_MODEL_SHA256"] != package.sha256:
+    if sha256 != package.sha256:
         raise SeriesError(
-            f"{name} was not made by {package.model_id}: choose the model that made it."
+            f"{name} was made by {made_by}, not by {package.model_id}: choose the model that made "
+            "it."
         )
 
 
