@@ -15,7 +15,7 @@ from .geopackage import write_geopackage
 _LAYER = "sample"
 _FIELDS = (
     ("id", ogr.OFTInteger),
-    ("stratum", ogr.OFTInteger),
+    ("stratum", ogr.OFTInteger64),
     ("stratum_name", ogr.OFTString),
     ("stratum_m2", ogr.OFTReal),
     ("stratum_n", ogr.OFTInteger),

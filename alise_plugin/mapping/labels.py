@@ -21,7 +21,8 @@ from ..sits.rasters import open_raster, quiet_gdal
 
 Value = Union[int, str]  # of the field that holds the class
 MAX_CLASSES = 250
-_CODES = (-(2**31), 2**32 - 1)  # what a class raster can hold
+# What a class raster can hold, beside two codes of its own: 32 bits, with a sign or without.
+_CODES = ((-(2**31), 2**31 - 3), (0, 2**32 - 3))
 _AREAS = (ogr.wkbPolygon, ogr.wkbMultiPolygon, ogr.wkbPoint, ogr.wkbMultiPoint)
 _EXAMPLE = "choose the field that holds the class"
 _PREDICATE = 0.05  # of the smaller area: what two areas share before they count as one place
@@ -232,12 +233,17 @@ def _value(name: str, field: str, feature: ogr.Feature) -> Value | None:
         value = int(number)
     else:
         return _text(feature, field) or None
-    if not _CODES[0] <= value <= _CODES[1]:
+    if not _storable([value]):
         raise LabelsError(
             f'The field "{field}" of {name} holds {value}, which no class raster can hold; put '
             "the classes into a text field instead."
         )
     return value
+
+
+def _storable(codes: Sequence[int]) -> bool:
+    """Whether one class raster can hold all of the codes."""
+    return any(low <= min(codes) and max(codes) <= high for low, high in _CODES)
 
 
 def parse_color(text: str, where: str) -> str:
@@ -373,6 +379,12 @@ def class_list(
             f"{where} hold {len(values)} classes together, more than {MAX_CLASSES}; {_EXAMPLE}."
         )
     values.sort(key=lambda value: (isinstance(value, str), value))
+    codes = [value for value in values if isinstance(value, int)]
+    if codes and not _storable(codes):
+        raise LabelsError(
+            f"The classes of {where} reach from {codes[0]} to {codes[-1]}, which no class raster "
+            "can hold; give them smaller numbers, or names in a text field."
+        )
     known = [*(item.legend for item in labels), *legends]
     classes = []
     for number, value in enumerate(values):

@@ -469,16 +469,18 @@ def _describe_categories(band: gdal.Band, form: RasterForm) -> None:
         last = max(form.categories)
         band.SetCategoryNames([form.categories.get(value, "") for value in range(last + 1)])
     table = gdal.RasterAttributeTable()
-    table.CreateColumn("Value", gdal.GFT_Integer, gdal.GFU_MinMax)
+    # Whole numbers of an attribute table have 31 bits and a sign.
+    whole = max(form.categories) < 2**31
+    table.CreateColumn("Value", gdal.GFT_Integer if whole else gdal.GFT_Real, gdal.GFU_MinMax)
     table.CreateColumn("Class", gdal.GFT_String, gdal.GFU_Name)
     for name, usage in (("Red", gdal.GFU_Red), ("Green", gdal.GFU_Green), ("Blue", gdal.GFU_Blue)):
         table.CreateColumn(name, gdal.GFT_Integer, usage)
     table.SetRowCount(len(form.categories))
     for row, (value, text) in enumerate(sorted(form.categories.items())):
-        if value < 2**31:  # an attribute table has 32-bit integers
+        if whole:
             table.SetValueAsInt(row, 0, value)
         else:
-            table.SetValueAsString(row, 0, str(value))
+            table.SetValueAsDouble(row, 0, value)
         table.SetValueAsString(row, 1, text)
         for column, level in enumerate(form.colors.get(value, (0, 0, 0)), start=2):
             table.SetValueAsInt(row, column, level)

@@ -329,8 +329,9 @@ class _Sheet:
         self, classes: Sequence[MapClass], with_unknown: bool, metadata: dict[str, str]
     ) -> None:
         codes = [item.code for item in classes]
-        tops = [255, 65535, 2**31 - 1, 2**32 - 1]
-        free = [top for top in tops if top > max(codes)] or [min(codes) - 1]
+        # Two at the end of each 32-bit type: "nodata" and "unclassified" where 0 is a class.
+        tops = [255, 65535, 2**31 - 2, 2**31 - 1, 2**32 - 2, 2**32 - 1]
+        free = [top for top in tops if top > max(codes)]
         self.nodata = free.pop(0) if 0 in codes else 0
         self.classes = tuple(classes)
         self.shown = list(classes)

@@ -263,12 +263,9 @@ def test_a_bar_on_a_terminal(monkeypatch, capsys):
     assert text.endswith("\n")
 
 
-def test_a_map_is_judged_by_its_own_sample(tmp_path, capsys):
-    codes = np.ones((60, 80), np.uint8)
-    codes[:, 40:] = 2
-    codes[30:, 60:] = 3
-    path = str(tmp_path / "map.tif")
-    raster = gdal.GetDriverByName("GTiff").Create(path, 80, 60, 1, gdal.GDT_Byte)
+def write_map(path, codes, kind=gdal.GDT_Byte):
+    height, width = codes.shape
+    raster = gdal.GetDriverByName("GTiff").Create(str(path), width, height, 1, kind)
     raster.SetGeoTransform((600000, 10, 0, 5000000, 0, -10))
     reference = osr.SpatialReference()
     reference.ImportFromEPSG(32631)
@@ -276,6 +273,24 @@ def test_a_map_is_judged_by_its_own_sample(tmp_path, capsys):
     raster.GetRasterBand(1).SetNoDataValue(0)
     raster.WriteArray(codes)
     del raster
+    return str(path)
+
+
+def test_a_sample_knows_the_longest_codes(tmp_path):
+    codes = np.full((20, 20), 3301010101, np.uint32)
+    codes[:9] = 7
+    path = write_map(tmp_path / "map.tif", codes, gdal.GDT_UInt32)
+    points = str(tmp_path / "sample.gpkg")
+    assert main(["drawsample", "--quiet", "--input", path, "--output", points]) == DONE
+    sample = ogr.Open(points)
+    assert {row.GetField("stratum") for row in sample.GetLayer(0)} == {7, 3301010101}
+
+
+def test_a_map_is_judged_by_its_own_sample(tmp_path, capsys):
+    codes = np.ones((60, 80), np.uint8)
+    codes[:, 40:] = 2
+    codes[30:, 60:] = 3
+    path = write_map(tmp_path / "map.tif", codes)
     points, areas = str(tmp_path / "sample.gpkg"), str(tmp_path / "areas.csv")
     drawn = ["drawsample", "--quiet", "--input", path, "--size", "120", "--output", points]
     assert main(drawn) == DONE

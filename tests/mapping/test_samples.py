@@ -229,6 +229,13 @@ def test_a_code_that_no_raster_holds(tmp_path):
         read_vector_labels(path, "code")
 
 
+def test_codes_that_no_raster_holds_together(tmp_path):
+    shapes = [square(0, 0, 5, 5), square(9, 0, 5, 5)]
+    path = write_layer(tmp_path / "b.gpkg", shapes, code=[-1, 3301010101])
+    with pytest.raises(LabelsError, match="from -1 to 3301010101"):
+        class_list([read_vector_labels(path, "code")])
+
+
 def test_a_class_that_lies_under_another_is_named(place, tmp_path):
     shapes = [square(1, 1, 6, 6), square(1, 1, 6, 6), square(30, 30, 6, 6)]
     path = write_layer(tmp_path / "two.gpkg", shapes, kind=["wheat", "maize", "maize"])

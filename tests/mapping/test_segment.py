@@ -183,6 +183,33 @@ def test_unknown_pixels_are_named_and_counted(place, tmp_path):
     assert legend_of(dataset.GetRasterBand(1)).names[255] == "unclassified"
 
 
+@pytest.mark.parametrize("codes", [(0, 3301010101, 2**32 - 3), (-(2**31), 0, 2**31 - 3)])
+def test_any_codes_that_fit_32_bits_leave_room_for_unclassified(place, tmp_path, codes):
+    kinds = [codes[kind] for kind in place.kinds]
+    names = [CLASSES[kind] for kind in place.kinds]
+    path = write_layer(tmp_path / "codes.gpkg", place.polygons, code=kinds, crop=names)
+    labels = read_vector_labels(path, "code", "crop")
+    head = tmp_path / "head.onnx"
+    train_classifier([LabelledSource(place.series, labels)], place.encoder, head)
+    output = tmp_path / "map.tif"
+    segment(
+        noisy(place).series,
+        place.encoder,
+        Head(head),
+        output,
+        options=MapOptions(unknown=0.7),
+        mask=read_mask(write_layer(tmp_path / "mask.gpkg", [square(0, 0, 60, 60)])),
+    )
+    dataset = gdal.Open(str(output))
+    band = dataset.GetRasterBand(1)
+    legend = legend_of(band)
+    (unknown,) = (code for code, name in legend.names.items() if name == "unclassified")
+    assert {code: legend.names[code] for code in codes} == dict(zip(codes, CLASSES))
+    found = {int(code) for code in np.unique(map_codes(output))}
+    assert found == {*codes, unknown, int(band.GetNoDataValue())}
+    assert len(found) == 5
+
+
 def test_a_mask_limits_the_map(place, tmp_path):
     mask_path = write_layer(tmp_path / "mask.gpkg", [square(12, 7, 20, 31), square(60, 60, 5, 5)])
     path, vector = tmp_path / "map.tif", tmp_path / "map.gpkg"
