@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -74,15 +75,16 @@ def add_device(parser: argparse.ArgumentParser) -> None:
         default="float32",
         help="float16: for a GPU, within 1 %% (float32)",
     )
-    parser.add_argument("--threads", type=_count, default=0, help="0: all cores")
+    parser.add_argument("--threads", type=ranged(0, kind=int), default=0, help="0: all cores")
 
 
 def add_engine(parser: argparse.ArgumentParser) -> None:
     """--device, --precision, --threads, --memory and --tile-size."""
     add_device(parser)
-    parser.add_argument("--memory", type=_count, default=2048, help="MB to use at most (2048)")
+    count = ranged(0, kind=int)
+    parser.add_argument("--memory", type=count, default=2048, help="MB to use at most (2048)")
     parser.add_argument(
-        "--tile-size", type=_count, default=0, help="pixels; 0: as large as the memory allows"
+        "--tile-size", type=count, default=0, help="pixels; 0: as large as the memory allows"
     )
 
 
@@ -138,19 +140,30 @@ def days_as_text(days: Sequence[date]) -> str:
     return ", ".join(one.isoformat() for one in days)
 
 
-def share(text: str) -> float:
-    """A number from 0 to 1."""
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
-    return value
+def ranged(
+    least: float, most: float = math.inf, kind: Callable[[str], float] = float
+) -> Callable[[str], float]:
+    """What turns the text of an option into a number of a range, which is finite.
+
+    Args:
+        least, most: of the range; those of the algorithm's parameter.
+        kind: int for whole numbers.
+    """
+
+    def parsed(text: str) -> float:
+        value = kind(text)
+        if not least <= value <= most or math.isinf(value):
+            range_text = f"from {least:g} to {most:g}" if most < math.inf else f"{least:g} or more"
+            raise argparse.ArgumentTypeError(f"{text} is not {range_text}")
+        return value
+
+    parsed.__name__ = kind.__name__  # argparse names it where the text is no number
+    return parsed
 
 
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{text} is below 0")
-    return value
+def add_seed(parser: argparse.ArgumentParser) -> None:
+    """--seed."""
+    parser.add_argument("--seed", type=ranged(0, 2**31 - 1, int), default=0)
 
 
 def extent_or_none(args: argparse.Namespace, grid: Grid) -> Sequence[float] | None:

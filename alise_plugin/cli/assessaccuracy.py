@@ -9,7 +9,7 @@ from ..mapping.accuracy import ClassMap, assess_accuracy, class_rows
 from ..mapping.feedback import Feedback, Part
 from ..mapping.labels import read_vector_labels
 from ..mapping.output import require_outputs
-from .arguments import require_ending
+from .arguments import add_seed, require_ending
 from .tables import write_table
 from .trainclassifier import FIGURES
 
@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--input", required=True, help="the class map")
     parser.add_argument("--reference", required=True, help="points or polygons")
     parser.add_argument("--field", required=True, help="of the true class, a code or a name")
-    parser.add_argument("--seed", type=int, default=0)
+    add_seed(parser)
     parser.add_argument("--report", default="", help="a .html")
     parser.add_argument("--areas", default="", help="areas and accuracy of the classes, a .csv")
 

@@ -26,8 +26,8 @@ from .arguments import (
     encoder_of,
     extent_or_none,
     opened,
+    ranged,
     require_ending,
-    share,
 )
 from .zone_files import polygons_of, require_zones_output, write_zones
 
@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--unchanged", default="", help="polygons known to be unchanged")
     parser.add_argument("--zones", default="", help="polygons to sum up")
     parser.add_argument(
-        "--zone-share", type=share, default=0.5, help="of changed pixels, makes a zone changed"
+        "--zone-share", type=ranged(0, 1), default=0.5, help="of changed pixels: changes a zone"
     )
     add_model(parser)
     add_extent(parser)

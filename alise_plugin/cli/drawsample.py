@@ -9,7 +9,7 @@ from osgeo import ogr, osr
 from ..mapping.accuracy import ClassMap, SamplePoint, draw_sample
 from ..mapping.feedback import Feedback, Part
 from ..mapping.output import require_outputs, require_replaceable
-from .arguments import require_ending
+from .arguments import add_seed, ranged, require_ending
 from .geopackage import write_geopackage
 
 _LAYER = "sample"
@@ -26,11 +26,14 @@ _FIELDS = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
     parser.add_argument("--input", required=True, help="the class map")
-    parser.add_argument("--size", type=int, default=500, help="points; 0: as the error asks")
-    parser.add_argument("--minimum", type=int, default=50, help="points of each class at least")
-    parser.add_argument("--expected", type=float, default=0.85, help="user's accuracy")
-    parser.add_argument("--standard-error", type=float, default=0.01, help="of overall accuracy")
-    parser.add_argument("--seed", type=int, default=0)
+    for name, kind, default, text in (
+        ("--size", ranged(0, 1_000_000, int), 500, "points; 0: as the error asks"),
+        ("--minimum", ranged(0, 100_000, int), 50, "points of each class at least"),
+        ("--expected", ranged(0.01, 0.99), 0.85, "user's accuracy"),
+        ("--standard-error", ranged(0.001, 0.2), 0.01, "of overall accuracy"),
+    ):
+        parser.add_argument(name, type=kind, default=default, help=text)
+    add_seed(parser)
     parser.add_argument("--output", required=True, help="the points, a .gpkg")
 
 

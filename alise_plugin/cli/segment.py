@@ -19,8 +19,8 @@ from .arguments import (
     encoder_of,
     extent_or_none,
     opened,
+    ranged,
     require_ending,
-    share,
 )
 from .tables import write_table
 
@@ -32,17 +32,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--head", required=True, help="the classifier, a .onnx")
     add_model(parser)
     parser.add_argument("--smoothing", choices=SMOOTHINGS, default="none")
-    parser.add_argument("--minimum-area", type=float, default=0.0, help="smallest patch in m2")
+    parser.add_argument("--minimum-area", type=ranged(0), default=0.0, help="smallest patch in m2")
     parser.add_argument(
-        "--unknown", type=share, default=0.0, help="unclassified below this probability"
+        "--unknown", type=ranged(0, 1), default=0.0, help="unclassified below this probability"
     )
     parser.add_argument("--mask", default="", help="polygons outside of which nothing is mapped")
     add_extent(parser)
-    parser.add_argument("--window", type=int, default=standard.window, help="of the smoothing")
-    parser.add_argument("--fraction", type=float, default=standard.fraction, help="of neighbours")
-    parser.add_argument(
-        "--smoothness", type=float, default=standard.smoothness, help="bayes: variance of logits"
-    )
+    for name, kind, default, text in (
+        ("--window", ranged(3, 21, int), standard.window, "of the smoothing"),
+        ("--fraction", ranged(0.1, 1), standard.fraction, "of neighbours"),
+        ("--smoothness", ranged(0.1, 200), standard.smoothness, "bayes: variance of logits"),
+    ):
+        parser.add_argument(name, type=kind, default=default, help=text)
     add_engine(parser)
     parser.add_argument("--output", required=True, help="the class map, a .tif")
     parser.add_argument("--confidence", default="", help="a .tif")

@@ -15,7 +15,16 @@ from ..mapping.output import require_outputs
 from ..mapping.samples import VALIDATIONS, LabelledSource
 from ..mapping.train import train_classifier
 from ..sits.series import ImageSeries
-from .arguments import add_engine, add_input, add_model, encoder_of, opened, require_ending
+from .arguments import (
+    add_engine,
+    add_input,
+    add_model,
+    add_seed,
+    encoder_of,
+    opened,
+    ranged,
+    require_ending,
+)
 
 FIGURES = {
     "OVERALL_ACCURACY": "overall accuracy",
@@ -41,9 +50,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     parser.add_argument("--classifier", choices=CLASSIFIERS, default=CLASSIFIERS[0])
     parser.add_argument("--validation", choices=VALIDATIONS, default=VALIDATIONS[0])
-    parser.add_argument("--block-size", type=float, default=1000.0, help="of the blocks, in m")
-    parser.add_argument("--samples", type=int, default=20, help="pixels of one polygon at most")
-    parser.add_argument("--seed", type=int, default=0)
+    for name, kind, default, text in (
+        ("--block-size", ranged(1), 1000.0, "of the blocks, in m"),
+        ("--samples", ranged(1, kind=int), 20, "pixels of one polygon at most"),
+    ):
+        parser.add_argument(name, type=kind, default=default, help=text)
+    add_seed(parser)
     add_engine(parser)
     parser.add_argument("--head", required=True, help="the classifier, a .onnx")
     parser.add_argument("--report", default="", help="a .html")

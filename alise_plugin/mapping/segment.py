@@ -561,7 +561,8 @@ def _sieved(
             numbers = stored.classes(window)[1].astype(np.uint8)
             raster.write(window.relative_to(inner), numbers[None])
             feedback.progress(0.5 * (number + 1) / len(windows))
-    pixels = math.ceil(options.minimum_area / PixelAreas(grid).mean() - 1e-6)
+    pixels = options.minimum_area / PixelAreas(grid).mean()
+    least = math.ceil(min(pixels, inner.pixels, 2**31 - 1) - 1e-6)
     with RasterOutput(after, grid, form, 256):
         pass
     with quiet_gdal() as failures:
@@ -572,7 +573,7 @@ def _sieved(
             band,
             band.GetMaskBand(),
             target.GetRasterBand(1),
-            pixels,
+            least,
             4,
             callback=lambda *_: 0 if feedback.cancelled() else 1,
         )

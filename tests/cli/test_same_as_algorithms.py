@@ -1,5 +1,6 @@
 """Each command offers what its algorithm in QGIS does, under the same names."""
 
+import argparse
 import os
 
 import pytest
@@ -73,3 +74,23 @@ def test_choices_and_defaults_are_the_same(algorithms, command):
             assert action.default == parameter.defaultValue()
         elif parameter.type() == "number" and parameter.defaultValue() is not None:
             assert action.default == parameter.defaultValue()
+
+
+@pytest.mark.parametrize("command", ["trainclassifier", "segment", "drawsample", "assessaccuracy"])
+def test_numbers_out_of_range_are_refused_alike(algorithms, command):
+    parser = parser_for(command)
+    sub = parser._subparsers._group_actions[0].choices[command]
+    actions = {action.dest: action for action in sub._actions}
+    held = 0
+    for parameter in algorithms[command].parameterDefinitions():
+        if parameter.type() != "number" or parameter.name() == "MEMORY":
+            continue
+        read = actions[parameter.name().lower()].type
+        for end, beyond in ((parameter.minimum(), -1), (parameter.maximum(), 1)):
+            if abs(end) < 2**31 - 1:
+                text = f"{end:.10g}"
+                assert read(text) == end
+                with pytest.raises(argparse.ArgumentTypeError):
+                    read(f"{end + beyond:.10g}")
+                held += 1
+    assert held

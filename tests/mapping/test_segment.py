@@ -149,6 +149,11 @@ def test_small_patches_are_gone(place, tmp_path):
     assert np.mean(np.array(sizes) >= 1990) > 0.9
 
 
+def test_the_smallest_patch_may_be_larger_than_the_map(place, tmp_path):
+    mapped(place, tmp_path / "map.tif", options={"minimum_area": 1e15})
+    assert set(np.unique(map_codes(tmp_path / "map.tif"))) <= set(CODES)
+
+
 def test_confidence_and_probabilities(place, tmp_path):
     paths = [tmp_path / name for name in ("map.tif", "confidence.tif", "probabilities.tif")]
     mapped(place, paths[0], confidence=paths[1], probabilities=paths[2])
