@@ -6,6 +6,7 @@ import colorsys
 import math
 import os
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Union
@@ -134,6 +135,7 @@ def read_vector_labels(
     geometries, values = [], []
     names: dict[Value, str] = {}
     colors: dict[Value, str] = {}
+    known: set[Value] = set()
     without_class = 0
     for feature in found:
         geometry = feature.GetGeometryRef()
@@ -150,7 +152,8 @@ def read_vector_labels(
         if value is None:
             without_class += 1
             continue
-        if value not in names and len(names) == MAX_CLASSES:
+        known.add(value)
+        if len(known) > MAX_CLASSES:
             total = len({_text(other, field) for other in found})
             raise LabelsError(
                 f'The field "{field}" of {name} holds {total} different values, more than the '
@@ -158,14 +161,16 @@ def read_vector_labels(
             )
         geometries.append(geometry.Clone())
         values.append(value)
-        names.setdefault(value, _text(feature, name_field) or str(value))
+        text = _text(feature, name_field)
+        if text:
+            names.setdefault(value, text)
         color = _text(feature, color_field)
         if color and value not in colors:
             colors[value] = parse_color(color, f'the field "{color_field}" of {name}')
     if not values:
         what = "no feature" if not without_class else f'only NULL in the field "{field}"'
         raise LabelsError(f"{name} holds {what}; {_EXAMPLE} or label the features first.")
-    legend = Legend(names if name_field else {}, colors)
+    legend = Legend(names, colors)
     crs = found.GetSpatialRef().ExportToWkt()
     return VectorLabels(name, crs, geometries, values, legend, without_class)
 
@@ -213,7 +218,12 @@ def _open_layer(path: str, layer: str | None, name: str) -> tuple[ogr.Layer, gda
 
 
 def _text(feature: ogr.Feature, field: str) -> str:
-    return (feature.GetFieldAsString(field) or "").strip() if field else ""
+    return clean(feature.GetFieldAsString(field) or "") if field else ""
+
+
+def clean(text: str) -> str:
+    """A name as it is compared: no blanks around it, accented letters written in one way."""
+    return unicodedata.normalize("NFC", text).strip()
 
 
 def _value(name: str, field: str, feature: ogr.Feature) -> Value | None:
@@ -354,7 +364,8 @@ def class_list(
 ) -> tuple[list[MapClass], list[Value]]:
     """The classes of all labels together, in the order of their codes, and the value of each.
 
-    Numbers are their own codes; texts get the codes 1 to K in alphabetical order.
+    Numbers are their own codes, also as text; other texts get the codes 1 to K in alphabetical
+    order.
 
     Args:
         labels: of all areas or years.
@@ -378,23 +389,31 @@ def class_list(
         raise LabelsError(
             f"{where} hold {len(values)} classes together, more than {MAX_CLASSES}; {_EXAMPLE}."
         )
-    values.sort(key=lambda value: (isinstance(value, str), value))
-    codes = [value for value in values if isinstance(value, int)]
-    if codes and not _storable(codes):
+    numbers = _numbers(values)
+    values.sort(key=lambda value: numbers.get(value, value))
+    if isinstance(values[0], int) and not numbers:
         raise LabelsError(
-            f"The classes of {where} reach from {codes[0]} to {codes[-1]}, which no class raster "
-            "can hold; give them smaller numbers, or names in a text field."
+            f"The classes of {where} reach from {min(values)} to {max(values)}, which no class "
+            "raster can hold; give them smaller numbers, or names in a text field."
         )
     known = [*(item.legend for item in labels), *legends]
     classes = []
     for number, value in enumerate(values):
-        names = (legend.names.get(value, "").strip() for legend in known)
+        names = (clean(legend.names.get(value, "")) for legend in known)
         name = next(filter(None, names), str(value))
         colors = (legend.colors.get(value) for legend in known)
         color = next(filter(None, colors), default_color(number))
-        code = value if isinstance(value, int) else number + 1
-        classes.append(MapClass(code, name, color))
+        classes.append(MapClass(numbers.get(value, number + 1), name, color))
     return classes, values
+
+
+def _numbers(values: Sequence[Value]) -> dict[Value, int]:
+    """The whole number that each class is or spells; empty where they cannot all be codes."""
+    if not all(isinstance(value, int) or re.fullmatch("-?[0-9]+", value) for value in values):
+        return {}
+    numbers = {value: int(value) for value in values}
+    codes = list(numbers.values())
+    return numbers if len(set(codes)) == len(codes) and _storable(codes) else {}
 
 
 def default_color(number: int) -> str:

@@ -236,6 +236,30 @@ def test_codes_that_no_raster_holds_together(tmp_path):
         class_list([read_vector_labels(path, "code")])
 
 
+@pytest.mark.parametrize(
+    ("kinds", "codes"),
+    [
+        (["10", "2", "03"], [(2, "2"), (3, "03"), (10, "10")]),
+        (["1", "01", "2"], [(1, "01"), (2, "1"), (3, "2")]),
+        (["33010101000", "2", "3"], [(1, "2"), (2, "3"), (3, "33010101000")]),
+    ],
+)
+def test_texts_that_are_numbers_are_codes_where_they_can_be(tmp_path, kinds, codes):
+    shapes = [square(10 * i + 1, 1, 6, 6) for i in range(3)]
+    path = write_layer(tmp_path / "l.gpkg", shapes, kind=kinds)
+    classes, values = class_list([read_vector_labels(path, "kind")])
+    assert [(item.code, item.name) for item in classes] == codes
+    assert values == [name for _, name in codes]
+
+
+def test_names_are_found_however_they_are_written(tmp_path):
+    shapes = [square(10 * i + 1, 1, 6, 6) for i in range(4)]
+    kinds, names = ["maïs", "maïs", "wheat", "wheat"], [None, "corn", None, " "]
+    path = write_layer(tmp_path / "l.gpkg", shapes, kind=kinds, called=names)
+    classes, _ = class_list([read_vector_labels(path, "kind", "called")])
+    assert [item.name for item in classes] == ["corn", "wheat"]
+
+
 def test_a_class_that_lies_under_another_is_named(place, tmp_path):
     shapes = [square(1, 1, 6, 6), square(1, 1, 6, 6), square(30, 30, 6, 6)]
     path = write_layer(tmp_path / "two.gpkg", shapes, kind=["wheat", "maize", "maize"])
