@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +34,7 @@ from .labels import (
     Legend,
     Value,
     VectorLabels,
+    clean,
     default_color,
     legend_of,
     on_grid,
@@ -52,6 +55,7 @@ class ClassMap:
         name: of the file.
         grid: CRS, place and size.
         classes: that occur, by code, with names and colours where the file or layer has them.
+        names: by code, of classes that do not occur too.
         pixels: `(K,)` how many pixels each has.
         square_metres: `(K,)` their true area.
     """
@@ -76,6 +80,8 @@ class ClassMap:
         self._nodata = band.GetNoDataValue()
         stored = legend_of(band)
         legend = legend or Legend()
+        named = [*stored.names.items(), *legend.names.items()]
+        self.names = {int(code): clean(name) for code, name in named if clean(name)}
         pixels: dict[int, int] = {}
         areas: dict[int, float] = {}
         of_pixel = PixelAreas(self.grid)
@@ -97,7 +103,7 @@ class ClassMap:
         self.classes = [
             MapClass(
                 code,
-                legend.names.get(code) or stored.names.get(code) or str(code),
+                self.names.get(code, str(code)),
                 legend.colors.get(code) or stored.colors.get(code) or default_color(number),
             )
             for number, code in enumerate(codes_found)
@@ -204,12 +210,12 @@ def assess_accuracy(
         require_folder(report)
     classes, target = _matched(class_map, reference)
     count = len(classes)
-    truth, shown, area, left_out = _compared(class_map, reference, classes, target, feedback)
+    truth, shown, area, skipped = _compared(class_map, reference, classes, target, feedback)
     of_map = {item.code: size for item, size in zip(class_map.classes, class_map.square_metres)}
     mapped = np.array([of_map.get(item.code, 0.0) for item in classes])
     counts = np.bincount(shown * count + truth, minlength=count**2).reshape(count, count)
     estimate = stratified_estimate(counts, mapped)
-    notes = _notes(reference, classes, counts, mapped, left_out)
+    notes = [*skipped, *_notes(reference, classes, counts, mapped)]
     by_polygon = any(geometry.GetDimension() > 0 for geometry in reference.geometries)
 
     def figures(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -251,22 +257,26 @@ def _matched(
 ) -> tuple[list[MapClass], NDArray[np.int64]]:
     """All classes by code, and `(areas,)` the place of the true class of each area."""
     known = {item.code: item for item in class_map.classes}
-    by_name = {item.name: item.code for item in class_map.classes}
 
     def code_of(value: Value) -> int | None:
         if isinstance(value, int):
             return value
-        if value in by_name:
-            return by_name[value]
-        return int(value) if value.lstrip("-").isdigit() else None
+        named = [item.code for item in class_map.classes if item.name == value]
+        if len(named) > 1:
+            raise LabelsError(
+                f'"{value}" is the name of the classes {named[0]} and {named[1]} of '
+                f"{class_map.name}; choose a field of {reference.name} that holds codes."
+            )
+        named += [code for code, name in class_map.names.items() if name == value]
+        if named:
+            return named[0]
+        return int(value) if re.fullmatch("-?[0-9]{1,10}", value) else None
 
-    codes: dict[Value, int] = {}
-    next_code = max(known) + 1
-    for value in reference.classes():
-        code = code_of(value)
-        if code is None:  # a class that the map lacks: it can only be missed
-            code, next_code = next_code, next_code + 1
-        codes[value] = code
+    found = {value: code_of(value) for value in reference.classes()}
+    codes = {value: code for value, code in found.items() if code is not None}
+    free = itertools.count(max(*known, *codes.values(), 0) + 1)
+    # A class that the map lacks can only be missed.
+    codes.update({value: next(free) for value in found if value not in codes})
     if not set(codes.values()) & set(known):
         theirs = ", ".join(f'"{value}"' for value in list(codes)[:3])
         ours = ", ".join(f'{item.code} "{item.name}"' for item in class_map.classes[:3])
@@ -276,7 +286,7 @@ def _matched(
         )
     for value, code in codes.items():
         if code not in known:
-            name = reference.legend.names.get(value, str(value))
+            name = class_map.names.get(code, str(value))
             known[code] = MapClass(code, name, default_color(len(known)))
     classes = [known[code] for code in sorted(known)]
     place = {item.code: number for number, item in enumerate(classes)}
@@ -289,30 +299,43 @@ def _compared(
     classes: Sequence[MapClass],
     target: NDArray[np.int64],
     feedback: Feedback,
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], int]:
-    """Of every labelled pixel: true class, class of the map, area; and areas left out."""
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], list[str]]:
+    """Of every labelled pixel: true class, class of the map, area; and what was left out."""
     grid = class_map.grid
     geometries = on_grid(reference, grid)
     codes = np.array([item.code for item in classes])
     parts: list[tuple[NDArray[np.int64], ...]] = []
-    for rows, cols, area in _labelled(geometries, grid, class_map.windows(), feedback):
+    compared: set[int] = set()
+    disputed = 0
+    for rows, cols, over, under in _labelled(geometries, grid, class_map.windows(), feedback):
         window = Window(
             int(cols.min()), int(rows.min()), int(np.ptp(cols)) + 1, int(np.ptp(rows)) + 1
         )
         values, there = class_map.read(window)
         at = rows - window.row, cols - window.col
-        kept = there[at]
+        clear = target[over] == target[under]
+        disputed += int(np.count_nonzero(there[at] & ~clear))
+        compared.update(over[there[at]].tolist(), under[there[at]].tolist())
+        kept = there[at] & clear
         shown = np.searchsorted(codes, values[at][kept].astype(np.int64))
-        parts.append((target[area[kept]], shown, area[kept]))
+        parts.append((target[over[kept]], shown, over[kept]))
     truth, shown, area = (
         np.concatenate([part[i] for part in parts] or [np.empty(0, np.int64)]) for i in range(3)
     )
+    notes = []
+    if len(compared) < len(geometries):
+        notes.append(
+            f"{len(geometries) - len(compared)} of {len(geometries)} labels lie outside the map or "
+            "where it has no class, and are left out."
+        )
+    if disputed:
+        notes.append(f"{disputed} pixels lie in areas of two classes and are left out.")
     if not len(truth):
         raise LabelsError(
             f"{reference.name} and {class_map.name} do not overlap; choose a reference of the same "
             "area, or check the CRS of both."
         )
-    return truth, shown, area, len(geometries) - len(np.unique(area))
+    return truth, shown, area, notes
 
 
 def _labelled(
@@ -320,13 +343,13 @@ def _labelled(
     grid: Grid,
     windows: Sequence[Window],
     feedback: Feedback,
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]:
-    """Rows, columns and areas of the labelled pixels, window by window.
+) -> Iterator[tuple[NDArray[np.int64], ...]]:
+    """Rows, columns and areas (on top, at the bottom) of the labelled pixels, window by window.
 
     Points are looked up one by one: two in one pixel are two of the sample.
     """
     left, dx, _, top, _, dy = grid.geotransform
-    places: list[tuple[int, int, int]] = []
+    places: list[tuple[int, ...]] = []
     polygons: list[ogr.Geometry | None] = []
     for number, geometry in enumerate(geometries):
         polygons.append(geometry if geometry is not None and geometry.GetDimension() > 0 else None)
@@ -337,19 +360,19 @@ def _labelled(
             col = int(np.floor((part.GetX() - left) / dx))
             row = int(np.floor((part.GetY() - top) / dy))
             if 0 <= col < grid.width and 0 <= row < grid.height:
-                places.append((row, col, number))
+                places.append((row, col, number, number))
     for place in places:
-        yield tuple(np.array([value]) for value in place)  # type: ignore[misc]
+        yield tuple(np.array([value]) for value in place)
     if all(polygon is None for polygon in polygons):
         return
     burner = Burner(polygons, grid)
     for done, window in enumerate(windows):
         stop_if_cancelled(feedback)
-        over, _ = burner.burn(window)
+        over, under = burner.burn(window)
         rows, cols = np.nonzero(over >= 0)
         if len(rows):
-            area = over[rows, cols].astype(np.int64)
-            yield rows + window.row, cols + window.col, area
+            both = (areas[rows, cols].astype(np.int64) for areas in (over, under))
+            yield rows + window.row, cols + window.col, *both
         feedback.progress(0.8 * (done + 1) / len(windows))
 
 
@@ -358,18 +381,17 @@ def _notes(
     classes: Sequence[MapClass],
     counts: NDArray[np.int64],
     mapped: NDArray[np.float64],
-    left_out: int,
 ) -> list[str]:
     notes = []
-    if left_out:
-        notes.append(
-            f"{left_out} of {len(reference.values)} labels lie outside the map or where it has no "
-            "class, and are left out."
-        )
     if reference.without_class:
         notes.append(f"{reference.without_class} features have no class (NULL) and are left out.")
-    number = counts.sum(1)
-    for item, count, size in zip(classes, number, mapped):
+    for item, count, size in zip(classes, counts.sum(0), mapped):
+        if count and not size:
+            notes.append(
+                f'The map has no "{item.name}", the true class of {count} labels: they count as '
+                "wrong. Check how the class is written if the map should have it."
+            )
+    for item, count, size in zip(classes, counts.sum(1), mapped):
         if size and not count:
             notes.append(
                 f'No label lies in the mapped class "{item.name}" ({size / mapped.sum():.1%} of '
@@ -496,11 +518,13 @@ def draw_sample(
     left, dx, _, top, _, dy = grid.geotransform
     points = []
     for place, item in enumerate(class_map.classes):
-        for priority, number in zip(*found[place].tolist()):
+        # The choice leaves low numbers where few of many are chosen: they cannot be the order.
+        order = chance(found[place][0], seed).tolist()
+        for turn, number in zip(order, found[place][1].tolist()):
             row, col = divmod(number, grid.width)
             x, y = left + dx * (col + 0.5), top + dy * (row + 0.5)
             area = float(class_map.square_metres[place])
-            points.append((priority, SamplePoint(x, y, item, area, int(wanted[place]))))
+            points.append((turn, SamplePoint(x, y, item, area, int(wanted[place]))))
     return [point for _, point in sorted(points, key=lambda pair: pair[0])]
 
 

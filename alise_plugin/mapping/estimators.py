@@ -132,5 +132,9 @@ def allocate(pixels: NDArray[np.integer], size: int, minimum: int) -> NDArray[np
         if not small.any():
             break
         large &= ~small
-    points[large] = np.minimum(pixels[large], np.maximum(floor[large], np.rint(share[large])))
+    share = np.where(large, np.minimum(share, pixels), points)
+    points = np.floor(share)
+    # The points that rounding down leaves go where it takes most.
+    left = round(float(share.sum() - points.sum()))
+    points[np.argsort(points - share, kind="stable")[:left]] += 1
     return points.astype(np.int64)

@@ -76,13 +76,16 @@ def test_sizes_of_samples():
     # Olofsson 2014, section 5.1.1: expected user's accuracies 0.7, 0.6, 0.9 and 0.95 need 641
     # points; with one accuracy for all, the formula is (S / SE)^2.
     assert sample_size(HECTARES, 0.9, 0.01) == 900
-    assert allocate(PIXELS, 640, 0).tolist() == [13, 10, 205, 413]
+    assert allocate(PIXELS, 641, 0).tolist() == [13, 10, 205, 413]
     points = allocate(PIXELS, 640, 75)
     assert points[:2].tolist() == [75, 75]
-    assert points.sum() == pytest.approx(640, abs=2)
+    assert points.sum() == 640
     assert points[3] / points[2] == pytest.approx(6.45 / 3.2, abs=0.05)
     assert allocate(np.array([10, 0, 1000]), 100, 50).tolist() == [10, 0, 90]
     assert allocate(np.array([500, 500]), 10, 50).tolist() == [50, 50]
+    assert allocate(np.array([100, 100, 101]), 2, 0).sum() == 2
+    assert allocate(np.array([100, 100, 101]), 1, 0).tolist() == [0, 0, 1]
+    assert allocate(np.array([3, 7]), 50, 0).tolist() == [3, 7]
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +134,15 @@ def test_a_drawn_sample_judges_the_map(place, tmp_path):
     assert overall.low < exact < overall.high
     assert overall.value == result.estimate.overall.value
     assert not result.notes
+
+
+def test_the_points_of_rare_classes_do_not_come_last(place, tmp_path):
+    codes = np.full((80, 90), 1)
+    codes[:8, :10] = 2
+    path = write_class_raster(tmp_path / "map.tif", codes, place.path)
+    drawn = [point.item.code for point in draw_sample(ClassMap(path), size=100, minimum=50)]
+    assert drawn.count(2) == 50
+    assert 15 < drawn[:50].count(2) < 35
 
 
 def test_the_sample_does_not_depend_on_windows(place, monkeypatch):
@@ -185,6 +197,36 @@ def test_what_the_map_lacks_can_only_be_missed(place, tmp_path):
     assert result.estimate.producers[found[99]].value == 0
     assert np.isnan(result.estimate.users[found[99]].value)
     assert result.estimate.areas[found[99]].value > 0
+    assert f'no "99", the true class of {place.kinds.count(2)} labels' in result.notes[0]
+
+
+def test_names_and_codes_of_classes_that_the_map_lacks(place, tmp_path):
+    legend = Legend({**dict(zip(CODES, CLASSES)), 13: "lake ", 70: "snow"})
+    cells = [(row * 10 + 4, col * 10 + 4) for row, col in place.cells]
+    truth = [CLASSES[kind] for kind in place.kinds]
+    truth[:5] = ["lake", "70", "41", "wheat?", "²"]
+    result = assess_accuracy(
+        ClassMap(place.map_path, legend), labels_at(place, tmp_path / "r.gpkg", cells, truth)
+    )
+    missed = {item.code: item.name for item in result.classes if item.code not in CODES}
+    assert missed == {13: "lake", 41: "41", 70: "snow", 71: "wheat?", 72: "²"}
+    assert sum("The map has no" in note for note in result.notes) == 5
+
+
+def test_a_name_of_two_classes_is_not_guessed(place, tmp_path):
+    legend = Legend({CODES[0]: "wheat", CODES[1]: "wheat"})
+    reference = labels_at(place, tmp_path / "r.gpkg", [(4, 4)], ["wheat"])
+    with pytest.raises(LabelsError, match="name of the classes 11 and 12"):
+        assess_accuracy(ClassMap(place.map_path, legend), reference)
+
+
+def test_pixels_of_two_reference_classes_are_left_out(place, tmp_path):
+    shapes = [square(0, 0, 9, 9), square(5, 0, 9, 9), square(40, 40, 9, 9), square(42, 42, 3, 3)]
+    truth = [CODES[0], CODES[1], CODES[2], CODES[2]]
+    path = write_layer(tmp_path / "r.gpkg", shapes, truth=truth)
+    result = assess_accuracy(ClassMap(place.map_path), read_vector_labels(path, "truth"))
+    assert result.labels == 2 * 5 * 9 + 81
+    assert result.notes[0] == "36 pixels lie in areas of two classes and are left out."
 
 
 def test_a_class_without_a_label_is_named(place, tmp_path):
