@@ -7,6 +7,8 @@ import json
 import math
 from contextlib import ExitStack
 
+from osgeo import gdal
+
 from ..errors import LabelsError
 from ..mapping.classifier import CLASSIFIERS
 from ..mapping.feedback import Feedback
@@ -14,6 +16,7 @@ from ..mapping.labels import Labels, Legend, read_raster_labels, read_vector_lab
 from ..mapping.output import require_outputs
 from ..mapping.samples import VALIDATIONS, LabelledSource
 from ..mapping.train import train_classifier
+from ..sits.rasters import quiet_gdal
 from ..sits.series import ImageSeries
 from .arguments import (
     add_engine,
@@ -32,7 +35,6 @@ FIGURES = {
     "MACRO_F1": "macro-F1",
     "MEAN_IOU": "mean IoU",
 }
-_RASTERS = (".tif", ".tiff", ".vrt", ".img", ".png")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -102,7 +104,7 @@ def run(args: argparse.Namespace, feedback: Feedback) -> dict[str, object]:
         {
             "code": item.code,
             "name": item.name,
-            **{key: round(figure.value, 4) for key, figure in by_name.items()},
+            **{key: _rounded(figure.value) for key, figure in by_name.items()},
         }
         for item, by_name in zip(result.classes, result.by_class or [{}] * len(result.classes))
     ]
@@ -117,13 +119,21 @@ def run(args: argparse.Namespace, feedback: Feedback) -> dict[str, object]:
     }
 
 
+def _rounded(value: float) -> float | None:
+    """To four decimals; None where it is not defined, as JSON knows no NaN."""
+    return None if math.isnan(value) else round(value, 4)
+
+
 def _labels(path: str, args: argparse.Namespace) -> Labels:
     """The labels of a file.
 
     Raises:
         LabelsError: a vector file comes without a field.
     """
-    if path.lower().endswith(_RASTERS):
+    raster = None
+    with quiet_gdal():
+        raster = gdal.OpenEx(path, gdal.OF_RASTER)
+    if raster is not None and raster.RasterCount:
         return read_raster_labels(path)
     if not args.field:
         raise LabelsError(f"{path}: name in --field the field that holds the class.")

@@ -84,6 +84,7 @@ class RasterLabels:
         nodata: the value that stands for "no label"; 0 where the file states none.
         values: the codes that occur.
         legend: names and colours from its attribute table or colour table.
+        notes: sentences about what the file leaves open.
     """
 
     name: str
@@ -91,6 +92,7 @@ class RasterLabels:
     nodata: float
     values: Sequence[int]
     legend: Legend
+    notes: Sequence[str] = ()
 
     def classes(self) -> list[Value]:
         """The values that occur."""
@@ -112,7 +114,7 @@ def read_vector_labels(
     """Read polygons or points with their class.
 
     Args:
-        path: anything that OGR opens.
+        path: anything that OGR opens; as in QGIS, "|layername=" and a layer's name may follow.
         field: whole numbers, or text.
         name_field: names of the classes; empty for none.
         color_field: colours such as #a0c83c or 160,200,60; empty for none.
@@ -204,14 +206,24 @@ def read_mask(path: str, *, layer: str | None = None, name: str = "") -> VectorL
 
 def _open_layer(path: str, layer: str | None, name: str) -> tuple[ogr.Layer, gdal.Dataset]:
     """A layer, and the file that must stay open as long as it is read."""
+    path, _, wanted = path.partition("|layername=")
     source = None
     with quiet_gdal():
         source = gdal.OpenEx(path, gdal.OF_VECTOR)
-    found = None
-    if source is not None:
-        found = source.GetLayerByName(layer) if layer else source.GetLayer(0)
-    if found is None:
+    if source is None:
         raise LabelsError(f"{path} cannot be opened as a vector layer; check the file.")
+    layers = [source.GetLayer(index) for index in range(source.GetLayerCount())]
+    layers = [one for one in layers if one.GetGeomType() != ogr.wkbNone]
+    names = [one.GetName() for one in layers]
+    wanted = layer or wanted or (names[0] if len(names) == 1 else "")
+    if not names:
+        raise LabelsError(f"{name} is a table without geometries; choose polygons or points.")
+    if wanted not in names:
+        raise LabelsError(
+            f"{name} holds the layers {', '.join(names)}; say which one, as in "
+            f"{path}|layername={names[0]}."
+        )
+    found = layers[names.index(wanted)]
     if found.GetSpatialRef() is None:
         raise LabelsError(f"{name} has no CRS; assign the one that it was drawn in.")
     return found, source
@@ -286,11 +298,13 @@ def read_raster_labels(path: str, name: str = "") -> RasterLabels:
     stated = band.GetNoDataValue()
     nodata = 0.0 if stated is None else stated
     found: set[float] = set()
+    zeros = False
     width, height = band.GetBlockSize()
     for row in range(0, dataset.RasterYSize, height):
         for col in range(0, dataset.RasterXSize, width):
             window = Window(col, row, width, height).expand(0, _whole(dataset))
             block = _read_values(dataset, window)
+            zeros |= bool((block == 0).any())
             found |= set(np.unique(block[np.isfinite(block) & (block != nodata)]).tolist())
         if len(found) > MAX_CLASSES:
             raise LabelsError(
@@ -305,7 +319,10 @@ def read_raster_labels(path: str, name: str = "") -> RasterLabels:
     if not found:
         raise LabelsError(f"{name} holds no label, only its nodata value {nodata:g}; check it.")
     values = sorted(int(value) for value in found)
-    return RasterLabels(name, path, nodata, values, legend_of(band))
+    notes = []
+    if stated is None and zeros:
+        notes.append(f"{name} states no nodata value: its pixels of 0 are taken to have no label.")
+    return RasterLabels(name, path, nodata, values, legend_of(band), notes)
 
 
 def _whole(dataset: gdal.Dataset) -> Window:

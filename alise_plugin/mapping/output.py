@@ -118,7 +118,9 @@ def require_outputs(
     asked = [os.fspath(path) for path in outputs if path]
     for path in asked:
         require_folder(path)
-    read = {_identity(file) for path in inputs if path for file in files_behind(os.fspath(path))}
+    # The name of a layer may follow that of its file.
+    sources = [os.fspath(path).partition("|layername=")[0] for path in inputs]
+    read = {_identity(file) for path in sources if path for file in files_behind(path)}
     written: set[object] = set()
     for path in asked:
         identity = _identity(path)

@@ -151,6 +151,7 @@ def draw_samples(
             part = _choose_from_areas(pair, index, per_area, seed, feedback, notes, disputed)
             chosen.append(part)
         else:
+            notes += [note for note in pair.labels.notes if note not in notes]
             part = _choose_from_raster(pair, index, per_area, block_size, seed, feedback)
             chosen.append(part)
     groups = _groups(pairs, chosen, validation, block_size, notes)

@@ -1,6 +1,7 @@
 """`python -m alise_plugin`: results, exit codes, one sentence for a mistake, and Ctrl-C."""
 
 import csv
+import json
 import os
 import signal
 import subprocess
@@ -68,6 +69,23 @@ def test_segment_and_train(scenes, engine, tmp_path, capsys):
     assert "--field" in capsys.readouterr().err
 
 
+def test_labels_may_be_any_raster_and_their_figures_are_json(scenes, engine, tmp_path, capsys):
+    pytest.importorskip("sklearn")
+    vrt, labels = str(tmp_path / "series.vrt"), str(tmp_path / "labels.bil")
+    assert main(["buildtimeseries", "--input", *scenes, "--output", vrt, "--quiet"]) == DONE
+    codes = np.ones((36, 40), np.uint8)
+    codes[:, 20:] = 2
+    codes[:3, :3] = 3
+    gdal.Translate(labels, write_map(tmp_path / "labels.tif", codes), format="EHdr")
+    train = ["trainclassifier", "--quiet", "--input", vrt, "--labels", labels, *engine]
+    train += ["--samples", "4", "--block-size", "100", "--head", str(tmp_path / "head.onnx")]
+    capsys.readouterr()
+    assert main([*train, "--classifier", "prototype"]) == DONE
+    figures = json.loads(results(capsys)["CLASS_FIGURES"], parse_constant=pytest.fail)
+    assert [row["code"] for row in figures] == [1, 2, 3]
+    assert figures[2]["recall"] is None
+
+
 def test_change_between_two_periods_with_zones(scenes, engine, tmp_path, capsys):
     vrt, zones = str(tmp_path / "series.vrt"), str(tmp_path / "zones.gpkg")
     assert main(["buildtimeseries", "--input", *scenes, "--output", vrt, "--quiet"]) == DONE
@@ -123,6 +141,10 @@ def test_outputs_that_would_overwrite_inputs(scenes, engine, tmp_path, capsys):
         (["drawsample", "--input", scenes[0], "--output", other], "holds other layers (squares)"),
         (
             ["assessaccuracy", "--input", tif, *accuracy],
+            "is also an input",
+        ),
+        (
+            ["assessaccuracy", "--input", tif, *accuracy, "--reference", "a.csv|layername=a"],
             "is also an input",
         ),
         (

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from labelled_region import CODES, moved, region, square, write_class_raster, write_layer
-from osgeo import gdal
+from osgeo import gdal, ogr
 
 from alise_plugin.errors import AliseError, HeadError, LabelsError
 from alise_plugin.mapping.embed import embed
@@ -13,6 +13,7 @@ from alise_plugin.mapping.labels import (
     legend_of,
     merge_places,
     parse_color,
+    read_mask,
     read_raster_labels,
     read_vector_labels,
 )
@@ -250,6 +251,43 @@ def test_texts_that_are_numbers_are_codes_where_they_can_be(tmp_path, kinds, cod
     classes, values = class_list([read_vector_labels(path, "kind")])
     assert [(item.code, item.name) for item in classes] == codes
     assert values == [name for _, name in codes]
+
+
+def test_files_of_several_layers_and_of_none(tmp_path):
+    path = write_layer(tmp_path / "l.gpkg", [square(0, 0, 5, 5)], code=[1])
+    source = ogr.Open(path, 1)
+    styles = source.CreateLayer("layer_styles", None, ogr.wkbNone)
+    del styles, source
+    assert read_vector_labels(path, "code").values == [1]
+    source = ogr.Open(path, 1)
+    other = source.CopyLayer(source.GetLayer(0), "other")
+    feature = other.GetNextFeature()
+    feature.SetField("code", 2)
+    other.SetFeature(feature)
+    del feature, other, source
+    with pytest.raises(LabelsError, match=r"layers labels, other; .*\|layername=labels"):
+        read_vector_labels(path, "code")
+    assert read_vector_labels(f"{path}|layername=other", "code").values == [2]
+    assert read_mask(f"{path}|layername=labels").values == [1]
+    with pytest.raises(LabelsError, match="holds the layers"):
+        read_vector_labels(f"{path}|layername=third", "code")
+    table = tmp_path / "t.csv"
+    table.write_text("code,name\n1,a\n")
+    with pytest.raises(LabelsError, match=r"t\.csv is a table without geometries"):
+        read_vector_labels(str(table), "code")
+
+
+def test_zeros_of_a_raster_that_states_no_nodata_are_mentioned(place, tmp_path):
+    codes = np.zeros((80, 90), int)
+    codes[:30], codes[30:50] = 1, 2
+    path = write_class_raster(tmp_path / "c.tif", codes, place.path)
+    assert not read_raster_labels(path).notes
+    raster = gdal.Open(path, gdal.GA_Update)
+    raster.GetRasterBand(1).DeleteNoDataValue()
+    del raster
+    samples = draw([LabelledSource(place.series, read_raster_labels(path))] * 2, place.encoder)
+    assert [note for note in samples.notes if "c.tif states no nodata value" in note]
+    assert len(set(samples.notes)) == len(samples.notes)
 
 
 def test_names_are_found_however_they_are_written(tmp_path):
