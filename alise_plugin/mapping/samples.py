@@ -195,6 +195,11 @@ def _same_encoder(pairs: Sequence[LabelledSource], encoder: Encoder | None) -> N
     first = encoder_identity(pairs[0].source, encoder)
     for pair in pairs[1:]:
         other = encoder_identity(pair.source, encoder)
+        if other[0] == first[0] and other[2] != first[2]:
+            raise HeadError(
+                f"{pair.name} holds {other[2]} features per pixel and {pairs[0].name} {first[2]}; "
+                "give them in one form, compact or not."
+            )
         if other != first:
             raise HeadError(
                 f"The features of {pair.name} come from {other[1]} and those of {pairs[0].name} "
@@ -372,6 +377,11 @@ def _blocks(
     return np.floor(x / side).astype(np.int64), np.floor(y / side).astype(np.int64)
 
 
+def have_polygons(pairs: Sequence[LabelledSource]) -> bool:
+    """Whether all labels are areas or places, which can be left out one by one."""
+    return all(isinstance(pair.labels, VectorLabels) for pair in pairs)
+
+
 def _groups(
     pairs: Sequence[LabelledSource],
     chosen: Sequence[_Chosen],
@@ -381,7 +391,7 @@ def _groups(
 ) -> list[NDArray[np.int64]]:
     """For each source `(pixels,)` the number of the group that a pixel belongs to."""
     layers = [pair.labels for pair in pairs if isinstance(pair.labels, VectorLabels)]
-    if validation == "polygons" and len(layers) == len(pairs):
+    if validation == "polygons" and have_polygons(pairs):
         distinct = list({id(layer): layer for layer in layers}.values())
         numbers = merge_places(distinct, pairs[0].source.grid.crs_wkt)
         places = {id(layer): place for layer, place in zip(distinct, numbers)}

@@ -30,7 +30,14 @@ from .feedback import Feedback, Part, SilentFeedback
 from .labels import Legend, class_list
 from .measures import OVERALL, Interval, confusion, intervals
 from .output import require_outputs
-from .samples import LabelledSource, Samples, bands_of, draw_samples, encoder_identity
+from .samples import (
+    LabelledSource,
+    Samples,
+    bands_of,
+    draw_samples,
+    encoder_identity,
+    have_polygons,
+)
 
 _SAMPLING = 0.7  # of a run's progress
 _FEW = 5  # groups: with fewer, a class's figures say little
@@ -137,6 +144,7 @@ def train_classifier(
         overall, by_class = intervals(truth, checked.predicted, group, len(classes), seed)
     sha256, model_id, _ = encoder_identity(pairs[0].source, encoder)
     counts = group_counts(samples.target, samples.group, len(classes))
+    polygons = validation == "polygons" and have_polygons(pairs)
     provenance: dict[str, Any] = {
         "made": date.today().isoformat(),
         "inputs": [_describe(pair) for pair in pairs],
@@ -144,7 +152,7 @@ def train_classifier(
         "samples": len(samples.target),
         "groups": {item.name: int(count) for item, count in zip(classes, counts)},
         "pixels_per_area": per_area,
-        "validation": validation if validation == "polygons" else f"blocks of {block_size:g} m",
+        "validation": "polygons" if polygons else f"blocks of {block_size:g} m",
         "seed": seed,
         "accuracy": {name: round(figure.value, 4) for name, figure in overall.items()},
     }
@@ -222,8 +230,9 @@ def _report(
     if overall:
         sections += [
             html_page.paragraph(
-                "Each polygon or block was left out once and classified by a head that had not "
-                "seen it. Intervals hold 95 % of 1000 resamples of polygons or blocks."
+                "Each polygon or block, but the only ones of a class, was left out once and "
+                "classified by a head that had not seen it. Intervals hold 95 % of 1000 resamples "
+                "of polygons or blocks."
             ),
             html_page.heading("Overall"),
             overall_table(overall),

@@ -174,6 +174,8 @@ def test_labels_in_any_crs_and_as_points_and_raster(run, parameters, place, tmp_
         "alise:trainclassifier", {**parameters, "LABELS": [path], "FIELD": None, "BLOCK_SIZE": 100}
     )
     assert grid["GROUPS"] == 36
+    # A raster has no polygons to leave out.
+    assert head_of(grid).description.provenance["validation"] == "blocks of 100 m"
     assert [c.code for c in head_of(grid).classes] == list(CODES)
 
 

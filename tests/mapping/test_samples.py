@@ -167,6 +167,10 @@ def test_sources_of_two_models_are_refused(place, tmp_path):
     ]
     with pytest.raises(HeadError, match="use one model"):
         draw(pairs, other)
+    other.package.sha256 = place.encoder.package.sha256
+    other.package.n_queries += 1
+    with pytest.raises(HeadError, match=r"holds \d+ features per pixel and .*in one form"):
+        draw(pairs, other)
     with pytest.raises(AliseError, match="choose the model"):
         draw(pairs[1:], None)
 
