@@ -214,8 +214,11 @@ def assess_accuracy(
     of_map = {item.code: size for item, size in zip(class_map.classes, class_map.square_metres)}
     mapped = np.array([of_map.get(item.code, 0.0) for item in classes])
     counts = np.bincount(shown * count + truth, minlength=count**2).reshape(count, count)
-    estimate = stratified_estimate(counts, mapped)
-    notes = [*skipped, *_notes(reference, classes, counts, mapped)]
+    pixels = dict(zip((item.code for item in class_map.classes), class_map.pixels.tolist()))
+    number = np.array([pixels.get(item.code, 0) for item in classes])
+    complete = (number > 0) & (counts.sum(1) >= number)
+    estimate = stratified_estimate(counts, mapped, complete)
+    notes = [*skipped, *_notes(reference, classes, counts, mapped, complete)]
     by_polygon = any(geometry.GetDimension() > 0 for geometry in reference.geometries)
 
     def figures(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -381,6 +384,7 @@ def _notes(
     classes: Sequence[MapClass],
     counts: NDArray[np.int64],
     mapped: NDArray[np.float64],
+    complete: NDArray[np.bool_],
 ) -> list[str]:
     notes = []
     if reference.without_class:
@@ -391,13 +395,13 @@ def _notes(
                 f'The map has no "{item.name}", the true class of {count} labels: they count as '
                 "wrong. Check how the class is written if the map should have it."
             )
-    for item, count, size in zip(classes, counts.sum(1), mapped):
+    for item, count, size, whole in zip(classes, counts.sum(1), mapped, complete):
         if size and not count:
             notes.append(
                 f'No label lies in the mapped class "{item.name}" ({size / mapped.sum():.1%} of '
                 "the map): all figures are for the rest of the map."
             )
-        elif size and count < _FEW:
+        elif size and count < _FEW and not whole:
             notes.append(f'The mapped class "{item.name}" holds one label, too few for intervals.')
     return notes
 

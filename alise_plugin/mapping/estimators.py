@@ -54,13 +54,16 @@ def stratum_shares(counts: NDArray[np.number], areas: NDArray[np.float64]) -> ND
 
 
 def stratified_estimate(
-    counts: NDArray[np.number], areas: NDArray[np.float64]
+    counts: NDArray[np.number],
+    areas: NDArray[np.float64],
+    complete: NDArray[np.bool_] | None = None,
 ) -> StratifiedEstimate:
     """Estimate accuracy and area.
 
     Args:
         counts: `(K, K)` sample counts, map in rows and reference in columns.
         areas: `(K,)` mapped area of each class, in any unit.
+        complete: `(K,)` strata of which every pixel is in the sample: they add no error.
     """
     counts, areas = counts.astype(np.float64), areas.astype(np.float64)
     shares = stratum_shares(counts, areas)
@@ -74,6 +77,8 @@ def stratified_estimate(
         # A stratum without area or sample adds nothing; one with a single point, an unknown.
         spread = np.where((number > 1)[:, None], spread, np.nan)
         spread[(number == 0) | (sampled == 0)] = 0.0
+        if complete is not None:
+            spread[complete] = 0.0
         users = np.diagonal(within)
         user_errors = np.sqrt(np.diagonal(spread))
         overall = float(np.trace(shares))

@@ -14,6 +14,7 @@ from labelled_region import (
     write_class_raster,
     write_layer,
 )
+from osgeo import ogr
 
 from alise_plugin.errors import Cancelled, LabelsError, SeriesError
 from alise_plugin.mapping.accuracy import ClassMap, assess_accuracy, draw_sample
@@ -143,6 +144,21 @@ def test_the_points_of_rare_classes_do_not_come_last(place, tmp_path):
     drawn = [point.item.code for point in draw_sample(ClassMap(path), size=100, minimum=50)]
     assert drawn.count(2) == 50
     assert 15 < drawn[:50].count(2) < 35
+
+
+def test_a_class_of_one_pixel_does_not_take_the_intervals_away(place, tmp_path):
+    codes = np.full((80, 90), 1)
+    codes[40:], codes[3, 5] = 2, 3
+    path = write_class_raster(tmp_path / "map.tif", codes, place.path)
+    drawn = draw_sample(ClassMap(path), size=100)
+    places = [ogr.CreateGeometryFromWkt(f"POINT ({p.x} {p.y})") for p in drawn]
+    truth = [3 - p.item.code if number % 9 == 1 else p.item.code for number, p in enumerate(drawn)]
+    reference = write_layer(tmp_path / "r.gpkg", places, truth=[max(1, code) for code in truth])
+    result = assess_accuracy(ClassMap(path), read_vector_labels(reference, "truth"))
+    assert not result.notes
+    assert 0 < result.overall["overall accuracy"].low < result.overall["overall accuracy"].high < 1
+    assert all(np.isfinite(area.low) for area in result.estimate.areas)
+    assert np.isfinite(result.estimate.users[2].low)
 
 
 def test_the_sample_does_not_depend_on_windows(place, monkeypatch):
