@@ -158,7 +158,7 @@ def segment(
     side, tiles = tiles_for(source, encoder, work, memory_mb, tile_size)
     inside = _Inside(mask, source.grid)
     chosen = [tile for tile in tiles if inside.any(tile.inner)]
-    if not chosen:
+    if not any(inside.any(window) for window in inner.squares(side)):
         assert mask is not None
         raise LabelsError(
             f"{mask.name} and the area to map do not overlap; choose a mask of the same area."

@@ -303,6 +303,13 @@ def test_cancel_leaves_nothing(place, tmp_path, moment):
 
 def test_mistakes_are_said(place, tmp_path):
     far = write_layer(tmp_path / "far.gpkg", [square(5000, 5000, 9, 9)])
+    beside = read_mask(write_layer(tmp_path / "beside.gpkg", [square(0, 0, 10, 9)]))
+    left, dx, _, top, _, dy = place.series.grid.geotransform
+    extent = (left + 11 * dx, top + 20 * dy, left + 30 * dx, top)
+    with pytest.raises(LabelsError, match="do not overlap"):  # not in its neighbours either
+        mapped(
+            place, tmp_path / "m.tif", mask=beside, extent=extent, options={"smoothing": "bayes"}
+        )
     with pytest.raises(LabelsError, match="do not overlap"):
         mapped(place, tmp_path / "map.tif", mask=read_mask(far))
     with pytest.raises(OutputError, match="odd WINDOW"):
@@ -320,7 +327,7 @@ def test_mistakes_are_said(place, tmp_path):
     lines = ogr.CreateGeometryFromWkt("LINESTRING (0 0, 1 1)")
     with pytest.raises(LabelsError, match="a mask is made of polygons"):
         read_mask(write_layer(tmp_path / "lines.gpkg", [lines]))
-    assert sorted(os.listdir(tmp_path)) == ["far.gpkg", "lines.gpkg"]
+    assert sorted(os.listdir(tmp_path)) == ["beside.gpkg", "far.gpkg", "lines.gpkg"]
 
 
 def test_it_does_not_write_over_what_it_reads(place, tmp_path):
