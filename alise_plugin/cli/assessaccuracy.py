@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 
 from ..mapping.accuracy import ClassMap, assess_accuracy, class_rows
 from ..mapping.feedback import Feedback, Part
@@ -43,7 +44,8 @@ def run(args: argparse.Namespace, feedback: Feedback) -> dict[str, object]:
     figures: dict[str, object] = {}
     for name, key in FIGURES.items():
         figure = result.overall[key]
-        figures |= {name: figure.value, f"{name}_LOW": figure.low, f"{name}_HIGH": figure.high}
+        values = {name: figure.value, f"{name}_LOW": figure.low, f"{name}_HIGH": figure.high}
+        figures |= {name: value for name, value in values.items() if not math.isnan(value)}
     return {
         "REPORT": args.report,
         "AREAS": args.areas,

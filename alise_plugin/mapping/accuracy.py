@@ -418,7 +418,7 @@ def _report(map_name: str, reference_name: str, result: AccuracyResult) -> str:
                 int(result.counts[number].sum()),
                 round(result.mapped[number] / 1e4, 2),
                 round(area.value / 1e4, 2),
-                f"{area.low / 1e4:.2f} to {area.high / 1e4:.2f}",
+                f"{area.low / 1e4:.2f} to {area.high / 1e4:.2f}" if np.isfinite(area.low) else "",
                 *_with_range(estimate.users[number]),
                 *_with_range(estimate.producers[number]),
                 *_with_range(result.f1[number]),
@@ -435,9 +435,9 @@ def _report(map_name: str, reference_name: str, result: AccuracyResult) -> str:
         [
             *(html_page.paragraph(note, warning=True) for note in result.notes),
             html_page.paragraph(
-                f"{result.labels} labels of {reference_name}. Every figure is weighted by the area "
-                "of the map's classes; adjusted areas are those of the reference classes (Olofsson "
-                "et al. 2014)."
+                f"{result.labels} labelled pixels of {reference_name}. Every figure but their "
+                "counts is weighted by the area of the map's classes; adjusted areas are those of "
+                "the reference classes (Olofsson et al. 2014)."
             ),
             html_page.heading("Overall"),
             overall_table(result.overall),

@@ -247,11 +247,17 @@ def test_pixels_of_two_reference_classes_are_left_out(place, tmp_path):
 
 def test_a_class_without_a_label_is_named(place, tmp_path):
     middle = [(row * 10 + 4, col * 10 + 4) for row, col in place.cells]
-    cells = [cell for cell in middle if place.codes[cell] != CODES[0]]
+    cells = [cell for cell in middle if place.codes[cell] == CODES[1]]
+    cells += [cell for cell in middle if place.codes[cell] == CODES[2]][:1]
     truth = [int(place.codes[cell]) for cell in cells]
     result = assess_accuracy(
-        ClassMap(place.map_path), labels_at(place, tmp_path / "r.gpkg", cells, truth)
+        ClassMap(place.map_path),
+        labels_at(place, tmp_path / "r.gpkg", cells, truth),
+        report=tmp_path / "r.html",
     )
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "nan" not in page
+    assert f"{len(cells)} labelled pixels of r.gpkg" in page
     without = [item for item, row in zip(result.classes, result.counts) if not row.sum()]
     assert [item.code for item in without] == [CODES[0]]
     assert 'No label lies in the mapped class "11"' in result.notes[0]
