@@ -6,15 +6,18 @@ import argparse
 
 from ..mapping.feedback import Feedback
 from ..mapping.find_classes import CLASSES, PIXELS, find_classes
+from ..mapping.labels import MAX_CLASSES
 from ..sits.series import ImageSeries
 from .arguments import (
     add_device,
     add_extent,
     add_input,
     add_model,
+    add_seed,
     encoder_of,
     extent_or_none,
     opened,
+    ranged,
     require_ending,
 )
 
@@ -22,13 +25,21 @@ from .arguments import (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
     add_input(parser, text="an image series or an embedding raster")
-    parser.add_argument("--classes", type=int, default=CLASSES, help=f"how many ({CLASSES})")
+    parser.add_argument(
+        "--classes",
+        type=ranged(2, MAX_CLASSES, int),
+        default=CLASSES,
+        help=f"how many ({CLASSES})",
+    )
     add_model(parser)
     add_extent(parser)
     parser.add_argument(
-        "--samples", type=int, default=PIXELS, help=f"pixels to look at, about ({PIXELS})"
+        "--samples",
+        type=ranged(100, kind=int),
+        default=PIXELS,
+        help=f"pixels to look at, about ({PIXELS})",
     )
-    parser.add_argument("--seed", type=int, default=0)
+    add_seed(parser)
     add_device(parser)
     parser.add_argument("--head", required=True, help="the classes, a .onnx")
 

@@ -16,6 +16,7 @@ from .arguments import (
     encoder_of,
     extent_or_none,
     opened,
+    ranged,
     require_ending,
 )
 
@@ -27,7 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dates", nargs="+", type=day, metavar="DATE", help="days to show: 2019-05-14 ..."
     )
     parser.add_argument(
-        "--every", type=int, default=EVERY, help=f"without --dates: days between two ({EVERY})"
+        "--every",
+        type=ranged(1, kind=int),
+        default=EVERY,
+        help=f"without --dates: days between two ({EVERY})",
     )
     add_model(parser)
     add_extent(parser)
