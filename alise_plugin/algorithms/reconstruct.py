@@ -32,34 +32,43 @@ class Reconstruct(AliseAlgorithm):
     SUMMARY = "Shows the ground without clouds on any day, as the model expects it."
     HELP = (
         "Decodes what the vectors of Embed image series hold: the reflectance of the ten bands on "
-        "any day, without clouds, shadows, swath edges and seams. Use it to look at a place where "
-        "no acquisition was clear, or as a regular series for other tools.\n\n"
-        "INPUT is an image series, or an embedding raster in float32 or int8 of the same model. "
-        "DATES are the days to show, such as 2019-05-14, 2019-08-01; without them there is one "
-        "every EVERY days, from the first to the last acquisition. OUTPUT is an image series "
-        "itself, ten bands a date, in whole numbers of 1/10000 with their scale.\n\n"
+        "any day, as if no cloud had been there. Use it to look at a place where no acquisition "
+        "was clear, or as a regular series for other tools.\n\n"
+        "INPUT is an image series, one raster per date, or an embedding raster in float32 or int8 "
+        "that MODEL made. DATES are the days to show, such as 2019-05-14, 2019-08-01; without them "
+        "there is one every EVERY days, from the first to the last acquisition. OUTPUT is an image "
+        "series itself, ten bands a date, in whole numbers of 1/10000 with their scale. More than "
+        "400 days get no overviews.\n\n"
         "These are estimates and no observations: events between two clear dates (a mowing, a "
-        "flood) are smoothed out, snow is not shown, and days outside the series are guesses. The "
-        "card of the model tells how large the errors are."
+        "flood) are smoothed out, snow is not shown, thin haze and deep shadow may tint a pixel, "
+        "and days outside the series and bands that it lacks are guesses. A series of about a year "
+        "is shown best; in one of many years they become more alike. The card of the model tells "
+        "how large the errors are."
     )
     NEEDS_RUNTIME = True
 
     def initAlgorithm(self, config: dict[str, Any] | None = None) -> None:
         self.addParameter(
             QgsProcessingParameterMultipleLayers(
-                "INPUT", self.tr("Image series or embedding raster"), TYPE_RASTER
+                "INPUT",
+                self.tr("Image series, one raster per date, or embedding raster"),
+                TYPE_RASTER,
             )
         )
         self.addParameter(
             QgsProcessingParameterString(
                 "DATES",
-                self.tr("Days to show (2019-05-14, 2019-08-01, ...; empty: regular ones)"),
+                self.tr("Days to show (2019-05-14, 2019-08-01, ...; empty: one every EVERY days)"),
                 optional=True,
             )
         )
         self.addParameter(
             QgsProcessingParameterNumber(
-                "EVERY", self.tr("Without them: days between two"), INTEGER, EVERY, minValue=1
+                "EVERY",
+                self.tr("Days from one image to the next, where DATES is empty"),
+                INTEGER,
+                EVERY,
+                minValue=1,
             )
         )
         declare_model(self)

@@ -23,7 +23,10 @@ from .arguments import (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
-    add_input(parser, text="an image series, or an embedding raster in float32 or int8")
+    add_input(
+        parser,
+        text="an image series, one raster per date, or an embedding raster in float32 or int8",
+    )
     parser.add_argument(
         "--dates", nargs="+", type=day, metavar="DATE", help="days to show: 2019-05-14 ..."
     )
@@ -31,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--every",
         type=ranged(1, kind=int),
         default=EVERY,
-        help=f"without --dates: days between two ({EVERY})",
+        help=f"days from one image to the next, without --dates ({EVERY})",
     )
     add_model(parser)
     add_extent(parser)
