@@ -197,6 +197,7 @@ def _form(
             "ALISE_RECONSTRUCTED_BY": encoder.package.model_id,
             "ALISE_RECONSTRUCTED_FROM": os.path.basename(source.path),
             "ALISE_DATES": ",".join(map(str, seen)),
+            "ALISE_BANDS": ",".join(bands_of(source) or ()),
             "ALISE_DEVICE": encoder.device_used,
             "ALISE_PRECISION": encoder.precision,
         },

@@ -158,6 +158,10 @@ def test_it_says_what_nobody_has_seen(series, encoder, tmp_path):
     with build_series(paths, folder / "series.vrt", scale=1e-4, offset=0.0) as few:
         reconstruct(few, encoder, tmp_path / "b.tif", dates=[date(2019, 1, 2)], feedback=heard)
     assert "no B05, B06, B07, B8A, B11, B12" in heard.lines[0]
+    # and the file goes on saying it, which shows ten bands
+    items = gdal.Open(str(tmp_path / "b.tif")).GetMetadata()
+    assert items["ALISE_BANDS"] == "B02,B03,B04,B08"
+    assert items["ALISE_DATES"] == "2019-01-01,2019-01-03"
 
 
 def test_what_it_cannot_decode_is_refused_in_a_sentence(series, encoder, tmp_path):
