@@ -74,7 +74,8 @@ def reconstruct(
         source: an image series, or an embedding raster with all its features.
         encoder: the model; of an embedding raster the one that made it.
         output: a GeoTIFF of ten bands a date, as whole numbers of 1/10000 with their scale. It is
-            an image series that every algorithm takes. More than 400 dates get no overviews.
+            an image series that every algorithm takes, but that Build image series refuses days
+            on which no Sentinel-2 can have seen anything. More than 400 dates get no overviews.
         dates: days to show, in any order; if none is given, one every so many days.
         every: days between two dates, from the first to the last of the source.
         extent: (xmin, ymin, xmax, ymax) in the CRS of the source; all of it if None.
