@@ -310,7 +310,8 @@ def _compared(
     parts: list[tuple[NDArray[np.int64], ...]] = []
     compared: set[int] = set()
     disputed = 0
-    for rows, cols, over, under in _labelled(geometries, grid, class_map.windows(), feedback):
+    windows = class_map.windows()
+    for rows, cols, over, under in _labelled(geometries, target, grid, windows, feedback):
         window = Window(
             int(cols.min()), int(rows.min()), int(np.ptp(cols)) + 1, int(np.ptp(rows)) + 1
         )
@@ -328,8 +329,8 @@ def _compared(
     notes = []
     if len(compared) < len(geometries):
         notes.append(
-            f"{len(geometries) - len(compared)} of {len(geometries)} labels lie outside the map or "
-            "where it has no class, and are left out."
+            f"{len(geometries) - len(compared)} of {len(geometries)} labels are left out: they lie "
+            "outside the map, where it has no class, or under others."
         )
     if disputed:
         notes.append(f"{disputed} pixels lie in areas of two classes and are left out.")
@@ -343,6 +344,7 @@ def _compared(
 
 def _labelled(
     geometries: Sequence[ogr.Geometry | None],
+    target: NDArray[np.int64],
     grid: Grid,
     windows: Sequence[Window],
     feedback: Feedback,
@@ -368,7 +370,7 @@ def _labelled(
         yield tuple(np.array([value]) for value in place)
     if all(polygon is None for polygon in polygons):
         return
-    burner = Burner(polygons, grid)
+    burner = Burner(polygons, grid, target)
     for done, window in enumerate(windows):
         stop_if_cancelled(feedback)
         over, under = burner.burn(window)

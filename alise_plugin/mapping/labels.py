@@ -483,13 +483,22 @@ class Burner:
     Args:
         geometries: in the CRS of the grid; None for none.
         grid: of the raster.
+        target: class of each area; then the area on top and that at the bottom are of one class
+            only where all areas of the pixel are.
     """
 
-    def __init__(self, geometries: Sequence[ogr.Geometry | None], grid: Grid) -> None:
+    def __init__(
+        self,
+        geometries: Sequence[ogr.Geometry | None],
+        grid: Grid,
+        target: NDArray[np.int64] | None = None,
+    ) -> None:
         self.grid = grid
         self._sources = []
         order = [index for index, geometry in enumerate(geometries) if geometry is not None]
-        for direction in (1, -1):  # where two areas overlap, each direction shows the other one
+        if target is not None:
+            order.sort(key=lambda index: int(target[index]))
+        for direction in (1, -1):  # where areas overlap, each direction shows another one
             source = _memory_driver().CreateDataSource("")
             reference = osr.SpatialReference()
             reference.ImportFromWkt(grid.crs_wkt)

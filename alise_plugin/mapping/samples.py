@@ -235,7 +235,7 @@ def _choose_from_areas(
     extent = boxes[:, 0].min() - dx, boxes[:, 2].min() - dy
     around = grid.window_of((*extent, boxes[:, 1].max() + dx, boxes[:, 3].max() + dy))
     targets = np.array([index[value] for value in labels.values])
-    burner = Burner(geometries, grid)
+    burner = Burner(geometries, grid, targets)
     parts = [_nothing()]
     ambiguous = 0
     for window in _strips(around):

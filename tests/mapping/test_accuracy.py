@@ -199,7 +199,7 @@ def test_other_crs_nulls_and_places_outside(place, tmp_path):
     path = write_layer(tmp_path / "r.gpkg", geometries, pairs[0][1], truth=[*truth, CODES[0]])
     result = assess_accuracy(ClassMap(place.map_path), read_vector_labels(path, "truth"))
     assert result.labels == 71
-    assert "1 of 72 labels lie outside" in result.notes[0]
+    assert "1 of 72 labels are left out: they lie outside" in result.notes[0]
     assert "1 features have no class" in result.notes[1]
 
 
@@ -243,6 +243,9 @@ def test_pixels_of_two_reference_classes_are_left_out(place, tmp_path):
     result = assess_accuracy(ClassMap(place.map_path), read_vector_labels(path, "truth"))
     assert result.labels == 2 * 5 * 9 + 81
     assert result.notes[0] == "36 pixels lie in areas of two classes and are left out."
+    stacked = [square(0, 0, 9, 9)] * 3 + [square(40, 40, 9, 9)]
+    path = write_layer(tmp_path / "s.gpkg", stacked, truth=[11, 12, 11, 40])
+    assert assess_accuracy(ClassMap(place.map_path), read_vector_labels(path, "truth")).labels == 81
 
 
 def test_a_class_without_a_label_is_named(place, tmp_path):

@@ -93,6 +93,11 @@ def test_pixels_of_two_classes_are_left_out(place, tmp_path):
     assert len(got.target) == 50 + 50 + 25
     assert "50 pixels" in got.notes[0]
     assert len(np.unique(got.group)) == 2  # the two that lie on one another are one place
+    between = [square(0, 0, 10, 10)] * 3 + [square(20, 0, 5, 5), square(40, 40, 5, 5)]
+    path = write_layer(tmp_path / "b.gpkg", between, code=[1, 2, 1, 1, 2])
+    labels = read_vector_labels(path, "code")
+    got = draw([LabelledSource(place.embedding, labels)], None, per_area=1000)
+    assert len(got.target) == 25 + 25
 
 
 def test_areas_smaller_than_a_pixel_count_once(place, tmp_path):
