@@ -7,7 +7,7 @@ import math
 import os
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Union
 
@@ -377,7 +377,9 @@ def legend_of(band: gdal.Band) -> Legend:
 
 
 def class_list(
-    labels: Sequence[Labels], legends: Sequence[Legend] = ()
+    labels: Sequence[Labels],
+    legends: Sequence[Legend] = (),
+    only: Collection[Value] | None = None,
 ) -> tuple[list[MapClass], list[Value]]:
     """The classes of all labels together, in the order of their codes, and the value of each.
 
@@ -387,11 +389,13 @@ def class_list(
     Args:
         labels: of all areas or years.
         legends: names and colours to fall back on, such as the layers' styles.
+        only: values to keep; all if None.
 
     Raises:
         LabelsError: fewer than two classes, or numbers in one layer and texts in another.
     """
     values = list(dict.fromkeys(value for item in labels for value in item.classes()))
+    values = [value for value in values if only is None or value in only]
     where = " and ".join(dict.fromkeys(item.name for item in labels))
     if len({type(value) for value in values}) > 1:
         raise LabelsError(

@@ -40,6 +40,7 @@ VALIDATIONS = ("polygons", "blocks")
 _STRIP = 2048  # pixels: side of the windows in which labels are looked for
 _MOST = 50_000  # samples: more of them cost time and change a classifier little
 _SHARE = 1 / 6  # of the memory that samples may take; fitting needs copies of them
+_NAMED = 10  # classes that a sentence names at most
 _METRES_PER_DEGREE = 111_320.0
 
 
@@ -62,7 +63,7 @@ class Samples:
 
     Attributes:
         features: `(N, F)` float32.
-        target: `(N,)` place of the class in the list of classes.
+        target: `(N,)` place of the class in the list of classes, of which some may be absent.
         group: `(N,)` pixels of one group are never split between training and validation.
         notes: sentences about what was left out.
     """
@@ -137,7 +138,8 @@ def draw_samples(
 
     Raises:
         HeadError: the sources come from different encoders.
-        LabelsError: labels and source do not overlap, or a class has no pixel with a value.
+        LabelsError: labels and source do not overlap, a class has pixels but none with a value,
+            or fewer than two classes have any.
         AliseError: the memory is too little.
         Cancelled: the feedback says so.
     """
@@ -154,6 +156,8 @@ def draw_samples(
             notes += [note for note in pair.labels.notes if note not in notes]
             part = _choose_from_raster(pair, index, per_area, block_size, seed, feedback)
             chosen.append(part)
+    drawn = {int(number) for part in chosen for number in part.target}
+    _require_classes(pairs, index, drawn, disputed, notes)
     groups = _groups(pairs, chosen, validation, block_size, notes)
     count = encoder_identity(pairs[0].source, encoder)[2]
     limit = int(min(_MOST, _SHARE * memory_mb * 1e6 / (4 * count)))
@@ -174,14 +178,8 @@ def draw_samples(
     if not seen.all():
         notes.append(f"{np.count_nonzero(~seen)} labelled pixels have no value in any date.")
         features, target, group = features[seen], target[seen], group[seen]
-    lost = [str(value) for value, number in index.items() if not (target == number).any()]
-    drawn = {int(number) for part in chosen for number in part.target}
-    hidden = [str(value) for value, number in index.items() if number in disputed - drawn]
-    if hidden:
-        raise LabelsError(
-            f'Every pixel of the class "{hidden[0]}" also lies in an area of another class; draw '
-            "areas of different classes apart, or leave one of the two classes out."
-        )
+    there = set(target.tolist())
+    lost = [str(value) for value, number in index.items() if number in drawn - there]
     if lost:
         raise LabelsError(
             f'No pixel of the class "{lost[0]}" has a value in '
@@ -189,6 +187,39 @@ def draw_samples(
             "leave the class out."
         )
     return Samples(features, target, group, notes)
+
+
+def _require_classes(
+    pairs: Sequence[LabelledSource],
+    index: dict[Value, int],
+    drawn: set[int],
+    disputed: set[int],
+    notes: list[str],
+) -> None:
+    """Make sure that there are pixels to learn from; classes that have none are noted.
+
+    Raises:
+        LabelsError: a class has pixels of two classes only, or there are fewer than two classes.
+    """
+    hidden = [str(value) for value, number in index.items() if number in disputed - drawn]
+    if hidden:
+        raise LabelsError(
+            f'Every pixel of the class "{hidden[0]}" also lies in an area of another class; draw '
+            "areas of different classes apart, or leave one of the two classes out."
+        )
+    where = " or ".join(dict.fromkeys(pair.name for pair in pairs))
+    if len(drawn) < 2:
+        (one,) = (str(value) for value, number in index.items() if number in drawn)
+        raise LabelsError(
+            f'Of the classes only "{one}" has a pixel in {where}; a map needs at least two, choose '
+            "labels that cover it."
+        )
+    absent = [f'"{value}"' for value, number in index.items() if number not in drawn]
+    if absent:
+        more = f" and {len(absent) - _NAMED} more" if len(absent) > _NAMED else ""
+        notes.append(
+            f"Classes without a pixel in {where} are left out: {', '.join(absent[:_NAMED])}{more}."
+        )
 
 
 def _same_encoder(pairs: Sequence[LabelledSource], encoder: Encoder | None) -> None:

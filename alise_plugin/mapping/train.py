@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -129,6 +129,12 @@ def train_classifier(
         seed=seed,
         feedback=Part(feedback, 0.0, _SAMPLING),
     )
+    present = np.unique(samples.target)
+    if len(present) < len(values):
+        kept = [values[place] for place in present]
+        classes, values = class_list([pair.labels for pair in pairs], legends, kept)
+        places = np.array([values.index(value) for value in kept])
+        samples = replace(samples, target=places[np.searchsorted(present, samples.target)])
     data = samples.features, samples.target, samples.group
     step = Part(feedback, _SAMPLING, 1.0)
     checked = validate(classifier, *data, len(classes), seed, step)

@@ -159,6 +159,10 @@ def test_a_class_without_any_value_is_named(series, encoder, tmp_path):
     labels = read_vector_labels(write_layer(tmp_path / "e.gpkg", shapes, code=[7, 8]), "code")
     with pytest.raises(LabelsError, match='class "7" has a value'):
         draw([LabelledSource(series, labels)], encoder)
+    far = [*shapes[:1], square(500, 500, 4, 4)]
+    labels = read_vector_labels(write_layer(tmp_path / "f.gpkg", far, code=[7, 8]), "code")
+    with pytest.raises(LabelsError, match='only "7" has a pixel'):
+        draw([LabelledSource(series, labels)], encoder)
 
 
 def test_sources_of_two_models_are_refused(place, tmp_path):

@@ -11,6 +11,7 @@ from labelled_region import (
     map_codes,
     region,
     square,
+    write_class_raster,
     write_layer,
 )
 from osgeo import gdal, ogr
@@ -18,7 +19,13 @@ from osgeo import gdal, ogr
 from alise_plugin.errors import AliseError, Cancelled, HeadError, LabelsError, OutputError
 from alise_plugin.mapping.embed import embed
 from alise_plugin.mapping.embedding_raster import EmbeddingRaster
-from alise_plugin.mapping.labels import Legend, legend_of, read_mask, read_vector_labels
+from alise_plugin.mapping.labels import (
+    Legend,
+    legend_of,
+    read_mask,
+    read_raster_labels,
+    read_vector_labels,
+)
 from alise_plugin.mapping.samples import LabelledSource
 from alise_plugin.mapping.segment import MapOptions, segment
 from alise_plugin.mapping.train import train_classifier
@@ -372,6 +379,32 @@ def test_bands_that_the_head_knew_and_the_series_lacks_are_said(place, tmp_path)
         assert not any("lacks" in text for text in listener.texts)
     finally:
         place.series.bands_present = all_bands
+
+
+@pytest.mark.parametrize("kind", ["polygons", "raster"])
+def test_classes_outside_the_series_are_left_out(place, tmp_path, kind):
+    kinds = ["20", "100", "3"]
+    if kind == "polygons":
+        shapes = [*place.polygons, square(500, 500, 5, 5), square(-90, 0, 5, 5)]
+        names = [kinds[kind] for kind in place.kinds] + ["water", "7"]
+        labels = read_vector_labels(write_layer(tmp_path / "l.gpkg", shapes, kind=names), "kind")
+    else:
+        around = np.full((90, 90), 7)
+        around[:80] = np.array([20, 100, 3])[place.truth]
+        labels = read_raster_labels(write_class_raster(tmp_path / "l.tif", around, place.path))
+    report = tmp_path / "r.html"
+    trained = train_classifier(
+        [LabelledSource(place.series, labels)], place.encoder, tmp_path / "h.onnx", report=report
+    )
+    assert [item.code for item in trained.classes] == [3, 20, 100]
+    (note,) = (note for note in trained.notes if "without a pixel" in note)
+    assert '"7"' in note
+    assert note.replace('"', "&quot;") in report.read_text(encoding="utf-8")
+    if kind == "polygons":
+        assert trained.overall["overall accuracy"].value > 0.9
+        segment(place.series, place.encoder, Head(tmp_path / "h.onnx"), tmp_path / "map.tif")
+        truth = np.array([20, 100, 3])[place.truth]
+        assert (map_codes(tmp_path / "map.tif") == truth).mean() > 0.93
 
 
 def test_names_that_differ_in_capitals_are_said(place, tmp_path):
