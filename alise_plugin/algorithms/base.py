@@ -220,11 +220,11 @@ class AliseAlgorithm(QgsProcessingAlgorithm):
             if given:
                 layers += self.parameterAsLayerList({**parameters, name: given}, name, context)
         require_outputs(
-            [self._file_of(parameters.get(name), context) for name in outputs],
+            [self.file_of(parameters.get(name), context) for name in outputs],
             [layer.source().split("|")[0] for layer in layers],
         )
 
-    def _file_of(self, destination: Any, context: QgsProcessingContext) -> str:
+    def file_of(self, destination: Any, context: QgsProcessingContext) -> str:
         """The file that a destination names; empty where QGIS chooses one, or it is no file.
 
         Not parameterAsOutputLayer, which tells QGIS to load what it is asked about.

@@ -20,7 +20,7 @@ from qgis.core import (
     QgsProcessingParameterRasterLayer,
 )
 
-from ..mapping.accuracy import draw_sample
+from ..mapping.accuracy import REFERENCE, draw_sample, require_no_references
 from .assessaccuracy import open_map
 from .base import AliseAlgorithm, QgisFeedback
 from .compat import (
@@ -79,6 +79,7 @@ class DrawSample(AliseAlgorithm):
         feedback: QgsProcessingFeedback,
     ) -> dict[str, Any]:
         self.require_outputs(parameters, ("OUTPUT",), ("INPUT",), context)
+        require_no_references(self.file_of(parameters.get("OUTPUT"), context))
         layer = self.parameterAsRasterLayer(parameters, "INPUT", context)
         class_map = open_map(layer, QgisFeedback(feedback, 0.0, 0.5))
         points = draw_sample(
@@ -97,7 +98,7 @@ class DrawSample(AliseAlgorithm):
             ("stratum_name", FIELD_TEXT),
             ("stratum_m2", FIELD_REAL),
             ("stratum_n", FIELD_INTEGER),
-            ("reference", FIELD_TEXT),
+            (REFERENCE, FIELD_TEXT),
         ):
             fields.append(QgsField(name, kind))
         crs = QgsCoordinateReferenceSystem.fromWkt(class_map.grid.crs_wkt)

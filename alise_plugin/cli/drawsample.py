@@ -6,7 +6,13 @@ import argparse
 
 from osgeo import ogr, osr
 
-from ..mapping.accuracy import ClassMap, SamplePoint, draw_sample
+from ..mapping.accuracy import (
+    REFERENCE,
+    ClassMap,
+    SamplePoint,
+    draw_sample,
+    require_no_references,
+)
 from ..mapping.feedback import Feedback, Part
 from ..mapping.output import require_outputs, require_replaceable
 from .arguments import add_seed, ranged, require_ending
@@ -19,7 +25,7 @@ _FIELDS = (
     ("stratum_name", ogr.OFTString),
     ("stratum_m2", ogr.OFTReal),
     ("stratum_n", ogr.OFTInteger),
-    ("reference", ogr.OFTString),
+    (REFERENCE, ogr.OFTString),
 )
 
 
@@ -42,6 +48,7 @@ def run(args: argparse.Namespace, feedback: Feedback) -> dict[str, object]:
     require_ending(args.output, (".gpkg",), "sample points are a GeoPackage")
     require_outputs([args.output], [args.input])
     require_replaceable(args.output, _LAYER)
+    require_no_references(args.output)
     class_map = ClassMap(args.input, None, Part(feedback, 0.0, 0.5))
     points = draw_sample(
         class_map,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from osgeo import gdal, ogr
 
 from .. import html_page
-from ..errors import LabelsError, SeriesError
+from ..errors import LabelsError, OutputError, SeriesError
 from ..model.head import MapClass
 from ..sits.grid import Grid, Window
 from ..sits.rasters import open_raster, quiet_gdal
@@ -45,6 +45,7 @@ from .samples import chance
 from .train import confusion_sections, overall_table
 
 _SIDE = 1024  # pixels: windows in which the map is read
+REFERENCE = "reference"  # field of a sample that its interpreter fills in
 _FEW = 2  # points of a stratum: with fewer, its error cannot be estimated
 
 
@@ -475,6 +476,32 @@ class SamplePoint:
     item: MapClass
     stratum_square_metres: float
     stratum_points: int
+
+
+def require_no_references(path: str) -> None:
+    """Make sure that a new sample does not take the place of one that somebody has interpreted.
+
+    Args:
+        path: of the new sample; nothing or anything may be there.
+
+    Raises:
+        OutputError: the file is a sample with references filled in.
+    """
+    found = None
+    with quiet_gdal():
+        if os.path.isfile(path):
+            found = gdal.OpenEx(path, gdal.OF_VECTOR)
+    layers = [found.GetLayer(i) for i in range(found.GetLayerCount())] if found else []
+    for layer in layers:
+        definition = layer.GetLayerDefn()
+        if min(definition.GetFieldIndex(name) for name in ("stratum", REFERENCE)) < 0:
+            continue
+        filled = sum(bool(feature.GetField(REFERENCE)) for feature in layer)
+        if filled:
+            raise OutputError(
+                f"{path} is a sample with {filled} references filled in, which would be lost; "
+                "choose another name for the output."
+            )
 
 
 def draw_sample(

@@ -37,16 +37,17 @@ def interpreted(place, sample, path):
     from osgeo import ogr
 
     source = ogr.Open(sample)
-    geometries, truth = [], []
+    geometries, strata, truth = [], [], []
     for feature in source.GetLayer(0):
         geometry = feature.GetGeometryRef()
         col, row = int((geometry.GetX() - left) // 10), int((top - geometry.GetY()) // 10)
         geometries.append(geometry.Clone())
+        strata.append(feature.GetField("stratum"))
         truth.append(str(CODES[place.truth[row, col]]))
-    return write_layer(path, geometries, reference=truth)
+    return write_layer(path, geometries, stratum=strata, reference=truth)
 
 
-def test_draw_interpret_assess(run, place, tmp_path):
+def test_draw_interpret_assess(run, refused, place, tmp_path):
     sample = run(
         "alise:drawsample",
         {
@@ -74,6 +75,10 @@ def test_draw_interpret_assess(run, place, tmp_path):
             "AREAS": str(tmp_path / "areas.gpkg"),
         },
     )
+    again = {"INPUT": place.map_path, "OUTPUT": sample["OUTPUT"]}
+    assert run("alise:drawsample", again)["COUNT"] == 500  # nobody has filled this one in
+    again["OUTPUT"] = str(tmp_path / "filled.gpkg")
+    refuse(run, refused, "alise:drawsample", again, f"with {len(rows)} references filled in")
     exact = (place.codes == np.array(CODES)[place.truth]).mean()
     assert results["OVERALL_ACCURACY_LOW"] < exact < results["OVERALL_ACCURACY_HIGH"]
     assert results["LABELS_USED"] == len(rows)

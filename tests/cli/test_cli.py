@@ -332,6 +332,8 @@ def test_a_map_is_judged_by_its_own_sample(tmp_path, capsys):
         feature.SetField("reference", str(truth))
         layer.SetFeature(feature)
     del layer, sample
+    assert main(drawn) == MISTAKE
+    assert "references filled in, which would be lost" in capsys.readouterr().err
     judged = ["assessaccuracy", "--quiet", "--input", path, "--reference", points]
     assert main([*judged, "--field", "reference", "--areas", areas]) == DONE
     lines = dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines())
