@@ -97,11 +97,14 @@ def resampled(
     """
     rng = np.random.default_rng(seed)
     groups = int(group.max()) + 1
-    cell = reference * count + predicted
+    # Pixels of one group and one cell of the matrix are drawn together: they are counted once.
+    cells = count * count
+    alike, pixels = np.unique(group * cells + reference * count + predicted, return_counts=True)
+    group, cell = np.divmod(alike, cells)
     figures = []
     for _ in range(resamples):
-        weight = np.bincount(rng.integers(0, groups, groups), minlength=groups)[group]
-        counts: NDArray = np.bincount(cell, weights=weight, minlength=count * count)
+        weight = np.bincount(rng.integers(0, groups, groups), minlength=groups)[group] * pixels
+        counts: NDArray = np.bincount(cell, weights=weight, minlength=cells)
         figures.append(statistic(counts.reshape(count, count)))
     drawn = np.array(figures)
     ends = np.full((2, drawn.shape[1]), np.nan)
