@@ -60,6 +60,7 @@ class VectorLabels:
         values: class of each.
         legend: names and colours that the layer's fields state.
         without_class: features left out because their class is NULL or empty.
+        notes: sentences about what the layer leaves open.
     """
 
     name: str
@@ -68,6 +69,7 @@ class VectorLabels:
     values: Sequence[Value]
     legend: Legend
     without_class: int = 0
+    notes: Sequence[str] = ()
 
     def classes(self) -> list[Value]:
         """The values that occur."""
@@ -138,6 +140,7 @@ def read_vector_labels(
     names: dict[Value, str] = {}
     colors: dict[Value, str] = {}
     known: set[Value] = set()
+    ambiguous: list[Value] = []
     without_class = 0
     for feature in found:
         geometry = feature.GetGeometryRef()
@@ -164,17 +167,23 @@ def read_vector_labels(
         geometries.append(geometry.Clone())
         values.append(value)
         text = _text(feature, name_field)
-        if text:
-            names.setdefault(value, text)
+        if text and names.setdefault(value, text) != text and value not in ambiguous:
+            ambiguous.append(value)
         color = _text(feature, color_field)
         if color and value not in colors:
             colors[value] = parse_color(color, f'the field "{color_field}" of {name}')
     if not values:
         what = "no feature" if not without_class else f'only NULL in the field "{field}"'
         raise LabelsError(f"{name} holds {what}; {_EXAMPLE} or label the features first.")
+    notes = []
+    if ambiguous:
+        notes.append(
+            f'The field "{name_field}" of {name} has several names for a class: "{ambiguous[0]}" '
+            f'is called "{names[ambiguous[0]]}" here. Check that it is the right field.'
+        )
     legend = Legend(names, colors)
     crs = found.GetSpatialRef().ExportToWkt()
-    return VectorLabels(name, crs, geometries, values, legend, without_class)
+    return VectorLabels(name, crs, geometries, values, legend, without_class, notes)
 
 
 def read_mask(path: str, *, layer: str | None = None, name: str = "") -> VectorLabels:

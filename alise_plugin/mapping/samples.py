@@ -149,11 +149,11 @@ def draw_samples(
     chosen: list[_Chosen] = []
     disputed: set[int] = set()
     for pair in pairs:
+        notes += [note for note in pair.labels.notes if note not in notes]
         if isinstance(pair.labels, VectorLabels):
             part = _choose_from_areas(pair, index, per_area, seed, feedback, notes, disputed)
             chosen.append(part)
         else:
-            notes += [note for note in pair.labels.notes if note not in notes]
             part = _choose_from_raster(pair, index, per_area, block_size, seed, feedback)
             chosen.append(part)
     drawn = {int(number) for part in chosen for number in part.target}

@@ -266,6 +266,16 @@ def test_texts_that_are_numbers_are_codes_where_they_can_be(tmp_path, kinds, cod
     assert values == [name for _, name in codes]
 
 
+def test_a_class_of_several_names_is_mentioned(place, tmp_path):
+    shapes = [square(10 * i + 1, 1, 6, 6) for i in range(4)]
+    farms = ["Miller", "Baker", "Smith", "Smith"]
+    path = write_layer(tmp_path / "l.gpkg", shapes, code=[1, 1, 2, 2], farm=farms)
+    labels = read_vector_labels(path, "code", "farm")
+    notes = draw([LabelledSource(place.embedding, labels)], None).notes
+    assert [note for note in notes if '"farm" of l.gpkg has several names for a class: "1"' in note]
+    assert not read_vector_labels(path, "farm", "code").notes
+
+
 def test_files_of_several_layers_and_of_none(tmp_path):
     path = write_layer(tmp_path / "l.gpkg", [square(0, 0, 5, 5)], code=[1])
     source = ogr.Open(path, 1)
