@@ -26,10 +26,10 @@ from qgis.core import (
 from ..errors import LabelsError
 from ..mapping.accuracy import AccuracyResult, ClassMap, assess_accuracy, class_rows
 from ..mapping.labels import VectorLabels
-from .base import AliseAlgorithm, QgisFeedback, layer_sources
+from .base import AliseAlgorithm, QgisFeedback, layer_sources, require_ending
 from .compat import FIELD_INTEGER, FIELD_REAL, FIELD_TEXT, INTEGER, TYPE_GEOMETRY, TYPE_TABLE
 from .label_layers import labels_of, raster_legend
-from .trainclassifier import FIGURES, field_of, require_ending
+from .trainclassifier import FIGURES, field_of
 
 
 class AssessAccuracy(AliseAlgorithm):
@@ -96,7 +96,7 @@ class AssessAccuracy(AliseAlgorithm):
     ) -> dict[str, Any]:
         report = self.parameterAsFileOutput(parameters, "REPORT", context)
         if report:
-            require_ending(report, "REPORT", ".html", "a report is a web page")
+            require_ending(report, "REPORT", (".html",), "a report is a web page")
         self.require_outputs(parameters, ("REPORT", "AREAS"), ("INPUT", "REFERENCE"), context)
         layer = self.parameterAsRasterLayer(parameters, "INPUT", context)
         field = field_of(self, parameters, "FIELD", context)

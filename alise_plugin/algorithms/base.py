@@ -24,7 +24,7 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QCoreApplication
 from qgis.PyQt.QtGui import QIcon
 
-from ..errors import AliseError, SeriesError
+from ..errors import AliseError, OutputError, SeriesError
 from ..mapping.output import require_outputs
 from ..runtime import location
 from ..sits.acquisitions import parse_date
@@ -35,6 +35,7 @@ BUNDLED_MODEL = PLUGIN_ROOT / "models" / "alise-s2"
 ICON = PLUGIN_ROOT / "alise_plugin" / "resources" / "icon.svg"
 # GDAL's rasters, and NetCDF cubes, which QGIS takes for meshes when it gets the bare file.
 FILE_PROVIDERS = ("gdal", "mdal")
+GEOTIFF = (".tif", ".tiff")
 # Where a layer lies that is no file: "memory:", "ogr:dbname=...", "postgres:..."; C: is a drive.
 OTHER_THAN_FILE = re.compile(r"^\w{2,}:")
 # How GDAL names one variable of a NetCDF file; the file may be quoted.
@@ -254,6 +255,16 @@ class DefaultStyle(QgsProcessingLayerPostProcessorInterface):
         """Load the style."""
         layer.loadDefaultStyle()
         self._waiting.pop(self._path, None)
+
+
+def require_ending(path: str, parameter: str, endings: Sequence[str], what: str) -> None:
+    """Make sure that an output has the right file type.
+
+    Raises:
+        OutputError: it has another.
+    """
+    if Path(path).suffix.lower() not in endings:
+        raise OutputError(f"{path or parameter}: {what}, let its name end in {endings[0]}.")
 
 
 def layer_sources(layers: Sequence[QgsMapLayer]) -> list[str]:

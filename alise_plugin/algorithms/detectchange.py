@@ -39,7 +39,7 @@ from ..mapping.pairs import within
 from ..mapping.threshold import RULES, ThresholdRule
 from ..mapping.zones import ZoneChange
 from ..sits.series import ImageSeries
-from .base import AliseAlgorithm, QgisFeedback, dates_as_text
+from .base import GEOTIFF, AliseAlgorithm, QgisFeedback, dates_as_text, require_ending
 from .compat import (
     DATE,
     FIELD_INTEGER,
@@ -286,8 +286,7 @@ class DetectChange(AliseAlgorithm):
         path = self.parameterAsOutputLayer(parameters, name, context)
         if not path and name != "DISTANCE":
             return None
-        if Path(path).suffix.lower() not in (".tif", ".tiff"):
-            raise OutputError(f"{path or name}: the output is a GeoTIFF, let its name end in .tif.")
+        require_ending(path, name, GEOTIFF, "the output is a GeoTIFF")
         return path
 
     def _rule(self, parameters: dict[str, Any], context: QgsProcessingContext) -> ThresholdRule:

@@ -17,10 +17,10 @@ from qgis.core import (
     QgsProcessingParameterString,
 )
 
-from ..errors import OutputError, SeriesError
+from ..errors import SeriesError
 from ..mapping.embed import embed
 from ..sits.series import ImageSeries
-from .base import AliseAlgorithm, QgisFeedback, dates_as_text
+from .base import GEOTIFF, AliseAlgorithm, QgisFeedback, dates_as_text, require_ending
 from .compat import TYPE_RASTER
 from .inputs import declare_engine, declare_model, encoder_of, extent_of, open_rasters
 
@@ -97,10 +97,7 @@ class Embed(AliseAlgorithm):
         feedback: QgsProcessingFeedback,
     ) -> dict[str, Any]:
         output = self.parameterAsOutputLayer(parameters, "OUTPUT", context)
-        if Path(output).suffix.lower() not in (".tif", ".tiff"):
-            raise OutputError(
-                f"{output or 'OUTPUT'}: an embedding raster is a GeoTIFF, let its name end in .tif."
-            )
+        require_ending(output, "OUTPUT", GEOTIFF, "an embedding raster is a GeoTIFF")
         encoder = encoder_of(self, parameters, context)
         layers = self.parameterAsLayerList(parameters, "INPUT", context)
         dates = self.parameterAsString(parameters, "DATES", context)

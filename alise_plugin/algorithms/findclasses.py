@@ -19,10 +19,9 @@ from ..mapping.find_classes import CLASSES, PIXELS, find_classes
 from ..mapping.labels import MAX_CLASSES
 from ..runtime import location
 from ..sits.series import ImageSeries
-from .base import AliseAlgorithm, QgisFeedback, profile_folder
+from .base import AliseAlgorithm, QgisFeedback, profile_folder, require_ending
 from .compat import INTEGER, TYPE_RASTER
 from .inputs import declare_device, declare_model, encoder_of, extent_of, open_rasters
-from .trainclassifier import require_ending
 
 
 class FindClasses(AliseAlgorithm):
@@ -96,7 +95,7 @@ class FindClasses(AliseAlgorithm):
         feedback: QgsProcessingFeedback,
     ) -> dict[str, Any]:
         head = self.parameterAsFileOutput(parameters, "HEAD", context)
-        require_ending(head, "HEAD", ".onnx", "a head is an ONNX file")
+        require_ending(head, "HEAD", (".onnx",), "a head is an ONNX file")
         source = open_rasters(self.parameterAsLayerList(parameters, "INPUT", context), "", feedback)
         is_series = isinstance(source, ImageSeries)
         result = find_classes(

@@ -16,10 +16,16 @@ from qgis.core import (
 )
 
 from ..mapping.reconstruct import EVERY, reconstruct
-from .base import AliseAlgorithm, QgisFeedback, dates_as_text, dates_from_text
+from .base import (
+    GEOTIFF,
+    AliseAlgorithm,
+    QgisFeedback,
+    dates_as_text,
+    dates_from_text,
+    require_ending,
+)
 from .compat import INTEGER, TYPE_RASTER
 from .inputs import declare_engine, declare_model, encoder_of, extent_of, open_rasters
-from .trainclassifier import require_ending
 
 
 class Reconstruct(AliseAlgorithm):
@@ -90,7 +96,7 @@ class Reconstruct(AliseAlgorithm):
         feedback: QgsProcessingFeedback,
     ) -> dict[str, Any]:
         output = self.parameterAsOutputLayer(parameters, "OUTPUT", context)
-        require_ending(output, "OUTPUT", ".tif", "reconstructed images are a GeoTIFF")
+        require_ending(output, "OUTPUT", GEOTIFF, "reconstructed images are a GeoTIFF")
         dates = dates_from_text(self.parameterAsString(parameters, "DATES", context))
         encoder = encoder_of(self, parameters, context)
         source = open_rasters(self.parameterAsLayerList(parameters, "INPUT", context), "", feedback)

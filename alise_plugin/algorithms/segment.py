@@ -28,7 +28,7 @@ from ..mapping.segment import MapOptions, SegmentResult, segment
 from ..mapping.smoothing import SMOOTHINGS
 from ..model.head import Head
 from ..sits.series import ImageSeries
-from .base import AliseAlgorithm, QgisFeedback
+from .base import GEOTIFF, AliseAlgorithm, QgisFeedback, require_ending
 from .compat import (
     FIELD_INTEGER,
     FIELD_REAL,
@@ -42,7 +42,6 @@ from .compat import (
 )
 from .inputs import declare_engine, declare_model, encoder_of, extent_of, open_rasters
 from .label_layers import mask_of
-from .trainclassifier import require_ending
 
 
 class Segment(AliseAlgorithm):
@@ -165,11 +164,11 @@ class Segment(AliseAlgorithm):
             if name == "OUTPUT" or parameters.get(name)
         }
         for name, path in rasters.items():
-            require_ending(path, name, ".tif", "a map is a GeoTIFF")
+            require_ending(path, name, GEOTIFF, "a map is a GeoTIFF")
         vector = None
         if parameters.get("VECTOR"):
             vector = self.parameterAsOutputLayer(parameters, "VECTOR", context)
-            require_ending(vector, "VECTOR", ".gpkg", "class polygons are a GeoPackage")
+            require_ending(vector, "VECTOR", (".gpkg",), "class polygons are a GeoPackage")
         written = ("OUTPUT", "CONFIDENCE", "PROBABILITIES", "VECTOR", "AREAS")
         self.require_outputs(parameters, written, ("INPUT", "MASK"), context)
         head = Head(self.parameterAsFile(parameters, "HEAD", context))

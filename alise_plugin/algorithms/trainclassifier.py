@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from pathlib import Path
 from typing import Any
 
 from qgis.core import (
@@ -20,7 +19,7 @@ from qgis.core import (
     QgsProcessingParameterNumber,
 )
 
-from ..errors import LabelsError, OutputError
+from ..errors import LabelsError
 from ..mapping.classifier import CLASSIFIERS
 from ..mapping.feature_tiles import FeatureSource
 from ..mapping.labels import Labels, Legend
@@ -29,7 +28,7 @@ from ..mapping.samples import VALIDATIONS, LabelledSource
 from ..mapping.train import train_classifier
 from ..runtime import location
 from ..sits.series import ImageSeries
-from .base import AliseAlgorithm, QgisFeedback, profile_folder
+from .base import AliseAlgorithm, QgisFeedback, profile_folder, require_ending
 from .compat import INTEGER, REAL, TYPE_MAP_LAYER, TYPE_RASTER
 from .inputs import declare_engine, declare_model, encoder_of, open_rasters
 from .label_layers import labels_of
@@ -145,9 +144,9 @@ class TrainClassifier(AliseAlgorithm):
     ) -> dict[str, Any]:
         head = self.parameterAsFileOutput(parameters, "HEAD", context)
         report = self.parameterAsFileOutput(parameters, "REPORT", context)
-        require_ending(head, "HEAD", ".onnx", "a head is an ONNX file")
+        require_ending(head, "HEAD", (".onnx",), "a head is an ONNX file")
         if report:
-            require_ending(report, "REPORT", ".html", "a report is a web page")
+            require_ending(report, "REPORT", (".html",), "a report is a web page")
         self.require_outputs(parameters, ("HEAD", "REPORT"), ("INPUT", "LABELS"), context)
         labels, legends = self._labels(parameters, context)
         sources = self._sources(parameters, context, feedback)
@@ -242,16 +241,6 @@ def _numbers(figures: dict[str, Interval]) -> dict[str, float | None]:
 def finite(value: float) -> float | None:
     """The value, or None where it is not defined."""
     return value if math.isfinite(value) else None
-
-
-def require_ending(path: str, parameter: str, ending: str, what: str) -> None:
-    """Make sure that an output has the right file type.
-
-    Raises:
-        OutputError: it has another.
-    """
-    if Path(path).suffix.lower() != ending:
-        raise OutputError(f"{path or parameter}: {what}, let its name end in {ending}.")
 
 
 def unopened_labels(

@@ -61,6 +61,7 @@ def test_scenes_vectors_and_the_command_line_give_the_same(run, parameters, scen
 
 
 def test_the_options_reach_the_work(run, parameters, tmp_path):
+    run("alise:reconstruct", {**parameters, "OUTPUT": str(tmp_path / "long.tiff")})
     run("alise:reconstruct", parameters)
     part = {
         **parameters,
