@@ -91,6 +91,7 @@ class AliseAlgorithm(QgsProcessingAlgorithm):
     SUMMARY = ""
     HELP = ""
     NEEDS_RUNTIME = False
+    NEEDS_SCIKIT_LEARN = False
 
     def name(self) -> str:
         return self.NAME
@@ -129,6 +130,8 @@ class AliseAlgorithm(QgsProcessingAlgorithm):
     def canExecute(self) -> tuple[bool, str]:
         if self.NEEDS_RUNTIME and not location.is_installed("onnxruntime"):
             return False, self.tr(location.missing_sentence(profile_folder()))
+        if self.NEEDS_SCIKIT_LEARN and not location.is_installed("sklearn"):
+            return False, self.tr(location.missing_sentence(profile_folder(), "scikit-learn"))
         return True, ""
 
     def add_advanced(self, parameter: QgsProcessingParameterDefinition) -> None:

@@ -17,9 +17,8 @@ from qgis.core import (
 
 from ..mapping.find_classes import CLASSES, PIXELS, find_classes
 from ..mapping.labels import MAX_CLASSES
-from ..runtime import location
 from ..sits.series import ImageSeries
-from .base import AliseAlgorithm, QgisFeedback, profile_folder, require_ending
+from .base import AliseAlgorithm, QgisFeedback, require_ending
 from .compat import INTEGER, TYPE_RASTER
 from .inputs import declare_device, declare_model, encoder_of, extent_of, open_rasters
 
@@ -45,6 +44,7 @@ class FindClasses(AliseAlgorithm):
         "at."
     )
     NEEDS_RUNTIME = True
+    NEEDS_SCIKIT_LEARN = True
 
     def initAlgorithm(self, config: dict[str, Any] | None = None) -> None:
         self.addParameter(
@@ -81,12 +81,6 @@ class FindClasses(AliseAlgorithm):
         )
         self.addOutput(QgsProcessingOutputNumber("SAMPLES_USED", self.tr("Pixels looked at")))
         self.addOutput(QgsProcessingOutputString("DEVICE_USED", self.tr("Device used")))
-
-    def canExecute(self) -> tuple[bool, str]:
-        can, sentence = super().canExecute()
-        if can and not location.is_installed("sklearn"):
-            return False, self.tr(location.missing_sentence(profile_folder(), "scikit-learn"))
-        return can, sentence
 
     def work(
         self,

@@ -26,9 +26,8 @@ from ..mapping.labels import Labels, Legend
 from ..mapping.measures import Interval
 from ..mapping.samples import VALIDATIONS, LabelledSource
 from ..mapping.train import train_classifier
-from ..runtime import location
 from ..sits.series import ImageSeries
-from .base import AliseAlgorithm, QgisFeedback, profile_folder, require_ending
+from .base import AliseAlgorithm, QgisFeedback, require_ending
 from .compat import INTEGER, REAL, TYPE_MAP_LAYER, TYPE_RASTER
 from .inputs import declare_engine, declare_model, encoder_of, open_rasters
 from .label_layers import labels_of
@@ -70,6 +69,7 @@ class TrainClassifier(AliseAlgorithm):
         "that has not seen them, with confidence intervals and a learning curve."
     )
     NEEDS_RUNTIME = True
+    NEEDS_SCIKIT_LEARN = True
 
     def initAlgorithm(self, config: dict[str, Any] | None = None) -> None:
         self.addParameter(
@@ -129,12 +129,6 @@ class TrainClassifier(AliseAlgorithm):
         self.addOutput(
             QgsProcessingOutputString("CLASS_FIGURES", self.tr("Figures of the classes, JSON"))
         )
-
-    def canExecute(self) -> tuple[bool, str]:
-        can, sentence = super().canExecute()
-        if can and not location.is_installed("sklearn"):
-            return False, self.tr(location.missing_sentence(profile_folder(), "scikit-learn"))
-        return can, sentence
 
     def work(
         self,
