@@ -157,11 +157,7 @@ def fit(
         Cancelled: the feedback says so.
     """
     feedback = feedback or SilentFeedback()
-    mean = features.mean(0, dtype=np.float64)
-    scale = features.std(0, dtype=np.float64)
-    scale[scale < 1e-6 * max(1e-12, float(scale.max()))] = 1.0  # a feature that does not vary
-    mean32, scale32 = mean.astype(np.float32), scale.astype(np.float32)
-    standard = (features - mean32) / scale32
+    mean, scale, standard = standardised(features)
     there, place = np.unique(target, return_inverse=True)
     place = place.reshape(-1)
     if len(there) == 1:
@@ -178,7 +174,16 @@ def fit(
     all_weights = np.zeros((len(weights), classes), np.float32)
     all_bias = np.full(classes, _NEVER, np.float32)
     all_weights[:, there], all_bias[there] = weights, bias
-    return Network(mean32, scale32, (*layers[:-1], (all_weights, all_bias)))
+    return Network(mean, scale, (*layers[:-1], (all_weights, all_bias)))
+
+
+def standardised(features: Float) -> tuple[Float, Float, Float]:
+    """Mean and standard deviation `(F,)` of features `(N, F)`, and the features so standardised."""
+    mean = features.mean(0, dtype=np.float64)
+    scale = features.std(0, dtype=np.float64)
+    scale[scale < 1e-6 * max(1e-12, float(scale.max()))] = 1.0  # a feature that does not vary
+    mean32, scale32 = mean.astype(np.float32), scale.astype(np.float32)
+    return mean32, scale32, (features - mean32) / scale32
 
 
 def _logistic(

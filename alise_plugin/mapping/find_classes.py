@@ -18,7 +18,7 @@ from ..model.encoder import Encoder
 from ..model.head import HeadDescription, MapClass, write_head
 from ..sits.grid import Tile, Window
 from ..sits.series import ImageSeries
-from .classifier import fit, require_scikit_learn
+from .classifier import fit, require_scikit_learn, standardised
 from .embedding_raster import EmbeddingRaster
 from .feature_tiles import FeatureSource, needed_encoder
 from .feedback import Feedback, SilentFeedback, stop_if_cancelled
@@ -76,8 +76,8 @@ def find_classes(
         encoder: for an image series.
         head: ONNX file to write.
         classes: K.
-        pixels: sampled, about, spread evenly. They are encoded without what lies around their
-            window, which moves means of so many by next to nothing.
+        pixels: sampled, about, spread evenly; encoded without what lies around their window, and
+            so not quite as the map will be.
         extent: (xmin, ymin, xmax, ymax) in the CRS of the source to sample; all of it if None.
         seed: of the first means.
         feedback: progress and cancelling.
@@ -192,9 +192,7 @@ def k_means(features: Float, classes: int, seed: int, feedback: Feedback) -> NDA
     """
     from sklearn.cluster import KMeans
 
-    scale = features.std(0, dtype=np.float64)
-    scale[scale < 1e-6 * max(1e-12, float(scale.max()))] = 1.0
-    standard = ((features - features.mean(0, dtype=np.float64)) / scale).astype(np.float32)
+    _, _, standard = standardised(features)
     best = None
     for start in range(_STARTS):
         stop_if_cancelled(feedback)
