@@ -75,7 +75,7 @@ if [ -d ../shared/data ]; then
   as_root cp -r ../shared/data "$chroot/alise/shared/data"
 fi
 
-rooms="tests/algorithms tests/sits tests/mapping tests/model tests/runtime tests/test_rooms.py"
+rooms="tests/algorithms tests/cli tests/sits tests/mapping tests/model tests/runtime tests/test_rooms.py"
 # shellcheck disable=SC2086
 inside env -C /alise/main -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 \
   QT_QPA_PLATFORM=offscreen PYTHONPATH=/runtime/packages OMP_NUM_THREADS=2 \
