@@ -64,7 +64,7 @@ principal_components_png(sys.argv[1], sys.argv[2])
 # One pixel of the map becomes 6 x 6 of the picture, so that it can be looked at.
 gdal_translate -q -of PNG -outsize 600% 600% "$demo/pixels.png" "$demo/embedding_2018.png"
 
-# What no acquisition shows: the ground without clouds, on six days of that year.
+# The ground without clouds on six days of that year, five of which no acquisition shows whole.
 run alise:reconstruct --INPUT="$embedding" ${1:+--MODEL="$1"} --OUTPUT="$demo/images_2018.tif" \
   --DATES="2018-05-12, 2018-06-06, 2018-07-06, 2018-07-31, 2018-08-25, 2018-09-29"
 /usr/bin/python3 scripts/demo_pictures.py days "$demo/series_2018.vrt" "$demo/images_2018.tif" \
