@@ -23,7 +23,7 @@ from ..errors import LabelsError
 from ..mapping.classifier import CLASSIFIERS
 from ..mapping.feature_tiles import FeatureSource
 from ..mapping.labels import Labels, Legend
-from ..mapping.measures import Interval
+from ..mapping.measures import Interval, rounded
 from ..mapping.samples import VALIDATIONS, LabelledSource
 from ..mapping.train import train_classifier
 from ..sits.series import ImageSeries
@@ -174,7 +174,7 @@ class TrainClassifier(AliseAlgorithm):
                 {name: figure.value, f"{name}_LOW": figure.low, f"{name}_HIGH": figure.high}
             )
         classes = [
-            {"code": item.code, "name": item.name, **_numbers(by_name)}
+            {"code": item.code, "name": item.name, **rounded(by_name)}
             for item, by_name in zip(result.classes, result.by_class or [{}] * len(result.classes))
         ]
         return {
@@ -225,16 +225,6 @@ def field_of(
 ) -> str:
     """The name of a field; QGIS gives a list, empty where the parameter is."""
     return next(iter(algorithm.parameterAsFields(parameters, name, context)), "")
-
-
-def _numbers(figures: dict[str, Interval]) -> dict[str, float | None]:
-    """Figures by name, null where one is not defined, as JSON knows no NaN."""
-    return {name: finite(round(figure.value, 4)) for name, figure in figures.items()}
-
-
-def finite(value: float) -> float | None:
-    """The value, or None where it is not defined."""
-    return value if math.isfinite(value) else None
 
 
 def unopened_labels(

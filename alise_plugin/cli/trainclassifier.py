@@ -13,6 +13,7 @@ from ..errors import LabelsError
 from ..mapping.classifier import CLASSIFIERS
 from ..mapping.feedback import Feedback
 from ..mapping.labels import Labels, Legend, read_raster_labels, read_vector_labels
+from ..mapping.measures import rounded
 from ..mapping.output import require_outputs
 from ..mapping.samples import VALIDATIONS, LabelledSource
 from ..mapping.train import train_classifier
@@ -104,7 +105,7 @@ def run(args: argparse.Namespace, feedback: Feedback) -> dict[str, object]:
         {
             "code": item.code,
             "name": item.name,
-            **{key: _rounded(figure.value) for key, figure in by_name.items()},
+            **rounded(by_name),
         }
         for item, by_name in zip(result.classes, result.by_class or [{}] * len(result.classes))
     ]
@@ -117,11 +118,6 @@ def run(args: argparse.Namespace, feedback: Feedback) -> dict[str, object]:
         "GROUPS": result.groups,
         "CLASS_FIGURES": json.dumps(classes, ensure_ascii=False),
     }
-
-
-def _rounded(value: float) -> float | None:
-    """To four decimals; None where it is not defined, as JSON knows no NaN."""
-    return None if math.isnan(value) else round(value, 4)
 
 
 def _labels(path: str, args: argparse.Namespace) -> Labels:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +37,14 @@ class Interval:
     value: float
     low: float
     high: float
+
+
+def rounded(figures: Mapping[str, Interval]) -> dict[str, float | None]:
+    """Figures by name to four decimals; None where one is not defined, as JSON knows no NaN."""
+    return {
+        name: round(figure.value, 4) if np.isfinite(figure.value) else None
+        for name, figure in figures.items()
+    }
 
 
 def confusion(
