@@ -14,6 +14,7 @@ from .algorithms.detectchange import DetectChange
 from .algorithms.drawsample import DrawSample
 from .algorithms.embed import Embed
 from .algorithms.findclasses import FindClasses
+from .algorithms.findsimilar import FindSimilar
 from .algorithms.installruntime import InstallRuntime
 from .algorithms.reconstruct import Reconstruct
 from .algorithms.segment import Segment
@@ -56,6 +57,7 @@ class AliseProvider(QgsProcessingProvider):
             Embed,
             TrainClassifier,
             FindClasses,
+            FindSimilar,
             Segment,
             DrawSample,
             AssessAccuracy,

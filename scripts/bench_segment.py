@@ -1,13 +1,15 @@
 """Macro-F1 of maps from few polygons: aligned features against gap-filled raw series.
 
     python -m scripts.bench_segment [--region FOLDER] [--model FOLDER]
-        [--tables curve years clusters]
+        [--tables curve years clusters similar]
 
 Prints Markdown tables: macro-F1 over the pixels of test polygons by polygons a class, for both
 kinds of features and the same classifier (the plugin's linear one); what a head of 2019 loses on
 2020; and how well classes found without labels (k-means, as the plugin's) agree with the truth over
-the whole map: adjusted Rand index (0 by chance, 1 for the same partition). The raw series are
-gap-filled with the simulator's cloud mask, which ALISE does not get.
+the whole map: adjusted Rand index (0 by chance, 1 for the same partition); and how well a few
+example polygons of one class find the rest of it: average precision (the class's share by chance, 1
+where all of it comes first). The raw series are gap-filled with the simulator's cloud mask, which
+ALISE does not get.
 """
 
 from __future__ import annotations
@@ -21,11 +23,12 @@ from pathlib import Path
 
 import numpy as np
 from osgeo import gdal
-from sklearn.metrics import adjusted_rand_score
+from sklearn.metrics import adjusted_rand_score, average_precision_score
 
 from alise_plugin.mapping.classifier import fit_and_choose
 from alise_plugin.mapping.feedback import SilentFeedback
 from alise_plugin.mapping.find_classes import k_means
+from alise_plugin.mapping.find_similar import Likeness
 from alise_plugin.mapping.labels import Burner, on_grid, read_vector_labels
 from alise_plugin.mapping.measures import confusion, measures
 from alise_plugin.model.package import load_package
@@ -36,7 +39,9 @@ SIZES = (1, 2, 5, 10, 20)  # polygons a class
 DRAWS = 3  # of the polygons
 PIXELS = 8  # of a polygon at most
 CLUSTERS = (8, 12, 20)
-MAP_PIXELS = 4000  # that are clustered
+MAP_PIXELS = 4000  # that are clustered, or searched
+EXAMPLES = (1, 2, 5)  # polygons
+SEARCHES = 5  # of a class, each with other examples
 NAMES = ("raw", "ALISE")
 STEP = 5  # days between two points of a gap-filled series, as in the paper
 
@@ -88,7 +93,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--region", type=Path, help="of simulated_region; a new one if missing")
     parser.add_argument("--model", type=Path, default=bundled)
-    parser.add_argument("--tables", nargs="+", default=["curve", "years", "clusters"])
+    parser.add_argument("--tables", nargs="+", default=["curve", "years", "clusters", "similar"])
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = given.region or Path(scratch) / "region"
@@ -142,6 +147,15 @@ def main() -> None:
             for year, values in everywhere.items():
                 scores = [agreement(values[name], values["truth"], count) for name in NAMES]
                 print_row([count, year], scores)
+    if "similar" in given.tables:
+        print("\n| examples | year | gap-filled raw series | ALISE |\n| --- | --- | --- | --- |")
+        for size in EXAMPLES:
+            for year, values in everywhere.items():
+                scores = [
+                    precision(features[name, year, "train"], values[name], values["truth"], size)
+                    for name in NAMES
+                ]
+                print_row([size, year], scores)
 
 
 def map_pixels(
@@ -162,6 +176,19 @@ def agreement(values: np.ndarray, truth: np.ndarray, count: int) -> float:
     """Adjusted Rand index of so many clusters, mean of a few seeds."""
     found = [k_means(values, count, seed, SilentFeedback()) for seed in range(DRAWS)]
     return float(np.mean([adjusted_rand_score(truth, each) for each in found]))
+
+
+def precision(samples: tuple, values: np.ndarray, truth: np.ndarray, size: int) -> float:
+    """Average precision of the likeness to so many polygons of a class, mean over the classes."""
+    scores = []
+    for draw in range(SEARCHES):
+        examples, kind, polygon = some(samples, size, draw)
+        for one in np.unique(kind):
+            mine = kind == one
+            likeness = Likeness(values, examples[mine], polygon[mine])
+            found = likeness(values.T[:, None])[0]
+            scores.append(average_precision_score(truth == one + 1, found))
+    return float(np.mean(scores))
 
 
 def curve_point(features: dict, name: str, size: int) -> float:

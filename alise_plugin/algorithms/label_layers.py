@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 from qgis.core import (
     QgsCategorizedSymbolRenderer,
+    QgsFeatureRequest,
     QgsMapLayer,
     QgsPalettedRasterRenderer,
     QgsProcessingContext,
+    QgsProcessingFeatureSource,
     QgsProcessingUtils,
     QgsRasterLayer,
     QgsVectorFileWriter,
@@ -21,6 +23,7 @@ from ..mapping.labels import (
     Legend,
     Value,
     VectorLabels,
+    read_examples,
     read_mask,
     read_raster_labels,
     read_vector_labels,
@@ -76,6 +79,16 @@ def mask_of(layer: QgsVectorLayer, context: QgsProcessingContext) -> VectorLabel
         LabelsError: it holds none, or something else.
     """
     return read_mask(_exported(layer, [], context), layer=_LAYER, name=layer.name())
+
+
+def examples_of(source: QgsProcessingFeatureSource, context: QgsProcessingContext) -> VectorLabels:
+    """The polygons and points of a source, the selected ones where only these are wanted.
+
+    Raises:
+        LabelsError: it holds none, or something else.
+    """
+    layer = source.materialize(QgsFeatureRequest().setNoAttributes())
+    return read_examples(_exported(layer, [], context), layer=_LAYER, name=source.sourceName())
 
 
 def _exported(layer: QgsVectorLayer, fields: Sequence[str], context: QgsProcessingContext) -> str:

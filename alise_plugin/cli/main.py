@@ -23,6 +23,7 @@ COMMANDS = {
     "embed": "turn an image series into one vector of features per pixel",
     "trainclassifier": "learn classes from labels: a head and a report of its accuracy",
     "findclasses": "find classes without labels: a head of pixels that are alike",
+    "findsimilar": "map where else it looks like at a few examples",
     "segment": "map the classes of a head",
     "drawsample": "draw the stratified random points that a class map is judged by",
     "assessaccuracy": "compare a class map with reference labels and estimate true areas",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,20 +15,16 @@ from numpy.typing import NDArray
 from ..errors import AliseError
 from ..model.encoder import Encoder
 from ..model.head import HeadDescription, MapClass, write_head
-from ..sits.grid import Tile, Window
-from ..sits.series import ImageSeries
 from .classifier import fit, require_scikit_learn, standardised
 from .embedding_raster import EmbeddingRaster
-from .feature_tiles import FeatureSource, needed_encoder
-from .feedback import Feedback, SilentFeedback, stop_if_cancelled
+from .feature_tiles import FeatureSource
+from .feedback import Feedback, Part, SilentFeedback, stop_if_cancelled
 from .labels import MAX_CLASSES, default_color
+from .map_sample import sample_features
 from .output import require_outputs
 from .samples import bands_of, encoder_identity
-from .spread import SIDE, grown, spread_windows, valid_pixels
-from .tile_loop import encode_some
 
 CLASSES, PIXELS = 8, 10_000
-_EVERY = 4  # rows and columns from one pixel of a window to the next, on maps that are large enough
 _STARTS = 4  # of k-means, from other seeds; the best is taken
 _SAMPLED = 0.8  # of a run's progress
 
@@ -96,7 +91,8 @@ def find_classes(
     model = Path(encoder.package.folder).glob("*") if encoder is not None else ()
     require_outputs([head], [*map(str, model), source.path])
     inner = source.grid.window if extent is None else source.grid.window_of(extent)
-    features = _sample(source, encoder, inner, max(pixels, classes), seed, feedback)
+    sampling = Part(feedback, 0.0, _SAMPLED)
+    features = sample_features(source, encoder, inner, max(pixels, classes), seed, sampling)
     if len(features) < classes:
         raise AliseError(
             f"{len(features)} pixels of {os.path.basename(source.path)} have a value, fewer than "
@@ -131,51 +127,6 @@ def find_classes(
     feedback.progress(1.0)
     device = "" if encoder is None or isinstance(source, EmbeddingRaster) else encoder.device_used
     return FoundClasses(os.fspath(head), found, shares, len(features), device)
-
-
-def _sample(
-    source: FeatureSource,
-    encoder: Encoder | None,
-    inner: Window,
-    pixels: int,
-    seed: int,
-    feedback: Feedback,
-) -> Float:
-    """`(N, F)` features of about so many pixels, or of all that have a value on a small map."""
-    every = int(np.clip(math.isqrt(inner.pixels // pixels), 1, _EVERY))
-    windows = inner.squares(SIDE)
-    enough = len(windows) * SIDE**2
-    if every == _EVERY:
-        # Not every window has values.
-        windows = list(spread_windows(inner, 4 * math.ceil(pixels * _EVERY**2 / SIDE**2)))
-        enough = pixels
-    parts: list[Float] = []
-    held = 0
-    for done, window in enumerate(windows):
-        features = _features(source, encoder, window, every, feedback)
-        if np.isfinite(features[0]).any():
-            parts.append(valid_pixels(features, len(features)))
-            held += len(parts[-1])
-        share = max((done + 1) / len(windows), held / enough)
-        feedback.progress(_SAMPLED * min(1.0, share))
-        stop_if_cancelled(feedback)
-        if held >= enough:
-            break
-    if not parts:
-        return np.empty((0, 1), np.float32)
-    features = np.concatenate(parts)
-    chosen = np.random.default_rng(seed).permutation(len(features))[:pixels]
-    return features[np.sort(chosen)]
-
-
-def _features(
-    source: FeatureSource, encoder: Encoder | None, window: Window, every: int, feedback: Feedback
-) -> Float:
-    """`(F, h, w)` of every n-th row and column of a window."""
-    if not isinstance(source, ImageSeries):
-        return source.read(window)[:, ::every, ::every]
-    tile = Tile(grown(window, source.grid.window), window)
-    return encode_some(source, needed_encoder(source, encoder), tile, every, feedback.cancelled)
 
 
 def k_means(features: Float, classes: int, seed: int, feedback: Feedback) -> NDArray[np.int64]:

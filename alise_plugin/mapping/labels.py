@@ -193,24 +193,60 @@ def read_mask(path: str, *, layer: str | None = None, name: str = "") -> VectorL
         LabelsError: it cannot be opened, holds no polygon, or has no CRS.
     """
     name = name or os.path.basename(path)
+    return _read_shapes(
+        path,
+        layer,
+        name,
+        _AREAS[:2],
+        "a mask is made of polygons",
+        "holds no polygon; choose the polygons to map, or no mask",
+    )
+
+
+def read_examples(path: str, *, layer: str | None = None, name: str = "") -> VectorLabels:
+    """Read polygons and points that are examples of one thing; all of them have the value 1.
+
+    Raises:
+        LabelsError: it cannot be opened, holds neither, or has no CRS.
+    """
+    name = name or os.path.basename(path)
+    return _read_shapes(
+        path,
+        layer,
+        name,
+        _AREAS,
+        "examples are polygons or points",
+        "holds no example; draw or select at least one polygon or point",
+    )
+
+
+def _read_shapes(
+    path: str,
+    layer: str | None,
+    name: str,
+    kinds: Collection[int],
+    others: str,
+    none: str,
+) -> VectorLabels:
+    """Geometries of some kinds, without classes; `others` and `none` say what is wrong else."""
     found, _source = _open_layer(path, layer, name)
-    polygons = []
+    shapes = []
     for feature in found:
         geometry = feature.GetGeometryRef()
         if geometry is None or geometry.IsEmpty():
             continue
         if geometry.HasCurveGeometry():
             geometry = geometry.GetLinearGeometry()
-        if ogr.GT_Flatten(geometry.GetGeometryType()) not in _AREAS[:2]:
+        if ogr.GT_Flatten(geometry.GetGeometryType()) not in kinds:
             raise LabelsError(
                 f"{name} holds a {geometry.GetGeometryName().lower()} (feature "
-                f"{feature.GetFID()}); a mask is made of polygons."
+                f"{feature.GetFID()}); {others}."
             )
-        polygons.append(geometry.Clone())
-    if not polygons:
-        raise LabelsError(f"{name} holds no polygon; choose the polygons to map, or no mask.")
+        shapes.append(geometry.Clone())
+    if not shapes:
+        raise LabelsError(f"{name} {none}.")
     crs = found.GetSpatialRef().ExportToWkt()
-    return VectorLabels(name, crs, polygons, [1] * len(polygons), Legend())
+    return VectorLabels(name, crs, shapes, [1] * len(shapes), Legend())
 
 
 def _open_layer(path: str, layer: str | None, name: str) -> tuple[ogr.Layer, gdal.Dataset]:

@@ -21,6 +21,7 @@ from ..model.encoder import Encoder
 from ..sits.grid import Grid, Tile, Window
 from ..sits.rasters import block_cache
 from ..sits.series import ImageSeries
+from .embed import provenance
 from .feature_tiles import FeatureSource, features_of, needed_encoder
 from .feedback import Feedback, Part, stop_if_cancelled
 from .labels import (
@@ -109,6 +110,13 @@ def bands_of(source: FeatureSource) -> list[str] | None:
     return stated.split(",") if stated else None
 
 
+def provenance_of(source: FeatureSource, encoder: Encoder | None) -> dict[str, str]:
+    """Metadata items of a map: what its features are made of, and which encoder made them."""
+    if isinstance(source, ImageSeries):
+        return provenance(source, needed_encoder(source, encoder))
+    return {key: text for key, text in source.metadata.items() if key.startswith("ALISE_")}
+
+
 def draw_samples(
     pairs: Sequence[LabelledSource],
     values: Sequence[Value],
@@ -187,6 +195,54 @@ def draw_samples(
             "leave the class out."
         )
     return Samples(features, target, group, notes)
+
+
+def draw_examples(
+    source: FeatureSource,
+    examples: VectorLabels,
+    encoder: Encoder | None,
+    *,
+    per_area: int,
+    memory_mb: float,
+    tile_size: int | None,
+    seed: int,
+    feedback: Feedback,
+) -> Samples:
+    """Choose pixels of areas that have no classes, and take their features.
+
+    Args:
+        source: image series or embedding raster.
+        examples: areas and points.
+        encoder: for an image series.
+        per_area, memory_mb, tile_size, seed, feedback: see `draw_samples`.
+
+    Returns:
+        Samples of one class; the group is the area.
+
+    Raises:
+        LabelsError: examples and source do not overlap, or no pixel has a value.
+        AliseError: the memory is too little.
+        Cancelled: the feedback says so.
+    """
+    pair = LabelledSource(source, examples)
+    notes = list(examples.notes)
+    alike = dict.fromkeys(examples.values, 0)
+    chosen = _choose_from_areas(pair, alike, per_area, seed, feedback, notes, set())
+    count = encoder_identity(source, encoder)[2]
+    limit = int(min(_MOST, _SHARE * memory_mb * 1e6 / (4 * count)))
+    chosen = chosen.take(_limited([chosen], limit, notes)[0])
+    features = np.empty((len(chosen.row), count), np.float32)
+    left = memory_mb - features.nbytes / 1e6
+    _take_features(source, encoder, chosen, features, left, tile_size, feedback)
+    seen = np.isfinite(features[:, 0])
+    if not seen.any():
+        raise LabelsError(
+            f"No pixel of {examples.name} has a value in {pair.name}; draw examples where the "
+            "series has data."
+        )
+    if not seen.all():
+        notes.append(f"{np.count_nonzero(~seen)} pixels of examples have no value in any date.")
+    return Samples(features[seen], chosen.target[seen], chosen.area[seen], notes)
 
 
 def _require_classes(
@@ -480,7 +536,7 @@ def _take_features(
     members = {tile.inner: pixels for tile, pixels in plan}
     read = sum(tile.read.pixels for tile in inner)
     feedback.info(
-        f"{len(chosen.row)} labelled pixels of {os.path.basename(source.path)} lie in "
+        f"{len(chosen.row)} chosen pixels of {os.path.basename(source.path)} lie in "
         f"{len(inner)} tiles, {read} pixels to read."
     )
     with block_cache(cache_size(memory_mb)):

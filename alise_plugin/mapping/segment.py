@@ -26,13 +26,12 @@ from ..sits.grid import Grid, Tile, Window
 from ..sits.rasters import block_cache, open_raster, quiet_gdal, read_bands
 from ..sits.series import ImageSeries
 from .area import PixelAreas
-from .embed import provenance
 from .feature_tiles import FeatureSource, features_of, tiles_for
 from .feedback import Feedback, Part, SilentFeedback, stop_if_cancelled
 from .labels import MAX_CLASSES, Burner, VectorLabels, on_grid
 from .output import RasterForm, RasterOutput, block_side, require_outputs, require_replaceable
 from .polygons import FIELD, LAYER, Polygons, write_polygons
-from .samples import bands_of, encoder_identity
+from .samples import bands_of, encoder_identity, provenance_of
 from .smoothing import SMOOTHINGS, bayes, majority
 from .style import class_style, polygon_style, ramp_style, style_path
 from .tile_loop import cache_size
@@ -252,11 +251,7 @@ def _scratch(folder: str) -> tempfile.TemporaryDirectory[str]:
 def _provenance(
     source: FeatureSource, encoder: Encoder | None, head: Head, options: MapOptions
 ) -> dict[str, str]:
-    if isinstance(source, ImageSeries):
-        assert encoder is not None
-        items = provenance(source, encoder)
-    else:
-        items = {key: text for key, text in source.metadata.items() if key.startswith("ALISE_")}
+    items = provenance_of(source, encoder)
     with open(head.path, "rb") as file:
         items["ALISE_HEAD_SHA256"] = hashlib.sha256(file.read()).hexdigest()
     items["ALISE_HEAD"] = head.name

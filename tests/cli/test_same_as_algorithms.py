@@ -23,6 +23,7 @@ def algorithms():
     from alise_plugin.algorithms.drawsample import DrawSample
     from alise_plugin.algorithms.embed import Embed
     from alise_plugin.algorithms.findclasses import FindClasses
+    from alise_plugin.algorithms.findsimilar import FindSimilar
     from alise_plugin.algorithms.reconstruct import Reconstruct
     from alise_plugin.algorithms.segment import Segment
     from alise_plugin.algorithms.trainclassifier import TrainClassifier
@@ -33,6 +34,7 @@ def algorithms():
         Embed,
         TrainClassifier,
         FindClasses,
+        FindSimilar,
         Segment,
         DrawSample,
         AssessAccuracy,
