@@ -1,11 +1,13 @@
 """A real site that the model never saw, from clouds to classes: a picture for the README.
 
-    python -m scripts.real_site PNG [--data FOLDER] [--model FOLDER]
+    python -m scripts.real_site PNG [--similar PNG] [--data FOLDER] [--model FOLDER]
 
 From left to right: two clear days of 2019 in Belgium, ten classes found without labels in all
 acquisitions of that year, clouds included, and the ground as the model reconstructs it for a day
-under cloud, beside what was seen that day. One pixel becomes 4 x 4. The data lies beside the
-repository (WorldCereal/worldcereal-classification, MIT; Copernicus Sentinel-2 data 2019).
+under cloud, beside what was seen that day. --similar adds a picture of both clear days and of how
+much every pixel resembles the example that is framed in red, for two examples: black 0, white as
+much as nine of ten pixels of the example. One pixel becomes 4 x 4. The data lies beside
+the repository (WorldCereal/worldcereal-classification, MIT; Copernicus Sentinel-2 data 2019).
 """
 
 from __future__ import annotations
@@ -16,11 +18,14 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
-from osgeo import gdal, osr
+from osgeo import gdal, ogr, osr
 
 from alise_plugin.mapping.find_classes import find_classes
+from alise_plugin.mapping.find_similar import find_similar
+from alise_plugin.mapping.labels import Legend, VectorLabels
 from alise_plugin.mapping.reconstruct import reconstruct
 from alise_plugin.mapping.segment import segment
+from alise_plugin.model.encoder import Encoder
 from alise_plugin.model.head import Head
 from alise_plugin.model.package import load_package
 from alise_plugin.sits.bands import BANDS
@@ -32,13 +37,17 @@ PROJECT = Path(__file__).resolve().parents[1]
 SITE = "image_series/wc_0000280849BAC91C.npz"
 YEAR, CLEAR, COVERED = 2019, (date(2019, 5, 11), date(2019, 7, 5)), date(2019, 5, 1)
 CLASSES = 10
+EXAMPLES = ((30, 30, 4, 4), (52, 50, 5, 5))  # column, row, width and height in pixels
+LEFT, TOP, METRES = 600000.0, 5600000.0, 10.0
 SCALE, GAP, BRIGHTEST = 4, 2, 0.2
+RED = (255, 0, 0)
 
 
 def main() -> None:
     """Build the series, find the classes, draw."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("png")
+    parser.add_argument("--similar", metavar="PNG")
     parser.add_argument("--data", type=Path, default=PROJECT.parent / "shared" / "data")
     parser.add_argument("--model", type=Path, default=PROJECT / "models" / "alise-s2")
     given = parser.parse_args()
@@ -51,14 +60,42 @@ def main() -> None:
             reconstruct(series, encoder, folder / "images.tif", dates=[COVERED])
             panels = [colour(series, day) for day in CLEAR]
             seen = colour(series, COVERED)
+            if given.similar:
+                found = [likeness(series, encoder, example, folder) for example in EXAMPLES]
+                write_panels(given.similar, [*panels, *found])
         codes = gdal.Open(str(folder / "classes.tif")).ReadAsArray()
         legend = ["#000000", *(item.color for item in head.classes)]
         panels.append(np.array([list(bytes.fromhex(text[1:])) for text in legend], np.uint8)[codes])
         with ImageSeries.open(folder / "images.tif") as images:
             panels += [seen, colour(images, COVERED)]
+    write_panels(given.png, panels)
+
+
+def write_panels(png: str, panels: list[np.ndarray]) -> None:
+    """Images `(H, W, 3)` side by side."""
     gap = np.full((panels[0].shape[0], GAP, 3), 255, np.uint8)
     row = np.concatenate([piece for panel in panels for piece in (panel, gap)][:-1], 1)
-    write(given.png, row.repeat(SCALE, 0).repeat(SCALE, 1))
+    write(png, row.repeat(SCALE, 0).repeat(SCALE, 1))
+
+
+def likeness(
+    series: ImageSeries, encoder: Encoder, example: tuple[int, int, int, int], folder: Path
+) -> np.ndarray:
+    """(H, W, 3) uint8: similarity to one example, with its frame."""
+    col, row, width, height = example
+    left, top = LEFT + METRES * col, TOP - METRES * row
+    right, bottom = left + METRES * width, top - METRES * height
+    corners = ((left, top), (right, top), (right, bottom), (left, bottom), (left, top))
+    ring = ", ".join(f"{x} {y}" for x, y in corners)
+    shape = ogr.CreateGeometryFromWkt(f"POLYGON(({ring}))")
+    shown = VectorLabels("example", series.grid.crs_wkt, [shape], [1], Legend())
+    result = find_similar(series, encoder, shown, folder / "similar.tif")
+    raw = gdal.Open(result.path).ReadAsArray()
+    grey = np.clip(raw / (10_000 * result.level), 0, 1)
+    panel = np.rint(255 * grey).astype(np.uint8)[..., None].repeat(3, 2)
+    last_row, last_col = row + height - 1, col + width - 1
+    panel[row : last_row + 1, [col, last_col]] = panel[[row, last_row], col : last_col + 1] = RED
+    return panel
 
 
 def series_of(site: Path, folder: Path) -> ImageSeries:
@@ -81,7 +118,7 @@ def write_scene(path: str, values: np.ndarray) -> None:
     reference = osr.SpatialReference()
     reference.ImportFromEPSG(32631)
     target.SetProjection(reference.ExportToWkt())
-    target.SetGeoTransform((600000.0, 10.0, 0.0, 5600000.0, 0.0, -10.0))
+    target.SetGeoTransform((LEFT, METRES, 0.0, TOP, 0.0, -METRES))
     for number, band in enumerate(BANDS):
         target.GetRasterBand(number + 1).SetDescription(band)
     target.WriteArray(values.astype(np.uint16))
