@@ -20,16 +20,20 @@ if ! command -v debootstrap >/dev/null && [ ! -x /usr/sbin/debootstrap ]; then
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq debootstrap >/dev/null
 fi
 mkdir -p build
+packages="qgis python3-qgis python3-gdal python3-pip python3-pytest python3-hypothesis python3-scipy
+  python3-sklearn python3-distributed gdal-bin"
 if [ ! -f "$chroot/installed" ]; then
   as_root rm -rf "$chroot"
   as_root /usr/sbin/debootstrap --variant=minbase --include=ca-certificates "$suite" "$chroot" \
     >"build/chroot-$suite.log"
+fi
+if [ "$(cat "$chroot/installed" 2>/dev/null)" != "$packages" ]; then
   as_root cp /etc/resolv.conf "$chroot/etc/resolv.conf"
   inside apt-get update -qq
+  # shellcheck disable=SC2086
   inside env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-    qgis python3-qgis python3-gdal python3-pip python3-pytest python3-hypothesis python3-scipy \
-    gdal-bin >>"build/chroot-$suite.log"
-  as_root touch "$chroot/installed"
+    $packages >>"build/chroot-$suite.log"
+  echo "$packages" | as_root tee "$chroot/installed" >/dev/null
 fi
 
 # onnxruntime for the Python in there; fetched out here, where pip knows the network.

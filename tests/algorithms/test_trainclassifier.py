@@ -299,17 +299,10 @@ def test_lines_are_no_labels(run, refused, parameters, place, tmp_path):
 
 
 def test_no_crs_and_no_file(run, refused, parameters, place, tmp_path):
-    path = labels(tmp_path, place, "bare.gpkg")
-    source = tmp_path / "labels" / "bare.geojson"
-    options = gdal.VectorTranslateOptions(format="CSV", layerCreationOptions=["GEOMETRY=AS_WKT"])
-    gdal.VectorTranslate(str(source.with_suffix(".csv")), path, options=options)
-    refuse(
-        run,
-        refused,
-        {**parameters, "LABELS": [str(source.with_suffix(".csv"))]},
-        "bare",
-        "CRS",
-    )
+    path = tmp_path / "labels" / "bare.shp"
+    gdal.VectorTranslate(str(path), labels(tmp_path, place), format="ESRI Shapefile")
+    path.with_suffix(".prj").unlink()
+    refuse(run, refused, {**parameters, "LABELS": [str(path)]}, "bare", "CRS")
     refuse(run, refused, {**parameters, "LABELS": ["/nowhere/x.gpkg"]}, "/nowhere/x.gpkg")
 
 

@@ -14,12 +14,13 @@ from alise_plugin.runtime.check import check_runtime
 ROOT = Path(__file__).resolve().parents[2]
 
 SCRIPT = """
-import json, sys
+import importlib.util, json, sys
 from pathlib import Path
 from alise_plugin.errors import AliseError
 from alise_plugin.runtime.check import check_runtime
 from alise_plugin.runtime.install import install_runtime
 
+there = importlib.util.find_spec("sklearn") is not None
 lines = []
 try:
     install_runtime(Path(sys.argv[1]), sys.argv[2], info=lines.append)
@@ -30,6 +31,7 @@ import numpy
 print(json.dumps({
     "lines": lines, "versions": report.versions, "devices": report.devices,
     "problem": report.problem, "folder": str(report.folder), "numpy": numpy.__file__,
+    "scikit-learn": there,
 }))
 """
 
@@ -83,7 +85,8 @@ def test_it_installs_beside_numpy_and_a_second_run_does_nothing(run_install, tmp
     assert folder.name == location.python_tag()
     assert not (folder / "numpy").exists()
     assert not Path(first["numpy"]).is_relative_to(folder)
-    assert (folder / "sklearn").is_dir()
+    # Only where the system's Python has none itself.
+    assert (folder / "sklearn").is_dir() != first["scikit-learn"]
     assert [p.name for p in folder.parent.iterdir()] == [folder.name]
 
     before = folder.stat().st_ctime_ns
