@@ -11,8 +11,6 @@ from qgis.core import (
     QgsProcessingOutputString,
     QgsProcessingParameterBoolean,
     QgsProcessingParameterEnum,
-    QgsProcessingParameterExtent,
-    QgsProcessingParameterMultipleLayers,
     QgsProcessingParameterRasterDestination,
     QgsProcessingParameterString,
 )
@@ -21,8 +19,15 @@ from ..errors import SeriesError
 from ..mapping.embed import embed
 from ..sits.series import ImageSeries
 from .base import GEOTIFF, AliseAlgorithm, QgisFeedback, dates_as_text, require_ending
-from .compat import TYPE_RASTER
-from .inputs import declare_engine, declare_model, encoder_of, extent_of, open_rasters
+from .inputs import (
+    declare_engine,
+    declare_extent,
+    declare_model,
+    declare_rasters,
+    encoder_of,
+    extent_of,
+    open_rasters,
+)
 
 
 class Embed(AliseAlgorithm):
@@ -52,11 +57,7 @@ class Embed(AliseAlgorithm):
     NEEDS_RUNTIME = True
 
     def initAlgorithm(self, config: dict[str, Any] | None = None) -> None:
-        self.addParameter(
-            QgsProcessingParameterMultipleLayers(
-                "INPUT", self.tr("Image series, or one raster per date"), TYPE_RASTER
-            )
-        )
+        declare_rasters(self, "Image series, or one raster per date")
         self.addParameter(
             QgsProcessingParameterString(
                 "DATES",
@@ -65,9 +66,7 @@ class Embed(AliseAlgorithm):
             )
         )
         declare_model(self)
-        self.addParameter(
-            QgsProcessingParameterExtent("EXTENT", self.tr("Extent (empty: all)"), optional=True)
-        )
+        declare_extent(self)
         declare_engine(self)
         self.add_advanced(
             QgsProcessingParameterEnum(

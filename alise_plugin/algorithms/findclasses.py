@@ -9,9 +9,7 @@ from qgis.core import (
     QgsProcessingFeedback,
     QgsProcessingOutputNumber,
     QgsProcessingOutputString,
-    QgsProcessingParameterExtent,
     QgsProcessingParameterFileDestination,
-    QgsProcessingParameterMultipleLayers,
     QgsProcessingParameterNumber,
 )
 
@@ -19,8 +17,16 @@ from ..mapping.find_classes import CLASSES, PIXELS, find_classes
 from ..mapping.labels import MAX_CLASSES
 from ..sits.series import ImageSeries
 from .base import AliseAlgorithm, QgisFeedback, require_ending
-from .compat import INTEGER, TYPE_RASTER
-from .inputs import declare_device, declare_model, encoder_of, extent_of, open_rasters
+from .compat import INTEGER
+from .inputs import (
+    declare_device,
+    declare_extent,
+    declare_model,
+    declare_rasters,
+    encoder_of,
+    extent_of,
+    open_rasters,
+)
 
 
 class FindClasses(AliseAlgorithm):
@@ -47,11 +53,7 @@ class FindClasses(AliseAlgorithm):
     NEEDS_SCIKIT_LEARN = True
 
     def initAlgorithm(self, config: dict[str, Any] | None = None) -> None:
-        self.addParameter(
-            QgsProcessingParameterMultipleLayers(
-                "INPUT", self.tr("Image series or embedding raster"), TYPE_RASTER
-            )
-        )
+        declare_rasters(self)
         self.addParameter(
             QgsProcessingParameterNumber(
                 "CLASSES",
@@ -63,11 +65,7 @@ class FindClasses(AliseAlgorithm):
             )
         )
         declare_model(self)
-        self.addParameter(
-            QgsProcessingParameterExtent(
-                "EXTENT", self.tr("Extent to look at (empty: all)"), optional=True
-            )
-        )
+        declare_extent(self, "Extent to look at (empty: all)")
         for name, text, default, least in (
             ("SAMPLES", "Pixels to look at", PIXELS, 100),
             ("SEED", "Seed of the random choices", 0, 0),

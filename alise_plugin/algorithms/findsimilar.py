@@ -9,9 +9,7 @@ from qgis.core import (
     QgsProcessingFeedback,
     QgsProcessingOutputNumber,
     QgsProcessingOutputString,
-    QgsProcessingParameterExtent,
     QgsProcessingParameterFeatureSource,
-    QgsProcessingParameterMultipleLayers,
     QgsProcessingParameterNumber,
     QgsProcessingParameterRasterDestination,
 )
@@ -19,8 +17,16 @@ from qgis.core import (
 from ..mapping.find_similar import PER_AREA, find_similar
 from ..sits.series import ImageSeries
 from .base import GEOTIFF, AliseAlgorithm, QgisFeedback, require_ending
-from .compat import INTEGER, TYPE_POINT, TYPE_POLYGON, TYPE_RASTER
-from .inputs import declare_engine, declare_model, encoder_of, extent_of, open_rasters
+from .compat import INTEGER, TYPE_POINT, TYPE_POLYGON
+from .inputs import (
+    declare_engine,
+    declare_extent,
+    declare_model,
+    declare_rasters,
+    encoder_of,
+    extent_of,
+    open_rasters,
+)
 from .label_layers import examples_of
 
 
@@ -47,20 +53,14 @@ class FindSimilar(AliseAlgorithm):
     NEEDS_RUNTIME = True
 
     def initAlgorithm(self, config: dict[str, Any] | None = None) -> None:
-        self.addParameter(
-            QgsProcessingParameterMultipleLayers(
-                "INPUT", self.tr("Image series or embedding raster"), TYPE_RASTER
-            )
-        )
+        declare_rasters(self)
         self.addParameter(
             QgsProcessingParameterFeatureSource(
                 "EXAMPLES", self.tr("Examples: polygons or points"), [TYPE_POLYGON, TYPE_POINT]
             )
         )
         declare_model(self)
-        self.addParameter(
-            QgsProcessingParameterExtent("EXTENT", self.tr("Extent (empty: all)"), optional=True)
-        )
+        declare_extent(self)
         for name, text, default, least in (
             ("SAMPLES", "Pixels of one polygon at most", PER_AREA, 1),
             ("SEED", "Seed of the random choices", 0, 0),

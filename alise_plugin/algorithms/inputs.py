@@ -10,7 +10,9 @@ from qgis.core import (
     QgsProcessingContext,
     QgsProcessingFeedback,
     QgsProcessingParameterEnum,
+    QgsProcessingParameterExtent,
     QgsProcessingParameterFile,
+    QgsProcessingParameterMultipleLayers,
     QgsProcessingParameterNumber,
     QgsProcessingUtils,
 )
@@ -23,7 +25,23 @@ from ..model.package import PRECISIONS, load_package
 from ..sits.build import build_series
 from ..sits.grid import Grid
 from .base import BUNDLED_MODEL, AliseAlgorithm, dates_from_text, layer_sources
-from .compat import FOLDER, INTEGER
+from .compat import FOLDER, INTEGER, TYPE_RASTER
+
+
+def declare_rasters(
+    algorithm: AliseAlgorithm, text: str = "Image series or embedding raster"
+) -> None:
+    """INPUT, one raster or several."""
+    algorithm.addParameter(
+        QgsProcessingParameterMultipleLayers("INPUT", algorithm.tr(text), TYPE_RASTER)
+    )
+
+
+def declare_extent(algorithm: AliseAlgorithm, text: str = "Extent (empty: all)") -> None:
+    """EXTENT, in any CRS; everything where it is empty."""
+    algorithm.addParameter(
+        QgsProcessingParameterExtent("EXTENT", algorithm.tr(text), optional=True)
+    )
 
 
 def declare_model(algorithm: AliseAlgorithm) -> None:

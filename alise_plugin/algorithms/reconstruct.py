@@ -8,8 +8,6 @@ from qgis.core import (
     QgsProcessingContext,
     QgsProcessingFeedback,
     QgsProcessingOutputString,
-    QgsProcessingParameterExtent,
-    QgsProcessingParameterMultipleLayers,
     QgsProcessingParameterNumber,
     QgsProcessingParameterRasterDestination,
     QgsProcessingParameterString,
@@ -24,8 +22,16 @@ from .base import (
     dates_from_text,
     require_ending,
 )
-from .compat import INTEGER, TYPE_RASTER
-from .inputs import declare_engine, declare_model, encoder_of, extent_of, open_rasters
+from .compat import INTEGER
+from .inputs import (
+    declare_engine,
+    declare_extent,
+    declare_model,
+    declare_rasters,
+    encoder_of,
+    extent_of,
+    open_rasters,
+)
 
 
 class Reconstruct(AliseAlgorithm):
@@ -54,13 +60,7 @@ class Reconstruct(AliseAlgorithm):
     NEEDS_RUNTIME = True
 
     def initAlgorithm(self, config: dict[str, Any] | None = None) -> None:
-        self.addParameter(
-            QgsProcessingParameterMultipleLayers(
-                "INPUT",
-                self.tr("Image series, one raster per date, or embedding raster"),
-                TYPE_RASTER,
-            )
-        )
+        declare_rasters(self, "Image series, one raster per date, or embedding raster")
         self.addParameter(
             QgsProcessingParameterString(
                 "DATES",
@@ -78,9 +78,7 @@ class Reconstruct(AliseAlgorithm):
             )
         )
         declare_model(self)
-        self.addParameter(
-            QgsProcessingParameterExtent("EXTENT", self.tr("Extent (empty: all)"), optional=True)
-        )
+        declare_extent(self)
         declare_engine(self)
         self.addParameter(
             QgsProcessingParameterRasterDestination("OUTPUT", self.tr("Reconstructed images"))

@@ -14,10 +14,8 @@ from qgis.core import (
     QgsProcessingOutputNumber,
     QgsProcessingOutputString,
     QgsProcessingParameterEnum,
-    QgsProcessingParameterExtent,
     QgsProcessingParameterFeatureSink,
     QgsProcessingParameterFile,
-    QgsProcessingParameterMultipleLayers,
     QgsProcessingParameterNumber,
     QgsProcessingParameterRasterDestination,
     QgsProcessingParameterVectorDestination,
@@ -37,10 +35,17 @@ from .compat import (
     INTEGER,
     REAL,
     TYPE_POLYGON,
-    TYPE_RASTER,
     TYPE_TABLE,
 )
-from .inputs import declare_engine, declare_model, encoder_of, extent_of, open_rasters
+from .inputs import (
+    declare_engine,
+    declare_extent,
+    declare_model,
+    declare_rasters,
+    encoder_of,
+    extent_of,
+    open_rasters,
+)
 from .label_layers import mask_of
 
 
@@ -68,11 +73,7 @@ class Segment(AliseAlgorithm):
     NEEDS_RUNTIME = True
 
     def initAlgorithm(self, config: dict[str, Any] | None = None) -> None:
-        self.addParameter(
-            QgsProcessingParameterMultipleLayers(
-                "INPUT", self.tr("Image series or embedding raster"), TYPE_RASTER
-            )
-        )
+        declare_rasters(self)
         self.addParameter(
             QgsProcessingParameterFile("HEAD", self.tr("Head"), FILE, fileFilter="ONNX (*.onnx)")
         )
@@ -106,9 +107,7 @@ class Segment(AliseAlgorithm):
                 "MASK", self.tr("Map these polygons only"), [TYPE_POLYGON], optional=True
             )
         )
-        self.addParameter(
-            QgsProcessingParameterExtent("EXTENT", self.tr("Extent (empty: all)"), optional=True)
-        )
+        declare_extent(self)
         standard = MapOptions()
         for name, text, kind, default, least, most in (
             ("WINDOW", "Smoothing: side of the window", INTEGER, standard.window, 3, 21),

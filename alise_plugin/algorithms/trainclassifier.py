@@ -28,8 +28,8 @@ from ..mapping.samples import VALIDATIONS, LabelledSource
 from ..mapping.train import train_classifier
 from ..sits.series import ImageSeries
 from .base import AliseAlgorithm, QgisFeedback, require_ending
-from .compat import INTEGER, REAL, TYPE_MAP_LAYER, TYPE_RASTER
-from .inputs import declare_engine, declare_model, encoder_of, open_rasters
+from .compat import INTEGER, REAL, TYPE_MAP_LAYER
+from .inputs import declare_engine, declare_model, declare_rasters, encoder_of, open_rasters
 from .label_layers import labels_of
 
 FIGURES = (
@@ -72,11 +72,7 @@ class TrainClassifier(AliseAlgorithm):
     NEEDS_SCIKIT_LEARN = True
 
     def initAlgorithm(self, config: dict[str, Any] | None = None) -> None:
-        self.addParameter(
-            QgsProcessingParameterMultipleLayers(
-                "INPUT", self.tr("Image series or embedding rasters"), TYPE_RASTER
-            )
-        )
+        declare_rasters(self, "Image series or embedding rasters")
         self.addParameter(
             QgsProcessingParameterMultipleLayers(
                 "LABELS", self.tr("Labels: polygons, points or a class raster"), TYPE_MAP_LAYER
