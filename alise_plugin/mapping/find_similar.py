@@ -183,6 +183,11 @@ def find_similar(
     feedback.info(
         f"Nine of ten pixels of the examples have a similarity of {likeness.level:.2f} or more."
     )
+    if likeness.level <= 0:
+        feedback.info(
+            "Some examples are no more like the others than any other pixel is: are all of one "
+            "kind? Search for each kind on its own, or show more examples."
+        )
     feedback.progress(1.0)
     return SimilarPlaces(os.fspath(output), likeness.level, areas, len(shown.features), device)
 

@@ -14,6 +14,7 @@ from rasters_for_tests import TRANSFORM, days, write_raster
 from alise_plugin.errors import AliseError, Cancelled, LabelsError, OutputError, SeriesError
 from alise_plugin.mapping.embed import embed
 from alise_plugin.mapping.embedding_raster import EmbeddingRaster
+from alise_plugin.mapping.feedback import SilentFeedback
 from alise_plugin.mapping.find_similar import Likeness, find_similar
 from alise_plugin.mapping.labels import VectorLabels, read_examples
 from alise_plugin.model.package import load_package
@@ -127,6 +128,22 @@ def test_pixels_without_a_value_have_no_similarity(tmp_path):
     assert np.isfinite(values[:, :40]).all()
     assert np.isnan(values[:, 40:]).all()
     assert (result.examples, result.samples) == (2, 41)
+
+
+def test_examples_of_different_kinds_are_pointed_out(place, encoder, tmp_path):
+    class Log(SilentFeedback):
+        def __init__(self):
+            self.text = ""
+
+        def info(self, text):
+            self.text += text
+
+    shapes = [place.polygons[place.kinds.index(kind)] for kind in range(len(CODES))]
+    mixed = read_examples(write_layer(tmp_path / "mixed.gpkg", shapes))
+    for shown, warned in ((mixed, True), (place.examples, False)):
+        log = Log()
+        result = find_similar(place.series, encoder, shown, tmp_path / "s.tif", feedback=log)
+        assert ("are all of one kind?" in log.text) == warned == (result.level <= 0)
 
 
 def test_the_raster_says_what_it_is(place, tmp_path):
