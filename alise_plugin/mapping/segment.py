@@ -538,6 +538,16 @@ class _NumberRaster:
         return values[0].astype(np.int32)
 
 
+def _sieves(least: int) -> list[int]:
+    """Sizes in pixels to sieve by, one after the other.
+
+    A sieve leaves a small patch alone where all that touch it are small too. So what it leaves is
+    sieved from single pixels on, until patches have grown to the size.
+    """
+    growing = [2**power for power in range(1, (least - 1).bit_length())]
+    return [least, *growing, least] if growing else [least]
+
+
 def _sieved(
     stored: _Stored,
     windows: Sequence[Window],
@@ -564,15 +574,19 @@ def _sieved(
         source = gdal.Open(before)
         target = gdal.Open(after, gdal.GA_Update)
         band = source.GetRasterBand(1)
-        gdal.SieveFilter(
-            band,
-            band.GetMaskBand(),
-            target.GetRasterBand(1),
-            least,
-            4,
-            callback=lambda *_: 0 if feedback.cancelled() else 1,
-        )
-        target = None
+        for size in _sieves(least):
+            gdal.SieveFilter(
+                band,
+                band.GetMaskBand(),
+                target.GetRasterBand(1),
+                size,
+                4,
+                callback=lambda *_: 0 if feedback.cancelled() else 1,
+            )
+            if feedback.cancelled() or failures:
+                break
+            band = target.GetRasterBand(1)
+        band = target = None
     stop_if_cancelled(feedback)
     if failures:
         raise OutputError(

@@ -15,6 +15,7 @@ from labelled_region import (
     write_layer,
 )
 from osgeo import gdal, ogr
+from rasters_for_tests import days, write_raster
 
 from alise_plugin.errors import AliseError, Cancelled, HeadError, LabelsError, OutputError
 from alise_plugin.mapping.embed import embed
@@ -30,6 +31,7 @@ from alise_plugin.mapping.samples import LabelledSource
 from alise_plugin.mapping.segment import MapOptions, segment
 from alise_plugin.mapping.train import train_classifier
 from alise_plugin.model.head import Head
+from alise_plugin.sits.build import build_series
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("sklearn")
@@ -151,9 +153,29 @@ def test_small_patches_are_gone(place, tmp_path):
     path, vector = tmp_path / "map.tif", tmp_path / "map.gpkg"
     options = MapOptions(minimum_area=2000.0)  # 20 pixels
     segment(worse.series, place.encoder, place.head, path, options=options, vector=vector)
-    sizes = [feature["area_m2"] for feature in features_of(vector)]
-    # Patches in a ring of small patches stay, as users of gdal_sieve know.
-    assert np.mean(np.array(sizes) >= 1990) > 0.9
+    assert min(feature["area_m2"] for feature in features_of(vector)) >= 1990
+
+
+def test_patches_among_small_patches_are_gone_too(place, tmp_path):
+    """A map of nothing but speckle, in which no patch has a large neighbour."""
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, len(CODES), (60, 70))
+    season = np.random.default_rng(99).uniform(800, 4000, (4, 10, len(CODES)))  # as in `region`
+    paths = [
+        write_raster(tmp_path / f"S2_{day:%Y%m%d}.tif", level[:, truth].astype(np.uint16))
+        for day, level in zip(days(4, step=60), season)
+    ]
+    speckle = build_series(paths, tmp_path / "series.vrt", scale=1e-4, offset=0.0)
+    sizes = {}
+    for least in (0.0, 1500.0):
+        vector = tmp_path / f"{least:g}.gpkg"
+        options = MapOptions(minimum_area=least)
+        path = tmp_path / f"{least:g}.tif"
+        segment(speckle, place.encoder, place.head, path, options=options, vector=vector)
+        sizes[least] = np.array([feature["area_m2"] for feature in features_of(vector)])
+    assert np.median(sizes[0.0]) < 500
+    assert sizes[1500.0].min() >= 1490
+    assert sizes[1500.0].sum() == pytest.approx(sizes[0.0].sum(), rel=1e-6)
 
 
 def test_the_smallest_patch_may_be_larger_than_the_map(place, tmp_path):
