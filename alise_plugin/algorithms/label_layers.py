@@ -13,6 +13,7 @@ from qgis.core import (
     QgsProcessingFeatureSource,
     QgsProcessingUtils,
     QgsRasterLayer,
+    QgsRectangle,
     QgsVectorFileWriter,
     QgsVectorLayer,
 )
@@ -23,11 +24,13 @@ from ..mapping.labels import (
     Legend,
     Value,
     VectorLabels,
+    bounds_around,
     read_examples,
     read_mask,
     read_raster_labels,
     read_vector_labels,
 )
+from ..sits.grid import Grid
 
 _LAYER = "labels"
 
@@ -38,6 +41,7 @@ def labels_of(
     name_field: str,
     color_field: str,
     context: QgsProcessingContext,
+    around: Sequence[Grid] = (),
 ) -> tuple[Labels, Legend]:
     """The labels of a layer, and the names and colours of its style.
 
@@ -46,6 +50,7 @@ def labels_of(
         field: that holds the class; empty for that of the layer's categorised style, or a raster.
         name_field, color_field: of the names and colours of the classes; empty for none.
         context: of the run.
+        around: see `read_vector_labels`.
 
     Raises:
         LabelsError: no field is given and the layer has no categories, or see `read_vector_labels`.
@@ -65,7 +70,7 @@ def labels_of(
             "categorised style."
         )
     wanted = list(dict.fromkeys(filter(None, (field, name_field, color_field))))
-    path = _exported(layer, wanted, context)
+    path = _exported(layer, wanted, context, around)
     labels = read_vector_labels(
         path, field, name_field, color_field, layer=_LAYER, name=layer.name()
     )
@@ -91,7 +96,12 @@ def examples_of(source: QgsProcessingFeatureSource, context: QgsProcessingContex
     return read_examples(_exported(layer, [], context), layer=_LAYER, name=source.sourceName())
 
 
-def _exported(layer: QgsVectorLayer, fields: Sequence[str], context: QgsProcessingContext) -> str:
+def _exported(
+    layer: QgsVectorLayer,
+    fields: Sequence[str],
+    context: QgsProcessingContext,
+    around: Sequence[Grid] = (),
+) -> str:
     """A GeoPackage of what the layer shows: its filter, edits, joins and CRS, any provider."""
     there = [one.name() for one in layer.fields()]
     for name in fields:
@@ -106,6 +116,8 @@ def _exported(layer: QgsVectorLayer, fields: Sequence[str], context: QgsProcessi
                 f'The field "{name}" of {layer.name()} numbers its features; choose the field that '
                 "holds the class."
             )
+    name = layer.name()
+    layer = _near(layer, around)
     path = QgsProcessingUtils.generateTempFilename("labels.gpkg")
     options = QgsVectorFileWriter.SaveVectorOptions()
     options.driverName = "GPKG"
@@ -120,8 +132,18 @@ def _exported(layer: QgsVectorLayer, fields: Sequence[str], context: QgsProcessi
         layer, path, context.transformContext(), options
     )
     if error != QgsVectorFileWriter.WriterError.NoError:
-        raise LabelsError(f"{layer.name()} cannot be read ({message}); export it to a GeoPackage.")
+        raise LabelsError(f"{name} cannot be read ({message}); export it to a GeoPackage.")
     return path
+
+
+def _near(layer: QgsVectorLayer, grids: Sequence[Grid]) -> QgsVectorLayer:
+    """The features near some grids as a layer, in their order; all of them if there are none."""
+    box = bounds_around(grids, layer.crs().toWkt()) if layer.crs().isValid() else None
+    if box is None:
+        return layer
+    nearby = QgsFeatureRequest(QgsRectangle(*box)).addOrderBy("$id")
+    found = layer.materialize(nearby)
+    return found if found.featureCount() else layer
 
 
 def _style_field(layer: QgsVectorLayer) -> str:

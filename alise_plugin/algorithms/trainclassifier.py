@@ -26,6 +26,7 @@ from ..mapping.labels import Labels, Legend
 from ..mapping.measures import Interval, rounded
 from ..mapping.samples import VALIDATIONS, LabelledSource
 from ..mapping.train import train_classifier
+from ..sits.grid import Grid
 from ..sits.series import ImageSeries
 from .base import AliseAlgorithm, QgisFeedback, require_ending
 from .compat import INTEGER, REAL, TYPE_MAP_LAYER
@@ -138,15 +139,8 @@ class TrainClassifier(AliseAlgorithm):
         if report:
             require_ending(report, "REPORT", (".html",), "a report is a web page")
         self.require_outputs(parameters, ("HEAD", "REPORT"), ("INPUT", "LABELS"), context)
-        labels, legends = self._labels(parameters, context)
         sources = self._sources(parameters, context, feedback)
-        if len(labels) == 1:
-            labels *= len(sources)
-        if len(labels) != len(sources):
-            raise LabelsError(
-                f"There are {len(sources)} layers in INPUT and {len(labels)} in LABELS; choose as "
-                "many labels as inputs, in the same order, or one for all."
-            )
+        labels, legends = self._labels(parameters, context, [source.grid for source in sources])
         needs_encoder = any(isinstance(source, ImageSeries) for source in sources)
         result = train_classifier(
             [LabelledSource(*pair) for pair in zip(sources, labels)],
@@ -184,15 +178,26 @@ class TrainClassifier(AliseAlgorithm):
         }
 
     def _labels(
-        self, parameters: dict[str, Any], context: QgsProcessingContext
+        self, parameters: dict[str, Any], context: QgsProcessingContext, grids: list[Grid]
     ) -> tuple[list[Labels], list[Legend]]:
+        """The labels on each grid, and the legends of their layers."""
         layers = self.parameterAsLayerList(parameters, "LABELS", context)
+        if len(layers) not in (1, len(grids)):
+            raise LabelsError(
+                f"There are {len(grids)} layers in INPUT and {len(layers)} in LABELS; choose as "
+                "many labels as inputs, in the same order, or one for all."
+            )
         field, name, color = (
             field_of(self, parameters, parameter, context)
             for parameter in ("FIELD", "NAME", "COLOR")
         )
-        pairs = [labels_of(layer, field, name, color, context) for layer in layers]
-        return [labels for labels, _ in pairs], [legend for _, legend in pairs]
+        near = [grids] if len(layers) == 1 else [[grid] for grid in grids]
+        pairs = [
+            labels_of(layer, field, name, color, context, around)
+            for layer, around in zip(layers, near)
+        ]
+        labels = [labels for labels, _ in pairs]
+        return labels * (len(grids) // len(labels)), [legend for _, legend in pairs]
 
     def _sources(
         self,

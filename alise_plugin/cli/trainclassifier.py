@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+from collections.abc import Sequence
 from contextlib import ExitStack
 
 from osgeo import gdal
@@ -17,6 +18,7 @@ from ..mapping.measures import rounded
 from ..mapping.output import require_outputs
 from ..mapping.samples import VALIDATIONS, LabelledSource
 from ..mapping.train import train_classifier
+from ..sits.grid import Grid
 from ..sits.rasters import quiet_gdal
 from ..sits.series import ImageSeries
 from .arguments import (
@@ -69,16 +71,17 @@ def run(args: argparse.Namespace, feedback: Feedback) -> dict[str, object]:
     require_ending(args.head, (".onnx",), "a head is an ONNX file")
     require_ending(args.report, (".html",), "a report is a web page")
     require_outputs((args.head, args.report), (*args.input, *args.labels))
-    labels = [_labels(path, args) for path in args.labels]
-    if len(labels) == 1:
-        labels *= len(args.input)
-    if len(labels) != len(args.input):
+    if len(args.labels) not in (1, len(args.input)):
         raise LabelsError(
-            f"There are {len(args.input)} rasters in --input and {len(labels)} in --labels; give "
-            "as many labels as inputs, in the same order, or one for all."
+            f"There are {len(args.input)} rasters in --input and {len(args.labels)} in --labels; "
+            "give as many labels as inputs, in the same order, or one for all."
         )
     with ExitStack() as stack:
         sources = [stack.enter_context(opened([path], None, feedback)) for path in args.input]
+        grids = [source.grid for source in sources]
+        near = [grids] if len(args.labels) == 1 else [[grid] for grid in grids]
+        labels = [_labels(path, args, around) for path, around in zip(args.labels, near)]
+        labels *= len(sources) // len(labels)
         needs_encoder = any(isinstance(source, ImageSeries) for source in sources)
         result = train_classifier(
             [LabelledSource(*pair) for pair in zip(sources, labels)],
@@ -120,8 +123,8 @@ def run(args: argparse.Namespace, feedback: Feedback) -> dict[str, object]:
     }
 
 
-def _labels(path: str, args: argparse.Namespace) -> Labels:
-    """The labels of a file.
+def _labels(path: str, args: argparse.Namespace, around: Sequence[Grid]) -> Labels:
+    """The labels of a file, where they lie on some grids.
 
     Raises:
         LabelsError: a vector file comes without a field.
@@ -133,4 +136,4 @@ def _labels(path: str, args: argparse.Namespace) -> Labels:
         return read_raster_labels(path)
     if not args.field:
         raise LabelsError(f"{path}: name in --field the field that holds the class.")
-    return read_vector_labels(path, args.field, args.name, args.color)
+    return read_vector_labels(path, args.field, args.name, args.color, around=around)

@@ -7,7 +7,7 @@ import math
 import os
 import re
 import unicodedata
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Union
 
@@ -19,6 +19,7 @@ from ..errors import LabelsError, SeriesError
 from ..model.head import MapClass
 from ..sits.grid import Grid, Window
 from ..sits.rasters import open_raster, quiet_gdal
+from ..sits.target import extent_in
 
 Value = Union[int, str]  # of the field that holds the class
 MAX_CLASSES = 250
@@ -112,6 +113,7 @@ def read_vector_labels(
     *,
     layer: str | None = None,
     name: str = "",
+    around: Sequence[Grid] = (),
 ) -> VectorLabels:
     """Read polygons or points with their class.
 
@@ -122,6 +124,8 @@ def read_vector_labels(
         color_field: colours such as #a0c83c or 160,200,60; empty for none.
         layer: of a file with several.
         name: what to call the labels in messages; the file's name if empty.
+        around: where to look, as the parcels of a country are many; everywhere if empty, or if no
+            label lies there.
 
     Raises:
         LabelsError: it cannot be opened, a field is not there, a class is no class, the geometries
@@ -142,7 +146,8 @@ def read_vector_labels(
     known: set[Value] = set()
     ambiguous: list[Value] = []
     without_class = 0
-    for feature in found:
+    features = _near(found, around)
+    for feature in features:
         geometry = feature.GetGeometryRef()
         if geometry is None or geometry.IsEmpty():
             continue
@@ -159,7 +164,7 @@ def read_vector_labels(
             continue
         known.add(value)
         if len(known) > MAX_CLASSES:
-            total = len({_text(other, field) for other in found})
+            total = len({_text(other, field) for other in features})
             raise LabelsError(
                 f'The field "{field}" of {name} holds {total} different values, more than the '
                 f"{MAX_CLASSES} classes that a map can have; {_EXAMPLE}."
@@ -184,6 +189,32 @@ def read_vector_labels(
     legend = Legend(names, colors)
     crs = found.GetSpatialRef().ExportToWkt()
     return VectorLabels(name, crs, geometries, values, legend, without_class, notes)
+
+
+def _near(layer: ogr.Layer, grids: Sequence[Grid]) -> Iterable[ogr.Feature]:
+    """The features of a layer near some grids; all of them if there are none."""
+    box = bounds_around(grids, layer.GetSpatialRef().ExportToWkt())
+    if box is None:
+        return layer
+    layer.SetSpatialFilterRect(*box)
+    # A spatial index gives them in another order than the file.
+    found = sorted(layer, key=lambda feature: feature.GetFID())
+    layer.SetSpatialFilter(None)
+    return found or layer
+
+
+def bounds_around(grids: Sequence[Grid], crs_wkt: str) -> tuple[float, float, float, float] | None:
+    """(xmin, ymin, xmax, ymax) in a CRS that hold all of some grids; None if nothing is sure to."""
+    try:
+        corners = np.array([extent_in(grid, crs_wkt) for grid in grids]).reshape(-1, 4)
+    except SeriesError:
+        return None
+    # Across the antimeridian, a box of degrees begins east of where it ends.
+    if not len(corners) or (corners[:, 0] > corners[:, 2]).any():
+        return None
+    left, bottom = corners[:, :2].min(0).tolist()
+    right, top = corners[:, 2:].max(0).tolist()
+    return left, bottom, right, top
 
 
 def read_mask(path: str, *, layer: str | None = None, name: str = "") -> VectorLabels:

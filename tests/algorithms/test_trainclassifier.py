@@ -306,6 +306,22 @@ def test_no_crs_and_no_file(run, refused, parameters, place, tmp_path):
     refuse(run, refused, {**parameters, "LABELS": ["/nowhere/x.gpkg"]}, "/nowhere/x.gpkg")
 
 
+def test_the_parcels_of_a_country_serve_a_small_series(run, parameters, place, tmp_path):
+    far = [square(5_000 + 30 * n, 4_000, 20, 20) for n in range(300)]
+    codes = [CODES[kind] for kind in place.kinds]
+    country = labels(
+        tmp_path,
+        place,
+        geometries=[*place.polygons, *far],
+        code=codes + [1000 + n for n in range(300)],
+    )
+    of_country = run("alise:trainclassifier", {**parameters, "LABELS": [country]})
+    of_place = run("alise:trainclassifier", parameters)
+    assert of_country["CLASSES"] == 3
+    for name in ("SAMPLES_USED", "GROUPS", "OVERALL_ACCURACY", "CLASS_FIGURES"):
+        assert of_country[name] == of_place[name]
+
+
 def test_as_many_labels_as_inputs(run, refused, parameters, place):
     wrong = {**parameters, "INPUT": [place.embedding] * 3, "LABELS": [place.labels] * 2}
     refuse(run, refused, wrong, "3 layers in INPUT", "2 in LABELS")

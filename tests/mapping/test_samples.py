@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from labelled_region import CODES, moved, region, square, write_class_raster, write_layer
-from osgeo import gdal, ogr
+from osgeo import gdal, ogr, osr
 
 from alise_plugin.errors import AliseError, HeadError, LabelsError
 from alise_plugin.mapping.embed import embed
@@ -9,6 +9,7 @@ from alise_plugin.mapping.embedding_raster import EmbeddingRaster
 from alise_plugin.mapping.feedback import SilentFeedback
 from alise_plugin.mapping.labels import (
     Legend,
+    bounds_around,
     class_list,
     legend_of,
     merge_places,
@@ -18,6 +19,7 @@ from alise_plugin.mapping.labels import (
     read_vector_labels,
 )
 from alise_plugin.mapping.samples import LabelledSource, draw_samples
+from alise_plugin.sits.grid import Grid
 
 
 @pytest.fixture(scope="module")
@@ -338,3 +340,72 @@ def test_blanks_around_names_are_no_part_of_them(place, tmp_path):
     style = Legend({1: " Wald ", 2: "maize"})
     classes, _ = class_list([read_vector_labels(codes, "code")], [style])
     assert [item.name for item in classes] == ["Wald", "maize"]
+
+
+def a_country(place, path, epsg=None):
+    """The fields of the region among parcels of 400 other crops far from it."""
+    far = [square(5_000 + 30 * n, 4_000, 20, 20) for n in range(400)]
+    shapes, crs = [*place.polygons, *far], None
+    if epsg:
+        moves = [moved(shape, epsg) for shape in shapes]
+        shapes, crs = [shape for shape, _ in moves], moves[0][1]
+    codes = [CODES[kind] for kind in place.kinds] + [1000 + n for n in range(400)]
+    return write_layer(path, shapes, crs, code=codes)
+
+
+@pytest.mark.parametrize("epsg", [None, 4326, 3035])
+def test_of_a_country_only_the_labels_nearby_are_read(place, tmp_path, epsg):
+    path = a_country(place, tmp_path / "country.gpkg", epsg)
+    with pytest.raises(LabelsError, match="403 different values, more than the 250"):
+        read_vector_labels(path, "code")
+    near = read_vector_labels(path, "code", around=[place.series.grid])
+    assert list(near.values) == list(place.vectors.values)  # in their order
+    assert sorted(near.classes()) == sorted(CODES)
+    assert len(near.geometries) == len(place.polygons)
+    whole = draw([LabelledSource(place.series, place.vectors)], place.encoder)
+    part = draw([LabelledSource(place.series, near)], place.encoder)
+    np.testing.assert_array_equal(part.target, whole.target)
+
+
+def test_labels_near_any_of_several_grids_are_read(place, tmp_path):
+    path = a_country(place, tmp_path / "country.gpkg")
+    left, dx, _, top, _, dy = place.series.grid.geotransform
+    aside = (left + dx * 5_000, dx, 0.0, top + dy * 4_000, 0.0, dy)
+    other = Grid(place.series.grid.crs_wkt, aside, 60, 60)
+    found = read_vector_labels(path, "code", around=[other])
+    assert set(found.classes()) == {1000, 1001, 1002}  # the third touches it
+    both = read_vector_labels(path, "code", around=[place.series.grid, other])
+    assert set(both.classes()) >= {*CODES, 1000, 1001}
+
+
+def test_where_no_label_is_near_all_are_read_so_that_the_mistake_is_named(place, tmp_path):
+    far = write_layer(tmp_path / "far.gpkg", [square(900, 900, 9, 9)] * 2, code=[1, 2])
+    labels = read_vector_labels(far, "code", around=[place.series.grid])
+    assert len(labels.geometries) == 2
+    with pytest.raises(LabelsError, match=r"far\.gpkg and series\.vrt do not overlap"):
+        draw([LabelledSource(place.series, labels)], place.encoder)
+
+
+def test_a_box_that_is_not_sure_to_hold_the_grids_is_none(place):
+    grid = place.series.grid
+    degrees = crs_of(4326)
+    west, south, east, north = bounds_around([grid], degrees)
+    assert west < east
+    assert south < north
+    assert bounds_around([], degrees) is None
+    # Fiji: the zone of UTM ends at 180 degrees
+    across = Grid(crs_of(32760), (700_000.0, 10.0, 0.0, 8_000_000.0, 0.0, -10.0), 20_000, 100)
+    assert bounds_around([across], degrees) is None
+    # no place on the disk of a geostationary satellite over the equator at 0 degrees
+    assert bounds_around([across], GEOSTATIONARY) is None
+
+
+GEOSTATIONARY = 'PROJCS["g",GEOGCS["w",DATUM["D",SPHEROID["S",6378137,298.257]],PRIMEM["G",0],\
+UNIT["degree",0.0174532925199433]],PROJECTION["Geostationary_Satellite"],\
+PARAMETER["central_meridian",0],PARAMETER["satellite_height",35785831],UNIT["metre",1]]'
+
+
+def crs_of(epsg):
+    reference = osr.SpatialReference()
+    reference.ImportFromEPSG(epsg)
+    return reference.ExportToWkt()
