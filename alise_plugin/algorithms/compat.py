@@ -8,6 +8,7 @@ from __future__ import annotations
 from qgis.core import (
     Qgis,
     QgsProcessing,
+    QgsProcessingFeatureSource,
     QgsProcessingParameterDateTime,
     QgsProcessingParameterDefinition,
     QgsProcessingParameterFile,
@@ -29,6 +30,7 @@ if hasattr(Qgis, "ProcessingSourceType"):
     FOLDER = Qgis.ProcessingFileParameterBehavior.Folder
     FILE = Qgis.ProcessingFileParameterBehavior.File
     DATE = Qgis.ProcessingDateTimeParameterDataType.Date
+    SKIP_VALIDITY_CHECKS = Qgis.ProcessingFeatureSourceFlag.SkipGeometryValidityChecks
 else:
     TYPE_RASTER = QgsProcessing.SourceType.TypeRaster
     TYPE_FILE = QgsProcessing.SourceType.TypeFile
@@ -43,6 +45,7 @@ else:
     FOLDER = QgsProcessingParameterFile.Behavior.Folder
     FILE = QgsProcessingParameterFile.Behavior.File
     DATE = QgsProcessingParameterDateTime.Type.Date
+    SKIP_VALIDITY_CHECKS = QgsProcessingFeatureSource.Flag.FlagSkipGeometryValidityChecks
 
 if Qgis.QGIS_VERSION_INT >= 33000:
     POLYGON = Qgis.GeometryType.Polygon

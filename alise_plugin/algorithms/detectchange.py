@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,12 @@ from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransform,
     QgsFeature,
+    QgsFeatureRequest,
     QgsFeatureSink,
     QgsField,
     QgsFields,
     QgsGeometry,
     QgsProcessingContext,
-    QgsProcessingFeatureSource,
     QgsProcessingFeedback,
     QgsProcessingOutputNumber,
     QgsProcessingOutputString,
@@ -46,6 +47,7 @@ from .compat import (
     FIELD_REAL,
     POLYGON,
     REAL,
+    SKIP_VALIDITY_CHECKS,
     TYPE_POLYGON,
     TYPE_RASTER,
 )
@@ -59,6 +61,27 @@ ZONE_FIELDS = (
     ("rank", FIELD_INTEGER),
     ("changed", FIELD_INTEGER),
 )
+
+
+@dataclass(frozen=True)
+class Polygons:
+    """The features of a polygon layer, as they were when the run began.
+
+    The layer itself may be edited or taken out of the project while the run goes on.
+
+    Attributes:
+        fields: of the features.
+        kind: QGIS's type of their geometries.
+        crs: of their geometries.
+        features: in the order of the layer.
+        shapes: WKB of each in the CRS of the map; empty for one without a geometry.
+    """
+
+    fields: QgsFields
+    kind: Any
+    crs: QgsCoordinateReferenceSystem
+    features: tuple[QgsFeature, ...]
+    shapes: tuple[bytes, ...]
 
 
 class DetectChange(AliseAlgorithm):
@@ -226,8 +249,9 @@ class DetectChange(AliseAlgorithm):
             )
         before, after = self._years(parameters, context, feedback)
         crs = QgsCoordinateReferenceSystem.fromWkt(before.grid.crs_wkt)
-        zones = self._zones(parameters, context, feedback)
+        zones = self._zones(parameters, context, feedback, crs)
         needs_model = isinstance(before, ImageSeries) and method != "gapfilled"
+        unchanged = self._polygons("UNCHANGED", parameters, context, crs)
         encoder = None
         if needs_model or paths["EXPLANATION"]:
             encoder = encoder_of(self, parameters, context)
@@ -241,11 +265,9 @@ class DetectChange(AliseAlgorithm):
             rule=rule,
             change=paths["CHANGE"],
             explanation=paths["EXPLANATION"],
-            zones=self._polygons("ZONES", zones, crs, context) if zones else (),
+            zones=zones.shapes if zones else (),
             changed_from=zone_share,
-            unchanged=self._polygons(
-                "UNCHANGED", self.parameterAsSource(parameters, "UNCHANGED", context), crs, context
-            ),
+            unchanged=unchanged.shapes if unchanged else (),
             extent=extent_of(self, parameters, context, before.grid),
             memory_mb=self.parameterAsInt(parameters, "MEMORY", context),
             tile_size=self.parameterAsInt(parameters, "TILE_SIZE", context) or None,
@@ -355,13 +377,14 @@ class DetectChange(AliseAlgorithm):
         parameters: dict[str, Any],
         context: QgsProcessingContext,
         feedback: QgsProcessingFeedback,
-    ) -> QgsProcessingFeatureSource | None:
+        crs: QgsCoordinateReferenceSystem,
+    ) -> Polygons | None:
         """The zones, where their output is asked for."""
         if not parameters.get("ZONES_OUTPUT"):
             if parameters.get("ZONES"):
                 feedback.pushWarning("ZONES are not summed up, because ZONES_OUTPUT is empty.")
             return None
-        zones = self.parameterAsSource(parameters, "ZONES", context)
+        zones = self._polygons("ZONES", parameters, context, crs)
         if zones is None:
             raise AliseError("ZONES_OUTPUT needs polygons in ZONES: choose a layer of zones.")
         return zones
@@ -369,34 +392,40 @@ class DetectChange(AliseAlgorithm):
     def _polygons(
         self,
         name: str,
-        source: QgsProcessingFeatureSource | None,
-        crs: QgsCoordinateReferenceSystem,
+        parameters: dict[str, Any],
         context: QgsProcessingContext,
-    ) -> list[bytes]:
-        """WKB of each feature in the CRS of the map; empty for one without a geometry."""
+        crs: QgsCoordinateReferenceSystem,
+    ) -> Polygons | None:
+        """The features of a layer and their shapes in the CRS of the map; None without a layer."""
+        source = self.parameterAsSource(parameters, name, context)
         if source is None:
-            return []
+            return None
         called = f'{name}: the layer "{source.sourceName()}"'
         if QgsWkbTypes.geometryType(source.wkbType()) != POLYGON or not source.featureCount():
             raise AliseError(f"{called} has no polygons; choose a layer of polygons.")
         if not source.sourceCrs().isValid():
             raise AliseError(f"{called} has no CRS; assign the one that it was drawn in.")
         transform = QgsCoordinateTransform(source.sourceCrs(), crs, context.transformContext())
-        polygons = []
-        for feature in source.getFeatures():
+        # Without QGIS's check: its exception for an invalid polygon breaks Python's iteration and
+        # ends QGIS, and an outline that crosses itself has an inside all the same.
+        features = list(source.getFeatures(QgsFeatureRequest(), SKIP_VALIDITY_CHECKS))
+        shapes = []
+        for feature in features:
             geometry = QgsGeometry(feature.geometry())
             geometry.convertToStraightSegment()
             geometry.transform(transform)
-            polygons.append(b"" if geometry.isEmpty() else geometry.asWkb().data())
-        if not any(polygons):
+            shapes.append(b"" if geometry.isEmpty() else geometry.asWkb().data())
+        if not any(shapes):
             raise AliseError(f"{called} has no polygons; choose a layer of polygons.")
-        return polygons
+        return Polygons(
+            source.fields(), source.wkbType(), source.sourceCrs(), tuple(features), tuple(shapes)
+        )
 
     def _write_zones(
         self,
         parameters: dict[str, Any],
         context: QgsProcessingContext,
-        zones: QgsProcessingFeatureSource,
+        zones: Polygons,
         changes: list[ZoneChange],
     ) -> str:
         added = QgsFields()
@@ -406,13 +435,13 @@ class DetectChange(AliseAlgorithm):
             parameters,
             "ZONES_OUTPUT",
             context,
-            QgsProcessingUtils.combineFields(zones.fields(), added),
-            zones.wkbType(),
-            zones.sourceCrs(),
+            QgsProcessingUtils.combineFields(zones.fields, added),
+            zones.kind,
+            zones.crs,
         )
         if sink is None:
             raise OutputError(self.invalidSinkError(parameters, "ZONES_OUTPUT"))
-        for feature, zone in zip(zones.getFeatures(), changes):
+        for feature, zone in zip(zones.features, changes):
             row = QgsFeature()
             row.setGeometry(feature.geometry())
             values = [zone.pixels, zone.mean, zone.median, zone.changed_share, zone.rank]

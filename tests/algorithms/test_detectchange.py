@@ -291,6 +291,42 @@ def test_zones_become_a_temporary_layer(run, parameters, tmp_path):
     assert list(context.layersToLoadOnCompletion()) == [results["ZONES_OUTPUT"]]
 
 
+def test_an_invalid_zone_has_its_pixels(run, parameters, tmp_path):
+    """Where the user's setting is to stop at one, QGIS's exception would end QGIS."""
+    path = write_polygons(tmp_path / "zones.gpkg", [(5, 2, 8, 8)])
+    source = ogr.Open(path, 1)
+    feature = source.GetLayer(0).GetNextFeature()
+    x, y = CORNER[0] + 50, CORNER[1] - 20  # a bow tie of two triangles
+    corners = ((0, 0), (80, 80), (80, 0), (0, 80), (0, 0))
+    ring = ", ".join(f"{x + east} {y - south}" for east, south in corners)
+    feature.SetGeometry(ogr.CreateGeometryFromWkt(f"POLYGON(({ring}))"))
+    source.GetLayer(0).SetFeature(feature)
+    del feature, source
+    context = qgis_core.QgsProcessingContext()
+    checks = qgis_core.QgsFeatureRequest.InvalidGeometryCheck
+    context.setInvalidGeometryCheck(checks.GeometryAbortOnInvalid)
+    output = str(tmp_path / "out" / "zones.gpkg")
+    zones = {"ZONES": path, "ZONES_OUTPUT": output, "UNCHANGED": path, "THRESHOLD": "unchanged"}
+    run("alise:detectchange", {**parameters, **zones}, context=context)
+    assert 24 <= rows_of(output)[0][0]["pixels"] <= 40
+
+
+def test_zones_that_are_edited_during_the_run(run, parameters, tmp_path, feedback_that_cancels):
+    path = write_polygons(tmp_path / "zones.gpkg", [(5, 2, 8, 8), (14, 9, 3, 3)])
+    layer = qgis_core.QgsVectorLayer(path, "zones")
+    project = qgis_core.QgsProject()
+    project.addMapLayer(layer)
+    context = qgis_core.QgsProcessingContext()
+    context.setProject(project)
+    log = type(feedback_that_cancels)()
+    log.progressChanged.connect(lambda _: layer.dataProvider().deleteFeatures([1]))
+    output = str(tmp_path / "out" / "zones.gpkg")
+    given = {**parameters, "ZONES": layer.id(), "ZONES_OUTPUT": output}
+    run("alise:detectchange", given, feedback=log, context=context)
+    assert layer.featureCount() == 1
+    assert [(row["id"], row["pixels"]) for row in rows_of(output)[0]] == [(0, 64), (1, 9)]
+
+
 def test_a_cancelled_run_leaves_nothing(run, refused, parameters, feedback_that_cancels):
     refuse(run, refused, parameters, "cancelled", feedback=feedback_that_cancels)
 
