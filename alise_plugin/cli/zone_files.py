@@ -77,12 +77,16 @@ def write_zones(zones: str, output: str, changes: Sequence[ZoneChange]) -> None:
     layer = source.GetLayer(0)
 
     def fill(made: ogr.DataSource) -> None:
-        copy = made.CreateLayer(_LAYER, layer.GetSpatialRef(), layer.GetGeomType())
         definition = layer.GetLayerDefn()
-        for index in range(definition.GetFieldCount()):
-            copy.CreateField(definition.GetFieldDefn(index))
+        first = definition.GetFieldCount()
+        fields = [definition.GetFieldDefn(index) for index in range(first)]
+        taken = {field.GetName().lower() for field in fields}
+        columns = [f"FID={_free('fid', taken)}", f"GEOMETRY_NAME={_free('geom', taken)}"]
+        copy = made.CreateLayer(_LAYER, layer.GetSpatialRef(), layer.GetGeomType(), columns)
+        for field in fields:
+            copy.CreateField(field)
         for name, kind in _FIELDS:
-            copy.CreateField(ogr.FieldDefn(name, kind))
+            copy.CreateField(ogr.FieldDefn(_free(name, taken), kind))
         layer.ResetReading()
         for feature, zone in zip(layer, changes):
             row = ogr.Feature(copy.GetLayerDefn())
@@ -96,12 +100,21 @@ def write_zones(zones: str, output: str, changes: Sequence[ZoneChange]) -> None:
                 zone.rank,
                 decision,
             )
-            for (name, _), value in zip(_FIELDS, values):
+            for index, value in enumerate(values, first):
                 if value is not None:
-                    row.SetField(name, value)
+                    row.SetField(index, value)
             copy.CreateFeature(row)
 
     write_geopackage(output, fill)
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """The name, or `rank_2` as QGIS makes it where the zones have a field of that name."""
+    free, number = name, 1
+    while free in taken:
+        number += 1
+        free = f"{name}_{number}"
+    return free
 
 
 def _open(path: str) -> gdal.Dataset:

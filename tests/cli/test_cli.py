@@ -15,6 +15,8 @@ from osgeo import gdal, ogr, osr
 
 from alise_plugin.cli.main import COMMANDS, DONE, MISTAKE, STOPPED, main
 from alise_plugin.cli.progress import Progress
+from alise_plugin.cli.zone_files import write_zones
+from alise_plugin.mapping.zones import ZoneChange
 
 pytest.importorskip("onnxruntime")
 ROOT = Path(__file__).resolve().parents[2]
@@ -117,6 +119,22 @@ def test_change_between_two_periods_with_zones(scenes, engine, tmp_path, capsys)
             "out.gpkg",
         ]
     )
+
+
+def test_zones_keep_fields_of_any_name(tmp_path):
+    zones, written = str(tmp_path / "zones.geojson"), str(tmp_path / "out.gpkg")
+    kept = {"rank": "first", "Pixels": 3, "fid": 7, "geom": "none"}
+    square = {"type": "Polygon", "coordinates": [[[4, 45], [5, 45], [5, 46], [4, 45]]]}
+    feature = {"type": "Feature", "properties": kept, "geometry": square}
+    Path(zones).write_text(
+        json.dumps({"type": "FeatureCollection", "features": [feature, feature]})
+    )
+    write_zones(zones, written, [ZoneChange(5, 0.5, 0.4, 0.2, 1, True), ZoneChange(0)])
+    source = ogr.Open(written)
+    first, second = (feature.items() for feature in source.GetLayer(0))
+    measured = {"pixels_2": 5, "dist_mean": 0.5, "dist_med": 0.4, "share_chg": 0.2, "rank_2": 1}
+    assert first == {**kept, **measured, "changed": 1}
+    assert second == {**kept, **dict.fromkeys(measured), "pixels_2": 0, "changed": None}
 
 
 def test_outputs_that_would_overwrite_inputs(scenes, engine, tmp_path, capsys):
