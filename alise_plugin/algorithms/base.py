@@ -179,6 +179,24 @@ class AliseAlgorithm(QgsProcessingAlgorithm):
         """Do the work and return a value for every declared output."""
         raise NotImplementedError
 
+    def number_or_none(
+        self, parameters: dict[str, Any], name: str, context: QgsProcessingContext
+    ) -> float | None:
+        """An optional number; None where the user left it empty (None, NULL or no text)."""
+        if parameters.get(name) in (None, ""):
+            return None
+        return float(self.parameterAsDouble(parameters, name, context))
+
+    def day_or_none(
+        self, parameters: dict[str, Any], name: str, context: QgsProcessingContext
+    ) -> date | None:
+        """An optional day; None where the user left it empty."""
+        moment = self.parameterAsDateTime(parameters, name, context)
+        if not moment.isValid():
+            return None
+        day = moment.date()
+        return date(day.year(), day.month(), day.day())
+
     def name_layer(self, context: QgsProcessingContext, path: str, name: str) -> None:
         """Give the layer that QGIS will load from `path` a name that tells what it is."""
         if context.willLoadLayerOnCompletion(path):

@@ -279,18 +279,18 @@ class BuildTimeSeries(AliseAlgorithm):
         box = self.parameterAsExtent(parameters, "EXTENT", context)
         drawn_in = self.parameterAsExtentCrs(parameters, "EXTENT", context)
         extent = (box.xMinimum(), box.yMinimum(), box.xMaximum(), box.yMaximum())
-        cloud = self._given(parameters, "MAX_CLOUD", context)
-        valid = self._given(parameters, "MIN_VALID", context)
+        cloud = self.number_or_none(parameters, "MAX_CLOUD", context)
+        valid = self.number_or_none(parameters, "MIN_VALID", context)
         names = self.parameterAsString(parameters, "BAND_ORDER", context)
         return SeriesOptions(
             dates=dates_from_text(self.parameterAsString(parameters, "DATES", context)),
-            start=self._day(parameters, "START", context),
-            end=self._day(parameters, "END", context),
-            scale=self._given(parameters, "SCALE", context),
-            offset=self._given(parameters, "OFFSET", context),
-            nodata=self._given(parameters, "NODATA", context),
+            start=self.day_or_none(parameters, "START", context),
+            end=self.day_or_none(parameters, "END", context),
+            scale=self.number_or_none(parameters, "SCALE", context),
+            offset=self.number_or_none(parameters, "OFFSET", context),
+            nodata=self.number_or_none(parameters, "NODATA", context),
             crs=_definition(crs),
-            resolution=self._given(parameters, "RESOLUTION", context),
+            resolution=self.number_or_none(parameters, "RESOLUTION", context),
             extent=None if box.isNull() else extent,
             extent_crs=_definition(drawn_in),
             band_order=[word for word in re.split(r"[\s,;]+", names) if word] or None,
@@ -303,23 +303,6 @@ class BuildTimeSeries(AliseAlgorithm):
             mask_clouds=self.parameterAsBool(parameters, "MASK_CLOUDS", context),
             measured=measured,
         )
-
-    def _given(
-        self, parameters: dict[str, Any], name: str, context: QgsProcessingContext
-    ) -> float | None:
-        """An optional number; None where the user left it empty."""
-        if parameters.get(name) in (None, ""):
-            return None
-        return float(self.parameterAsDouble(parameters, name, context))
-
-    def _day(
-        self, parameters: dict[str, Any], name: str, context: QgsProcessingContext
-    ) -> date | None:
-        moment = self.parameterAsDateTime(parameters, name, context)
-        if not moment.isValid():
-            return None
-        day = moment.date()
-        return date(day.year(), day.month(), day.day())
 
 
 def _definition(crs: QgsCoordinateReferenceSystem) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -312,11 +311,9 @@ class DetectChange(AliseAlgorithm):
         return path
 
     def _rule(self, parameters: dict[str, Any], context: QgsProcessingContext) -> ThresholdRule:
-        given = parameters.get("THRESHOLD_VALUE") is not None
-        value = self.parameterAsDouble(parameters, "THRESHOLD_VALUE", context) if given else None
         return ThresholdRule(
             self.parameterAsEnumString(parameters, "THRESHOLD", context),
-            value,
+            self.number_or_none(parameters, "THRESHOLD_VALUE", context),
             self.parameterAsDouble(parameters, "FALSE_ALARM", context),
         )
 
@@ -334,7 +331,7 @@ class DetectChange(AliseAlgorithm):
             if layers or name == "BEFORE":
                 opened.append(open_rasters(layers, dates, feedback))
         days = {
-            name: self._day(parameters, name, context)
+            name: self.day_or_none(parameters, name, context)
             for name in ("BEFORE_START", "BEFORE_END", "AFTER_START", "AFTER_END")
         }
         if len(opened) == 1:
@@ -362,15 +359,6 @@ class DetectChange(AliseAlgorithm):
                 )
             years.append(within(source, start, end, name))
         return years[0], years[1]
-
-    def _day(
-        self, parameters: dict[str, Any], name: str, context: QgsProcessingContext
-    ) -> date | None:
-        moment = self.parameterAsDateTime(parameters, name, context)
-        if not moment.isValid():
-            return None
-        day = moment.date()
-        return date(day.year(), day.month(), day.day())
 
     def _zones(
         self,

@@ -348,6 +348,8 @@ def test_a_cancelled_run_leaves_nothing(run, refused, parameters, feedback_that_
             ["BEFORE_START (2019-08-01) is after BEFORE_END (2019-03-01)"],
         ),
         ({"THRESHOLD": "value"}, ['"value" needs a number']),
+        ({"THRESHOLD": "value", "THRESHOLD_VALUE": ""}, ['"value" needs a number']),
+        ({"THRESHOLD": "value", "THRESHOLD_VALUE": qgis_core.NULL}, ['"value" needs a number']),
         ({"THRESHOLD": "value", "THRESHOLD_VALUE": -2}, ["-2 is no distance"]),
         ({"THRESHOLD": "quantile", "THRESHOLD_VALUE": 95}, ["quantile 95 is outside its range"]),
         ({"THRESHOLD": "noise", "FALSE_ALARM": 5}, ["false-alarm rate 5 is outside its range"]),
