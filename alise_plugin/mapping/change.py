@@ -20,6 +20,7 @@ from ..model.head import MapClass
 from ..sits.grid import Grid, Tile, Window
 from ..sits.rasters import block_cache, open_raster, read_bands
 from ..sits.series import ImageSeries
+from .area import PixelAreas
 from .embedding_raster import EmbeddingRaster
 from .explanation import Explanation
 from .feature_tiles import FeatureSource
@@ -38,7 +39,7 @@ from .pairs import (
 from .style import class_style, ramp_style, style_path, write_style
 from .threshold import ThresholdRule, threshold_of
 from .tile_loop import cache_size
-from .zones import ZoneChange, distances_inside, pixel_areas, zone_changes
+from .zones import ZoneChange, distances_inside, zone_changes
 
 METHODS = ("cosine", "alise", "gapfilled")
 ALIGNMENTS = ("none", "years", "shift", "both")
@@ -76,7 +77,7 @@ class ChangeResult:
             where it cannot be measured.
         threshold: above it a pixel is changed; None without a rule.
         changed_share: of the pixels that have a distance, 0 to 1; None without a threshold.
-        changed_area: in square metres; None without a threshold.
+        changed_area: in square metres (see `PixelAreas`); None without a threshold.
         zones: one entry for each zone.
     """
 
@@ -591,9 +592,9 @@ class _Strips:
         metadata: dict[str, str],
         block: int,
     ) -> tuple[float, float]:
-        """Share (0 to 1) and area (m2) of what is above a threshold; also as a raster."""
+        """Share (0 to 1) and true area (m2) of what is above a threshold; also as a raster."""
         grid = Grid.from_dataset(open_raster(self._path), self._path)
-        areas = pixel_areas(grid)
+        areas = PixelAreas(grid)
         pixels, changed, area = 0, 0, 0.0
         items = {**metadata, "ALISE_THRESHOLD": repr(threshold)}
         form = RasterForm(
@@ -614,7 +615,7 @@ class _Strips:
                 above = known & (values > threshold)
                 pixels += int(known.sum())
                 changed += int(above.sum())
-                area += float((above.sum(1) * areas[window.row : window.row_end]).sum())
+                area += float(areas.of(window)[above].sum())
                 if write is not None:
                     codes = np.where(above, CHANGED, UNCHANGED).astype(np.uint8)
                     codes[~known] = NO_DECISION

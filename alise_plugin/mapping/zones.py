@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -170,23 +169,3 @@ def _mask(geometry: ogr.Geometry, grid: Grid, options: list[str]) -> NDArray[np.
         gdal.RasterizeLayer(raster, [1], layer, burn_values=[1], options=options)
         raster.ReadRaster(0, 0, grid.width, grid.height, buf_obj=mask)
     return mask.astype(bool)
-
-
-def pixel_areas(grid: Grid) -> NDArray[np.float64]:
-    """`(H,)` area of a pixel in each row, in square metres.
-
-    On the plane of a projected CRS; on the ellipsoid for a CRS in degrees.
-    """
-    dx, dy = grid.pixel_size
-    reference = osr.SpatialReference()
-    reference.ImportFromWkt(grid.crs_wkt)
-    if not reference.IsGeographic():
-        return np.full(grid.height, dx * dy * reference.GetLinearUnits() ** 2)
-    major, minor = reference.GetSemiMajor(), reference.GetSemiMinor()
-    eccentricity = math.sqrt(1 - (minor / major) ** 2) or 1e-9
-    edges = grid.geotransform[3] - dy * np.arange(grid.height + 1)
-    sine = np.sin(edges * reference.GetAngularUnits())
-    # Area between the equator and a latitude, per radian of longitude (Snyder 1987, Eq. 3-12).
-    scaled = eccentricity * sine
-    zone = minor**2 / 2 * (sine / (1 - scaled**2) + np.arctanh(scaled) / eccentricity)
-    return np.abs(np.diff(zone)) * dx * reference.GetAngularUnits()

@@ -8,6 +8,7 @@ from pair_encoder import PairEncoder
 from rasters_for_tests import TRANSFORM, write_raster
 
 from alise_plugin.errors import AliseError, Cancelled, OutputError, SeriesError
+from alise_plugin.mapping.area import PixelAreas
 from alise_plugin.mapping.change import UNITS, detect_change
 from alise_plugin.mapping.embed import embed
 from alise_plugin.mapping.embedding_raster import EmbeddingRaster
@@ -314,11 +315,27 @@ def test_changed_pixels_share_and_area(years, encoder, tmp_path):
     np.testing.assert_array_equal(codes == 1, known & (distance > result.threshold))
     np.testing.assert_array_equal(codes == 255, ~known)
     assert result.changed_share == pytest.approx(0.2, abs=0.01)
-    assert result.changed_area == pytest.approx(100 * (codes == 1).sum())
+    areas = PixelAreas(years[0].grid).of(Window(0, 0, *SIZE[::-1]))
+    assert result.changed_area == pytest.approx(areas[codes == 1].sum())
     dataset = gdal.Open(str(change))
     assert dataset.GetRasterBand(1).GetNoDataValue() == 255
     assert dataset.GetRasterBand(1).GetCategoryNames() == ["unchanged", "changed"]
     assert dataset.GetMetadataItem("ALISE_THRESHOLD") == repr(result.threshold)
+
+
+def test_the_changed_area_is_what_lies_on_the_ground(tmp_path, rng, encoder):
+    """In Web Mercator at 60 degrees north, a fourth of what the map says."""
+    mercator = osr.SpatialReference()
+    mercator.ImportFromEPSG(3857)
+    place = {"crs": mercator, "transform": (0.0, 10.0, 0.0, 8399737.9, 0.0, -10.0)}
+    years = [
+        make_series(tmp_path / name, dates, [smooth(rng) for _ in dates], **place)
+        for name, dates in (("before", BEFORE), ("after", AFTER))
+    ]
+    rule = ThresholdRule("value", 0.0)
+    result = detect_change(*years, encoder, tmp_path / "distance.tif", rule=rule)
+    assert result.changed_share == 1
+    assert result.changed_area == pytest.approx(25 * SIZE[0] * SIZE[1], rel=0.01)
 
 
 def test_unchanged_areas_set_the_false_alarms(years, encoder, tmp_path):

@@ -1,4 +1,4 @@
-"""What a change map is made of: gap-filling, thresholds, areas, and what a pair costs."""
+"""What a change map is made of: gap-filling, thresholds, and what a pair costs."""
 
 from datetime import date
 from pathlib import Path
@@ -13,11 +13,9 @@ from alise_plugin.mapping.change import detect_change
 from alise_plugin.mapping.gapfilled import GapFilledPair, gap_filled
 from alise_plugin.mapping.pairs import days_of_years, whole_years
 from alise_plugin.mapping.threshold import ThresholdRule, exceeded_by, otsu, threshold_of
-from alise_plugin.mapping.zones import pixel_areas
 from alise_plugin.model.distance import SquaredDistance, compact_cosine
 from alise_plugin.sits.acquisitions import days_since_reference
 from alise_plugin.sits.build import build_series
-from alise_plugin.sits.grid import Grid
 
 
 def test_gap_filling_is_linear_between_valid_dates(rng):
@@ -112,26 +110,6 @@ def test_rules_without_pixels_to_work_on_say_so():
     with pytest.raises(AliseError, match="no noise floor"):
         threshold_of(ThresholdRule("noise"), some, none, none)
     assert threshold_of(ThresholdRule("value", 0.15), some, none, none) == 0.15
-
-
-def reference(code):
-    from osgeo import osr
-
-    found = osr.SpatialReference()
-    found.ImportFromEPSG(code)
-    return found.ExportToWkt()
-
-
-def test_areas_of_pixels():
-    utm = Grid(reference(32631), (600000.0, 10.0, 0.0, 5000000.0, 0.0, -20.0), 5, 4)
-    np.testing.assert_allclose(pixel_areas(utm), [200] * 4)
-    feet = Grid(reference(2264), (2e6, 10.0, 0.0, 6e5, 0.0, -10.0), 5, 2)  # US survey feet
-    np.testing.assert_allclose(pixel_areas(feet), [9.290341] * 2, rtol=1e-6)
-    # All of the Earth, whose area on WGS 84 is known.
-    degrees = Grid(reference(4326), (-180.0, 1.0, 0.0, 90.0, 0.0, -1.0), 360, 180)
-    areas = pixel_areas(degrees)
-    assert 360 * areas.sum() == pytest.approx(510_065_621.7e6, rel=1e-6)
-    assert areas[90] > 50 * areas[0]
 
 
 def test_a_pair_costs_little_more_than_two_embeddings(tiny_package, rng, tmp_path, monkeypatch):

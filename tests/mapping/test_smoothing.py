@@ -107,6 +107,8 @@ def test_areas_of_projections():
     assert PixelAreas(grid(32631, (500_000, 5e6), 10.0)).mean() == pytest.approx(
         100 / 0.9996**2, rel=1e-5
     )
+    # Feet.
+    assert PixelAreas(grid(2264, (2e6, 6e5), 10.0)).mean() == pytest.approx(9.29, rel=1e-3)
     # Web Mercator at 60 degrees north: four times too large on the map.
     assert PixelAreas(grid(3857, (0.0, 8399737.9), 10.0)).mean() == pytest.approx(25.0, rel=0.01)
 
