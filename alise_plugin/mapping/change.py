@@ -210,11 +210,6 @@ def detect_change(
         if rule.kind != "none":
             stable = distances_inside(staged, unchanged)
             threshold = threshold_of(rule, sample, stable, noise)
-            if threshold >= sample.max():
-                feedback.info(
-                    f"No pixel is changed: the threshold is {threshold:.4g} and the largest "
-                    f"distance {sample.max():.4g}."
-                )
         summary = zone_changes(staged, zones, threshold, changed_from)
         outside = sum(zone.pixels == 0 for zone in summary)
         if outside:
@@ -224,7 +219,12 @@ def detect_change(
             )
         share = area = None
         if threshold is not None:
-            share, area = distances.changed(threshold, change, metadata, block)
+            share, area, largest = distances.changed(threshold, change, metadata, block)
+            if not share:
+                feedback.info(
+                    f"No pixel is changed: the threshold is {threshold:.4g} and the largest "
+                    f"distance {largest:.4g}."
+                )
         feedback.progress(1.0)
     return ChangeResult(
         dates=pair.dates,
@@ -591,11 +591,14 @@ class _Strips:
         output: str | os.PathLike[str] | None,
         metadata: dict[str, str],
         block: int,
-    ) -> tuple[float, float]:
-        """Share (0 to 1) and true area (m2) of what is above a threshold; also as a raster."""
+    ) -> tuple[float, float, float]:
+        """Share (0 to 1) and true area (m2) of what is above a threshold; also as a raster.
+
+        The third is the largest distance.
+        """
         grid = Grid.from_dataset(open_raster(self._path), self._path)
         areas = PixelAreas(grid)
-        pixels, changed, area = 0, 0, 0.0
+        pixels, changed, area, largest = 0, 0, 0.0, 0.0
         items = {**metadata, "ALISE_THRESHOLD": repr(threshold)}
         form = RasterForm(
             ["changed"],
@@ -615,12 +618,13 @@ class _Strips:
                 above = known & (values > threshold)
                 pixels += int(known.sum())
                 changed += int(above.sum())
+                largest = max(largest, float(values.max(where=known, initial=0)))
                 area += float(areas.of(window)[above].sum())
                 if write is not None:
                     codes = np.where(above, CHANGED, UNCHANGED).astype(np.uint8)
                     codes[~known] = NO_DECISION
                     write(window, codes[None])
-        return changed / pixels, area
+        return changed / pixels, area, largest
 
 
 def _stop_if_asked(feedback: Feedback) -> None:

@@ -654,6 +654,21 @@ def test_a_threshold_that_nothing_reaches_is_said(years, encoder, tmp_path):
     assert any("No pixel is changed" in text for text in listener.texts)
 
 
+def test_a_few_changed_pixels_of_a_large_map_are_not_denied(years, encoder, tmp_path, monkeypatch):
+    """Statistics come from a sample, which may lack them."""
+    detect_change(*years, encoder, tmp_path / "d.tif")
+    ordered = np.sort(read(tmp_path / "d.tif")[5:, 10:].ravel())
+    monkeypatch.setattr("alise_plugin.mapping.change._SAMPLE", 64)
+    listener = Listener()
+    rule = ThresholdRule("value", float(ordered[-2:].mean()))
+    result = detect_change(*years, encoder, tmp_path / "d.tif", rule=rule, feedback=listener)
+    assert result.changed_share == pytest.approx(1 / len(ordered))
+    assert not any("No pixel is changed" in text for text in listener.texts)
+    rule = ThresholdRule("value", 1.0)
+    detect_change(*years, encoder, tmp_path / "d.tif", rule=rule, feedback=listener)
+    assert f"the largest distance {ordered[-1]:.4g}." in listener.texts[-1]
+
+
 def test_bands_that_one_year_lacks_are_said(years, encoder, tmp_path, rng):
     folder = tmp_path / "few"
     folder.mkdir()
