@@ -13,7 +13,7 @@ from datetime import date
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import AliseError, Cancelled, OutputError, SeriesError
+from ..errors import AliseError, OutputError, SeriesError
 from ..model.distance import CosineDistance, SquaredDistance, compact_cosine
 from ..model.encoder import Encoder
 from ..model.head import MapClass
@@ -24,7 +24,7 @@ from .area import PixelAreas
 from .embedding_raster import EmbeddingRaster
 from .explanation import Explanation
 from .feature_tiles import FeatureSource
-from .feedback import Feedback, SilentFeedback
+from .feedback import Feedback, Part, SilentFeedback, stop_if_cancelled
 from .gapfilled import GapFilledPair
 from .output import RasterForm, RasterOutput, block_side, put_in_place, require_outputs
 from .pairs import (
@@ -206,11 +206,12 @@ def detect_change(
         _require_values(pair, collected, sample)
         write_style(staged, ramp_style(1, *np.quantile(sample, _STRETCH)))
         noise = collected.noise()
+        rest = Part(feedback, _PAIR_SHARE, 1.0)
         threshold = None
         if rule.kind != "none":
-            stable = distances_inside(staged, unchanged)
+            stable = distances_inside(staged, unchanged, rest)
             threshold = threshold_of(rule, sample, stable, noise)
-        summary = zone_changes(staged, zones, threshold, changed_from)
+        summary = zone_changes(staged, zones, threshold, changed_from, rest)
         outside = sum(zone.pixels == 0 for zone in summary)
         if outside:
             feedback.info(
@@ -530,7 +531,7 @@ class _Walk:
             yield tile, vectors, shift
             done += tile.read.pixels
             feedback.progress(_PAIR_SHARE * done / total)
-            _stop_if_asked(feedback)
+            stop_if_cancelled(feedback)
 
     def _sampled_shift(self) -> NDArray[np.float32]:
         """From small windows spread over the map, which are encoded once more later."""
@@ -539,7 +540,7 @@ class _Walk:
         samples = []
         for y in places:
             for x in places:
-                _stop_if_asked(self._feedback)
+                stop_if_cancelled(self._feedback)
                 width, height = min(_SHIFT_SIDE, inner.width), min(_SHIFT_SIDE, inner.height)
                 window = Window(
                     inner.col + int(x * (inner.width - width)),
@@ -574,7 +575,7 @@ class _Strips:
         width, height = dataset.RasterXSize, dataset.RasterYSize
         rows = max(16, _SAMPLE // width // 16 * 16)
         for row in range(0, height, rows):
-            _stop_if_asked(self._feedback)
+            stop_if_cancelled(self._feedback)
             window = Window(0, row, width, min(rows, height - row))
             yield window, read_bands(dataset, [1], 0, row, width, window.height)[0]
 
@@ -625,8 +626,3 @@ class _Strips:
                     codes[~known] = NO_DECISION
                     write(window, codes[None])
         return changed / pixels, area, largest
-
-
-def _stop_if_asked(feedback: Feedback) -> None:
-    if feedback.cancelled():
-        raise Cancelled("The run was cancelled.")

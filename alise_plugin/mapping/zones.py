@@ -12,6 +12,7 @@ from osgeo import gdal, ogr, osr
 from ..errors import SeriesError
 from ..sits.grid import Grid, Window
 from ..sits.rasters import open_raster, quiet_gdal, read_bands
+from .feedback import Feedback, stop_if_cancelled
 
 _STRIP_PIXELS = 1 << 22  # of a zone, read at a time
 _MEDIAN_PIXELS = 1 << 20  # of a zone, evenly among all, that its median comes from
@@ -40,7 +41,11 @@ class ZoneChange:
 
 
 def zone_changes(
-    distance: str, zones: Sequence[bytes], threshold: float | None, changed_from: float = 0.5
+    distance: str,
+    zones: Sequence[bytes],
+    threshold: float | None,
+    changed_from: float,
+    feedback: Feedback,
 ) -> list[ZoneChange]:
     """Statistics of the distance in each zone; zones may overlap.
 
@@ -49,12 +54,18 @@ def zone_changes(
         zones: WKB of polygons in the CRS of the raster; empty for one without a shape.
         threshold: a pixel is changed above it; None for no decision.
         changed_from: share of changed pixels from which a zone is changed, 0 to 1.
+        feedback: progress and cancelling.
 
     Raises:
         SeriesError: the raster cannot be read.
+        Cancelled: the feedback says so.
     """
     raster = _Distances(distance)
-    found = [_of_zone(raster, zone, threshold) for zone in zones]
+    found = []
+    for zone in zones:
+        stop_if_cancelled(feedback)
+        found.append(_of_zone(raster, zone, threshold))
+        feedback.progress(len(found) / len(zones))
     means = sorted((zone.mean for zone in found if zone.mean is not None), reverse=True)
     ranks: dict[float, int] = {}
     for rank, mean in enumerate(means, start=1):
@@ -74,10 +85,19 @@ def zone_changes(
     ]
 
 
-def distances_inside(distance: str, zones: Sequence[bytes]) -> NDArray[np.float32]:
-    """`(n,)` distances of the pixels inside any of the polygons (see `zone_changes`), finite."""
+def distances_inside(
+    distance: str, zones: Sequence[bytes], feedback: Feedback
+) -> NDArray[np.float32]:
+    """`(n,)` distances of the pixels inside the polygons (see `zone_changes`), finite.
+
+    Raises:
+        Cancelled: the feedback says so.
+    """
     raster = _Distances(distance)
-    parts = [values for zone in zones for values in raster.inside(zone)]
+    parts: list[NDArray[np.float32]] = []
+    for zone in zones:
+        stop_if_cancelled(feedback)
+        parts += raster.inside(zone)
     return np.concatenate(parts) if parts else np.empty(0, np.float32)
 
 

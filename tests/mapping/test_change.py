@@ -507,6 +507,27 @@ def test_a_cancelled_run_leaves_nothing(years, encoder, tmp_path, cancel_at):
     assert os.listdir(tmp_path / "out") == []
 
 
+@pytest.mark.parametrize("many", ["zones", "unchanged"])
+def test_many_zones_are_stopped_between_two(years, encoder, tmp_path, many):
+    """Parcels of a country take minutes."""
+    (tmp_path / "out").mkdir()
+
+    class Impatient(Listener):
+        asked = 0
+
+        def cancelled(self):
+            self.asked += bool(self.fractions) and self.fractions[-1] >= 0.95
+            return self.asked > 10
+
+    listener = Impatient()
+    rule = ThresholdRule("unchanged" if many == "unchanged" else "value", 0.1)
+    polygons = {many: [box(20, 10, 15, 12)] * 50}
+    path = tmp_path / "out" / "d.tif"
+    with pytest.raises(Cancelled):
+        detect_change(*years, encoder, path, rule=rule, feedback=listener, **polygons)
+    assert os.listdir(tmp_path / "out") == []
+
+
 def test_memory_sets_the_tiles(years, tmp_path):
     listener = Listener()
     encoder = PairEncoder(bytes_per_read_pixel=3000)
