@@ -13,6 +13,7 @@ from qgis.core import (
 
 from ..errors import AliseError
 from ..model.package import load_package
+from ..runtime import location
 from ..runtime.check import check_runtime
 from .base import BUNDLED_MODEL, AliseAlgorithm, profile_folder
 from .compat import FOLDER
@@ -55,7 +56,7 @@ class CheckRuntime(AliseAlgorithm):
     ) -> dict[str, Any]:
         report = check_runtime(profile_folder())
         problem = report.problem
-        model_id = ""
+        model_id = failure = ""
         devices: list[str] = []
         try:
             package = load_package(
@@ -67,9 +68,14 @@ class CheckRuntime(AliseAlgorithm):
                     devices.append(package.encoder(device=device).device_used)
                 except AliseError as error:
                     feedback.pushInfo(str(error))
+                    failure = str(error)
+            if not devices:
+                problem = problem or failure
         except AliseError as error:
             devices = list(report.devices)
             problem = problem or str(error)
+        if not problem and not location.is_installed("sklearn"):
+            problem = location.missing_sentence(profile_folder(), "scikit-learn")
         status = problem or f"All is well: the model runs on {' and '.join(devices)}."
         for name, version in report.versions.items():
             feedback.pushInfo(f"{name}: {version}")

@@ -22,6 +22,28 @@ def test_check_says_what_is_missing_and_is_no_error(run, tmp_path, monkeypatch):
     assert results["DEVICES"] == ""
 
 
+def test_check_does_not_call_well_what_runs_nowhere(run, tiny_package, monkeypatch):
+    pytest.importorskip("onnxruntime")
+    from alise_plugin.errors import RuntimeMissingError
+    from alise_plugin.model.package import ModelPackage
+
+    def fails(package, device):
+        raise RuntimeMissingError(f"The model does not start on {device}.")
+
+    monkeypatch.setattr(ModelPackage, "encoder", fails)
+    results = run("alise:checkruntime", {"MODEL": tiny_package})
+    assert (results["STATUS"], results["DEVICES"]) == ("The model does not start on cpu.", "")
+
+
+def test_check_says_that_scikit_learn_is_missing(run, tiny_package, monkeypatch):
+    pytest.importorskip("onnxruntime")
+    there = location.is_installed
+    monkeypatch.setattr(location, "is_installed", lambda name: name != "sklearn" and there(name))
+    results = run("alise:checkruntime", {"MODEL": tiny_package})
+    assert "scikit-learn is not installed" in results["STATUS"]
+    assert "cpu" in results["DEVICES"]
+
+
 def test_install_failures_are_one_sentence(run, refused, monkeypatch):
     from alise_plugin.runtime import install
 
