@@ -57,9 +57,10 @@ class InstallRuntime(AliseAlgorithm):
         feedback: QgsProcessingFeedback,
     ) -> dict[str, Any]:
         link = QgisFeedback(feedback)
+        variant = self.parameterAsEnumString(parameters, "VARIANT", context)
         folder = install_runtime(
             profile_folder(),
-            self.parameterAsEnumString(parameters, "VARIANT", context),
+            variant,
             info=link.info,
             cancelled=link.cancelled,
         )
@@ -67,6 +68,8 @@ class InstallRuntime(AliseAlgorithm):
         if report.problem:
             raise RuntimeMissingError(report.problem)
         status = f"onnxruntime {report.versions['onnxruntime']} works."
+        if variant not in report.devices:  # Python keeps the one that it has loaded
+            status = f"onnxruntime for {variant} is installed: restart QGIS to use it."
         feedback.pushInfo(status)
         return {
             "ONNXRUNTIME_VERSION": report.versions["onnxruntime"],

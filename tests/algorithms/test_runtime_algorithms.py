@@ -63,3 +63,14 @@ def test_install_when_all_is_there(run, monkeypatch):
     monkeypatch.setattr(install, "is_complete", lambda variant: True)
     results = run("alise:installruntime", {"VARIANT": "cpu"})
     assert results["STATUS"].endswith("works.")
+
+
+def test_install_says_when_another_onnxruntime_is_loaded(run, monkeypatch, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("the onnxruntime here is that for cuda")
+    from alise_plugin.algorithms import installruntime
+
+    monkeypatch.setattr(installruntime, "install_runtime", lambda *_, **__: tmp_path)
+    results = run("alise:installruntime", {"VARIANT": "cuda"})
+    assert results["STATUS"] == "onnxruntime for cuda is installed: restart QGIS to use it."
