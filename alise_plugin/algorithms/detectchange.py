@@ -35,6 +35,7 @@ from qgis.core import (
 from ..errors import AliseError, OutputError, SeriesError
 from ..mapping.change import ALIGNMENTS, METHODS, ChangeResult, detect_change
 from ..mapping.feature_tiles import FeatureSource
+from ..mapping.output import require_replaceable
 from ..mapping.pairs import within
 from ..mapping.threshold import RULES, ThresholdRule
 from ..mapping.zones import ZoneChange
@@ -239,6 +240,9 @@ class DetectChange(AliseAlgorithm):
         self.require_outputs(
             parameters, (*paths, "ZONES_OUTPUT"), ("BEFORE", "AFTER", "ZONES", "UNCHANGED"), context
         )
+        package = Path(self.file_of(parameters.get("ZONES_OUTPUT"), context))
+        if package.suffix.lower() == ".gpkg":
+            require_replaceable(package, package.stem)  # which QGIS calls the layer
         method = self.parameterAsEnumString(parameters, "METHOD", context)
         rule = self._rule(parameters, context)
         zone_share = self.parameterAsDouble(parameters, "ZONE_SHARE", context)

@@ -269,6 +269,21 @@ def test_outputs_that_would_overwrite_inputs(run, refused, parameters, tmp_path)
     assert len(rows_of(zones)[0]) == 1
 
 
+def test_zones_replace_no_other_layers(run, refused, parameters, tmp_path):
+    zones = write_polygons(tmp_path / "zones.gpkg", [(5, 2, 8, 8)])
+    output = str(tmp_path / "project.gpkg")
+    gdal.VectorTranslate(output, zones, layerName="roads")
+    given = {**parameters, "ZONES": zones, "ZONES_OUTPUT": output}
+    refuse(run, refused, given, "project.gpkg holds other layers (roads)")
+    table = f"ogr:dbname='{output}' table=\"changed\" (geom)"
+    run("alise:detectchange", {**given, "ZONES_OUTPUT": table})
+    source = ogr.Open(output)
+    assert [source.GetLayer(index).GetName() for index in range(2)] == ["roads", "changed"]
+    for _ in range(2):  # what a run has written, the next replaces
+        given["ZONES_OUTPUT"] = str(tmp_path / "changed.gpkg")
+        run("alise:detectchange", given)
+
+
 def test_zones_without_an_output_are_said(run, parameters, tmp_path):
     class Warned(qgis_core.QgsProcessingFeedback):
         def pushWarning(self, text):
