@@ -112,10 +112,11 @@ class DetectChange(AliseAlgorithm):
         "the share of each learned date in the distance, the feature that carries most of it, "
         "and the NDVI of both years, as the model reconstructs it, on the day when they "
         "differ most.\n\n"
-        "ALIGN years, the default, shifts AFTER by whole years to the days of BEFORE; shift takes "
-        "the scene's median difference off; none is the paper's own. NOISE_FLOOR is the median "
-        "distance between even and odd acquisitions, NOISE_RATIO that beside the distance which "
-        "one pixel in a hundred passes: near 1, nothing stands out."
+        "ALIGN years, the default, shifts AFTER by whole years to the days of BEFORE, before it is "
+        "encoded (embedding rasters keep the days that they were made with); shift takes the "
+        "scene's median difference off; both does both; none is the paper's own. "
+        "NOISE_FLOOR is the median distance between even and odd acquisitions, NOISE_RATIO that "
+        "beside the distance which one pixel in a hundred passes: near 1, nothing stands out."
     )
     NEEDS_RUNTIME = True
 

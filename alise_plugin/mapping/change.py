@@ -35,6 +35,7 @@ from .pairs import (
     common_season,
     names_of,
     require_overlap,
+    whole_years,
 )
 from .style import class_style, ramp_style, style_path, write_style
 from .threshold import ThresholdRule, threshold_of
@@ -171,7 +172,7 @@ def detect_change(
     pair = _pair(before, after, encoder, method, align)
     inner = _inner(before, after, pair, extent)
     side, tiles = pair.plan(inner, memory_mb, tile_size)
-    _say(before, after, pair, encoder, method, inner, len(tiles), side, feedback)
+    _say(before, after, pair, encoder, method, align, inner, len(tiles), side, feedback)
     explain = None
     if explanation is not None and encoder is not None:
         explain = Explanation(pair, encoder)
@@ -344,6 +345,7 @@ def _say(
     pair: Pair,
     encoder: Encoder | None,
     method: str,
+    align: str,
     inner: Window,
     tiles: int,
     side: int,
@@ -371,6 +373,13 @@ def _say(
                 )
     if first and second:
         _say_season(pair, feedback)
+    rasters = isinstance(before, EmbeddingRaster)
+    if rasters and align in ("years", "both") and first and second and whole_years(first, second):
+        feedback.info(
+            "Caution: embedding rasters keep the days that they were made with, so that their "
+            "years are not aligned and the time between them counts as change everywhere. Give "
+            "the image series instead, or choose the alignment shift."
+        )
     if pair.year_shift:
         feedback.info(f"The days of AFTER are shifted by {-pair.year_shift}.")
     shared = len(first) + len(second) - pair.encoded

@@ -267,7 +267,15 @@ def test_embedding_rasters_give_what_their_series_give(years, encoder, tmp_path)
         embed(series, encoder, tmp_path / f"{name}.tif")
     rasters = [EmbeddingRaster(tmp_path / f"{name}.tif") for name in ("one", "two")]
     detect_change(*years, encoder, tmp_path / "series.tif", align="none")
-    result = detect_change(*rasters, None, tmp_path / "rasters.tif", tile_size=32)
+    listener = Listener()
+    result = detect_change(
+        *rasters, None, tmp_path / "rasters.tif", tile_size=32, feedback=listener
+    )
+    assert any("years are not aligned" in text for text in listener.texts)
+    for pair, align in ((rasters, "none"), (rasters[:1] * 2, "years")):
+        listener = Listener()
+        detect_change(*pair, None, tmp_path / "other.tif", align=align, feedback=listener)
+        assert not any("aligned" in text for text in listener.texts)
     np.testing.assert_allclose(
         read(tmp_path / "rasters.tif"), read(tmp_path / "series.tif"), rtol=1e-4
     )
