@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -88,10 +89,13 @@ class Pair(Protocol):
 
 
 def names_of(before: FeatureSource, after: FeatureSource) -> tuple[str, str]:
-    """What messages call the two: their files, with the dates where the file is one."""
+    """What messages call the two: their files, with folder or dates where that is one name."""
     first, second = os.path.basename(before.path), os.path.basename(after.path)
-    if first != second or isinstance(before, EmbeddingRaster) or isinstance(after, EmbeddingRaster):
+    if first != second:
         return first, second
+    if isinstance(before, EmbeddingRaster) or isinstance(after, EmbeddingRaster):
+        folders = [Path(source.path).absolute().parent.name for source in (before, after)]
+        return f"{folders[0]}/{first}", f"{folders[1]}/{second}"
     spans = [f"{source.dates[0]} to {source.dates[-1]}" for source in (before, after)]
     return f"{first} ({spans[0]})", f"{second} ({spans[1]})"
 

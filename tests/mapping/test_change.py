@@ -603,6 +603,12 @@ def test_rasters_of_two_models_are_refused(years, encoder, tmp_path):
     embed(years[1], encoder, tmp_path / "two.tif")
     rasters = [EmbeddingRaster(tmp_path / f"{name}.tif") for name in ("one", "two")]
     refused(rasters, None, tmp_path, "one.tif", "fake 1.2 00000000", "two.tif", "fake 1.2 11111111")
+    # Under one name, their folders tell them apart.
+    for folder, name in (("2018", "one"), ("2020", "two")):
+        (tmp_path / folder).mkdir()
+        os.link(tmp_path / f"{name}.tif", tmp_path / folder / "year.tif")
+    namesakes = [EmbeddingRaster(tmp_path / folder / "year.tif") for folder in ("2018", "2020")]
+    refused(namesakes, None, tmp_path, "2018/year.tif was made", "2020/year.tif by")
     # And one that was made by another model than the one that would explain it.
     refused(
         (rasters[0], rasters[0]),
