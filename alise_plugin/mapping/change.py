@@ -60,6 +60,7 @@ _SAMPLE = 1 << 21  # distances, evenly among all, that a threshold comes from
 _SHIFT_SIDE = 16  # pixels: windows that the typical shift of a scene comes from
 _SHIFT_WINDOWS = 9
 _PAIR_SHARE = 0.95  # of the time: the distances; the rest is what is made of them
+_ZONES_SHARE = 0.99  # until the zones are summed up
 
 
 @dataclass(frozen=True)
@@ -207,7 +208,7 @@ def detect_change(
         _require_values(pair, collected, sample)
         write_style(staged, ramp_style(1, *np.quantile(sample, _STRETCH)))
         noise = collected.noise()
-        rest = Part(feedback, _PAIR_SHARE, 1.0)
+        rest = Part(feedback, _PAIR_SHARE, _ZONES_SHARE)
         threshold = None
         if rule.kind != "none":
             stable = distances_inside(staged, unchanged, rest)

@@ -491,8 +491,10 @@ def test_the_extent_does_not_change_values(years, encoder, tmp_path):
 
 def test_progress_rises_to_the_end(years, encoder, tmp_path):
     listener = Listener()
-    detect_change(*years, encoder, tmp_path / "d.tif", tile_size=32, feedback=listener)
+    asked = {"rule": ThresholdRule("otsu"), "zones": [box(20, 20, 5, 5)] * 3}
+    detect_change(*years, encoder, tmp_path / "d.tif", tile_size=32, feedback=listener, **asked)
     assert listener.fractions == sorted(listener.fractions)
+    assert listener.fractions.count(1) == 1  # nothing is left to do then
     assert len(listener.fractions) > 7 * 9
     assert listener.fractions[-1] == pytest.approx(1)
 
