@@ -168,6 +168,11 @@ def detect_change(
             f"The threshold value {rule.value:g} is not used: only the thresholds value and "
             f"quantile take a number, and {rule.kind} was chosen."
         )
+    if len(unchanged) and rule.kind != "unchanged":
+        feedback.info(
+            "The unchanged areas are not used: only the threshold unchanged takes them, and "
+            f"{rule.kind} was chosen."
+        )
     _check(before, after, method, align, rule, change, explanation, unchanged, encoder)
     require_outputs((distance, change, explanation), (before.path, after.path))
     pair = _pair(before, after, encoder, method, align)
@@ -211,7 +216,8 @@ def detect_change(
         rest = Part(feedback, _PAIR_SHARE, _ZONES_SHARE)
         threshold = None
         if rule.kind != "none":
-            stable = distances_inside(staged, unchanged, rest)
+            areas = unchanged if rule.kind == "unchanged" else ()
+            stable = distances_inside(staged, areas, rest)
             threshold = threshold_of(rule, sample, stable, noise)
         summary = zone_changes(staged, zones, threshold, changed_from, rest)
         outside = sum(zone.pixels == 0 for zone in summary)

@@ -753,8 +753,10 @@ def test_what_is_not_used_and_what_lies_outside_is_said(years, encoder, tmp_path
         tmp_path / "d.tif",
         rule=ThresholdRule("otsu", 0.3),
         zones=[box(20, 20, 5, 5), box(5000, 20, 5, 5), b""],
+        unchanged=[box(20, 20, 5, 5)],
         feedback=listener,
     )
+    assert any("unchanged areas are not used" in text for text in listener.texts)
     assert any("threshold value 0.3 is not used" in text for text in listener.texts)
     assert any("2 of 3 zones hold no pixel" in text for text in listener.texts)
     quiet = Listener()
