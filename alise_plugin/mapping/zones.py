@@ -136,12 +136,13 @@ class _Distances:
         window = self._window(geometry)
         if geometry is None or window is None:
             return
-        found = False
+        centres = 0
         for values in self._burnt(geometry, window, []):
-            found = True
-            yield values
-        if not found:  # narrower than a pixel
-            yield from self._burnt(geometry, window, ["ALL_TOUCHED=TRUE"])
+            centres += len(values)
+            yield values[np.isfinite(values)]
+        if not centres:  # narrower than a pixel
+            for values in self._burnt(geometry, window, ["ALL_TOUCHED=TRUE"]):
+                yield values[np.isfinite(values)]
 
     def _window(self, geometry: ogr.Geometry | None) -> Window | None:
         if geometry is None or geometry.IsEmpty():
@@ -155,15 +156,13 @@ class _Distances:
     def _burnt(
         self, geometry: ogr.Geometry, window: Window, options: list[str]
     ) -> Iterator[NDArray[np.float32]]:
+        """All distances under a polygon, NaN too, strip by strip."""
         rows = max(1, _STRIP_PIXELS // window.width)
         for row in range(window.row, window.row_end, rows):
             strip = Window(window.col, row, window.width, min(rows, window.row_end - row))
             size = (strip.col, strip.row, strip.width, strip.height)
             values = read_bands(self._dataset, [1], *size)[0]
-            values = values[_mask(geometry, self._grid.subgrid(strip), options)]
-            values = values[np.isfinite(values)]
-            if len(values):
-                yield values
+            yield values[_mask(geometry, self._grid.subgrid(strip), options)]
 
 
 def _geometry(zone: bytes) -> ogr.Geometry | None:

@@ -363,7 +363,7 @@ def test_zones_are_summed_up(years, encoder, tmp_path):
         box(25, 12, 30, 30),  # overlaps the first
         box(500, 500, 3, 3),  # outside the map
         box(40.2, 30.2, 0.2, 0.2),  # holds no pixel's centre
-        box(0, 20, 10, 10),  # where nothing was seen before
+        box(0, 20, 10.3, 10),  # where nothing was seen before, but for a sliver
         b"",
     ]
     rule = ThresholdRule("quantile", 0.7)
