@@ -20,7 +20,8 @@ class Explanation:
 
     - `share_q00` and so on: share of the distance that each learned date carries, sum 1 (see
       `Distance.parts`).
-    - `top_query`, `top_feature`: the learned date and the feature of it that carry most.
+    - `top_query`, `top_feature`: learned date and number of the one feature that carries most; the
+      date with the largest share may be another.
     - `day_of_year`: of the first year, where the NDVI of the two years differs most.
     - `ndvi_before`, `ndvi_after`: reconstructed by the model (Eq. 8, 9) on that day.
 
