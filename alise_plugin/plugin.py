@@ -24,9 +24,11 @@ class AlisePlugin:
     def initProcessing(self) -> None:
         """Make the runtime importable and add the provider (all that `qgis_process` calls)."""
         location.activate(location.runtime_folder(Path(QgsApplication.qgisSettingsDirPath())))
-        self.provider = AliseProvider()
-        QgsApplication.processingRegistry().addProvider(self.provider)
-        self.provider.refreshAlgorithms()  # now with the models, which name its algorithms
+        provider = AliseProvider()
+        # QGIS refuses, logs and deletes a second one, of a copy of the plugin in another folder.
+        if QgsApplication.processingRegistry().addProvider(provider):
+            self.provider = provider
+            provider.refreshAlgorithms()  # now with the models, which name its algorithms
 
     def initGui(self) -> None:
         """Start in QGIS desktop."""

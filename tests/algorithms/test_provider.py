@@ -114,6 +114,18 @@ def test_unload_and_load_again(plugin):
     assert registry.providerById("alise") is not None
 
 
+def test_a_second_copy_of_the_plugin_does_no_harm(plugin):
+    from qgis.core import QgsApplication
+
+    from alise_plugin.plugin import AlisePlugin
+
+    copy = AlisePlugin(None)
+    copy.initGui()
+    copy.unload()
+    assert QgsApplication.processingRegistry().providerById("alise") is not None
+    assert len(plugin.provider.algorithms()) > len(PARAMETERS)
+
+
 def test_the_manifest_has_what_qgis_and_its_plugin_site_ask_for():
     manifest = configparser.ConfigParser()
     manifest.read(ROOT / "metadata.txt")
