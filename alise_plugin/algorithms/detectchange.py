@@ -428,7 +428,7 @@ class DetectChange(AliseAlgorithm):
             parameters,
             "ZONES_OUTPUT",
             context,
-            QgsProcessingUtils.combineFields(zones.fields, added),
+            QgsProcessingUtils.combineFields(_zone_fields(zones), added),
             zones.kind,
             zones.crs,
         )
@@ -443,6 +443,26 @@ class DetectChange(AliseAlgorithm):
             sink.addFeature(row, QgsFeatureSink.Flag.FastInsert)
         del sink  # closes the file
         return str(written)
+
+
+def _zone_fields(zones: Polygons) -> QgsFields:
+    """The fields of the zones; those that a GeoPackage has itself, under names such as fid_2.
+
+    It takes fid for its key: whole numbers, each once. A layer that QGIS has merged or split has
+    some more often, and one from a Shapefile may have other numbers.
+    """
+    place = zones.fields.lookupField("fid")
+    keys = [feature.attributes()[place] for feature in zones.features] if place >= 0 else []
+    own = ["geom"]
+    if len(set(keys)) < len(keys) or not all(isinstance(key, int) for key in keys):
+        own.append("fid")
+    fields = QgsFields()
+    for name in own:
+        fields.append(QgsField(name, FIELD_INTEGER))
+    fields = QgsProcessingUtils.combineFields(fields, zones.fields)
+    for _ in own:
+        fields.remove(0)
+    return fields
 
 
 def _span(result: ChangeResult) -> str:

@@ -306,6 +306,34 @@ def test_zones_become_a_temporary_layer(run, parameters, tmp_path):
     assert list(context.layersToLoadOnCompletion()) == [results["ZONES_OUTPUT"]]
 
 
+@pytest.mark.parametrize(
+    ("field", "values", "name"),
+    [
+        ("fid:integer", (7, 8), "fid"),
+        ("fid:integer", (7, 7), "fid_2"),
+        ("fid:double", (7.5, 8.5), "fid_2"),
+        ("geom:string", ("a", "b"), "geom_2"),
+    ],
+)
+def test_zones_keep_what_a_geopackage_names_otherwise(
+    run, parameters, tmp_path, field, values, name
+):
+    path = write_polygons(tmp_path / "zones.gpkg", [(5, 2, 8, 8), (14, 9, 3, 3)])
+    zones = qgis_core.QgsVectorLayer(f"Polygon?crs=EPSG:32631&field={field}", "zones", "memory")
+    for feature, value in zip(qgis_core.QgsVectorLayer(path).getFeatures(), values):
+        feature.setAttributes([value])
+        zones.dataProvider().addFeature(feature)
+    project = qgis_core.QgsProject()
+    project.addMapLayer(zones)
+    context = qgis_core.QgsProcessingContext()
+    context.setProject(project)
+    output = str(tmp_path / "out" / "zones.gpkg")
+    given = {**parameters, "ZONES": zones.id(), "ZONES_OUTPUT": output}
+    run("alise:detectchange", given, context=context)
+    written = qgis_core.QgsVectorLayer(output).getFeatures()
+    assert [(row[name], row["pixels"]) for row in written] == [(values[0], 64), (values[1], 9)]
+
+
 def test_an_invalid_zone_has_its_pixels(run, parameters, tmp_path):
     """Where the user's setting is to stop at one, QGIS's exception would end QGIS."""
     path = write_polygons(tmp_path / "zones.gpkg", [(5, 2, 8, 8)])
