@@ -131,6 +131,7 @@ def test_the_distance_is_what_the_method_says(years, tmp_path, tile_size, kind):
     assert result.median_distance == pytest.approx(np.nanmedian(expected), rel=1e-4)
     items = gdal.Open(str(path)).GetMetadata()
     assert items["ALISE_UNIT"] == UNITS[method]
+    assert (items["ALISE_PRECISION"], items["ALISE_ALIGN"]) == (encoder.precision, "none")
     assert items["ALISE_DATES_AFTER"] == "2020-03-09,2020-06-01,2020-09-12"
     assert sorted(os.listdir(tmp_path)) == ["after", "before", "distance.qml", "distance.tif"]
 
@@ -322,6 +323,8 @@ def test_changed_pixels_share_and_area(years, encoder, tmp_path):
     assert result.threshold == pytest.approx(np.quantile(distance[known], 0.8), rel=1e-5)
     np.testing.assert_array_equal(codes == 1, known & (distance > result.threshold))
     np.testing.assert_array_equal(codes == 255, ~known)
+    at_most = ThresholdRule("value", float(distance[known].max()))  # which nothing is above
+    assert detect_change(*years, encoder, path, rule=at_most).changed_share == 0
     assert result.changed_share == pytest.approx(0.2, abs=0.01)
     areas = PixelAreas(years[0].grid).of(Window(0, 0, *SIZE[::-1]))
     assert result.changed_area == pytest.approx(areas[codes == 1].sum())

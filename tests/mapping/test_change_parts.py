@@ -5,14 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from osgeo import ogr
 from pair_encoder import PairEncoder
-from rasters_for_tests import digital_numbers, write_raster
+from rasters_for_tests import TRANSFORM, digital_numbers, write_raster
 
 from alise_plugin.errors import AliseError, SeriesError
 from alise_plugin.mapping.change import detect_change
+from alise_plugin.mapping.feedback import SilentFeedback
 from alise_plugin.mapping.gapfilled import GapFilledPair, gap_filled
 from alise_plugin.mapping.pairs import days_of_years, whole_years
 from alise_plugin.mapping.threshold import ThresholdRule, exceeded_by, otsu, threshold_of
+from alise_plugin.mapping.zones import zone_changes
 from alise_plugin.model.distance import SquaredDistance, compact_cosine
 from alise_plugin.sits.acquisitions import days_since_reference
 from alise_plugin.sits.build import build_series
@@ -110,6 +113,25 @@ def test_rules_without_pixels_to_work_on_say_so():
     with pytest.raises(AliseError, match="no noise floor"):
         threshold_of(ThresholdRule("noise"), some, none, none)
     assert threshold_of(ThresholdRule("value", 0.15), some, none, none) == 0.15
+
+
+def test_equal_zones_share_a_rank_and_limits_belong_to_one_side(tmp_path):
+    """A pixel is changed above the threshold, a zone from the share on."""
+    values = np.full((1, 4, 8), 0.5, np.float32)
+    values[0, :, 6:] = 0.75
+    path = write_raster(tmp_path / "distance.tif", values)
+    left, top = TRANSFORM[0], TRANSFORM[3]
+
+    def columns(first, last):
+        x0, x1, y1 = left + 10 * first, left + 10 * last, top - 40
+        ring = f"{x0} {top}, {x1} {top}, {x1} {y1}, {x0} {y1}, {x0} {top}"
+        return bytes(ogr.CreateGeometryFromWkt(f"POLYGON(({ring}))").ExportToWkb())
+
+    zones = [columns(0, 2), columns(2, 4), columns(4, 8)]
+    found = zone_changes(path, zones, 0.5, 0.5, SilentFeedback())
+    assert [zone.rank for zone in found] == [2, 2, 1]
+    assert [zone.changed_share for zone in found] == [0, 0, 0.5]
+    assert [zone.changed for zone in found] == [False, False, True]
 
 
 def test_a_pair_costs_little_more_than_two_embeddings(tiny_package, rng, tmp_path, monkeypatch):
