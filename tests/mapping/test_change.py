@@ -459,6 +459,21 @@ def test_the_explanation_says_why(years, kind, tmp_path):
     assert 68 <= bands["day_of_year"][known].min() <= bands["day_of_year"][known].max() <= 255
 
 
+@pytest.mark.parametrize(("align", "later"), [("years", 0), ("none", 730)])
+def test_ndvi_is_that_of_the_days_that_the_vectors_speak_of(years, tmp_path, align, later):
+    asked = []
+
+    class Asked(PairEncoder):
+        def decode(self, embedding, days):
+            asked.append(np.array(days))
+            return super().decode(embedding, days)
+
+    why = tmp_path / "why.tif"
+    detect_change(*years, Asked(), tmp_path / "distance.tif", align=align, explanation=why)
+    before, after = asked
+    np.testing.assert_array_equal(after - before, later)
+
+
 @pytest.mark.parametrize("method", ["cosine", "alise", "gapfilled"])
 def test_years_of_other_seasons_are_told_or_refused(years, encoder, tmp_path, method):
     before, after = years
