@@ -22,7 +22,6 @@ from qgis.core import (
     QgsProcessingParameterCrs,
     QgsProcessingParameterDateTime,
     QgsProcessingParameterEnum,
-    QgsProcessingParameterExtent,
     QgsProcessingParameterFile,
     QgsProcessingParameterFileDestination,
     QgsProcessingParameterMultipleLayers,
@@ -47,6 +46,7 @@ from .base import (
     layer_sources,
 )
 from .compat import DATE, FOLDER, REAL, TYPE_FILE, TYPE_RASTER
+from .inputs import declare_extent
 
 # GDAL's own names for what lies in a product or a Zarr cube; the path may be quoted.
 PART_OF_PRODUCT = re.compile(
@@ -143,9 +143,7 @@ class BuildTimeSeries(AliseAlgorithm):
                 optional=True,
             )
         )
-        self.addParameter(
-            QgsProcessingParameterExtent("EXTENT", self.tr("Extent (empty: all)"), optional=True)
-        )
+        declare_extent(self)
         self.addParameter(
             QgsProcessingParameterCrs(
                 "CRS", self.tr("CRS (empty: of the finest image)"), optional=True

@@ -21,7 +21,6 @@ from qgis.core import (
     QgsProcessingOutputString,
     QgsProcessingParameterDateTime,
     QgsProcessingParameterEnum,
-    QgsProcessingParameterExtent,
     QgsProcessingParameterFeatureSink,
     QgsProcessingParameterFeatureSource,
     QgsProcessingParameterMultipleLayers,
@@ -51,7 +50,14 @@ from .compat import (
     TYPE_POLYGON,
     TYPE_RASTER,
 )
-from .inputs import declare_engine, declare_model, encoder_of, extent_of, open_rasters
+from .inputs import (
+    declare_engine,
+    declare_extent,
+    declare_model,
+    encoder_of,
+    extent_of,
+    open_rasters,
+)
 
 ZONE_FIELDS = (
     ("pixels", FIELD_INTEGER),
@@ -163,9 +169,7 @@ class DetectChange(AliseAlgorithm):
             )
         self._number("ZONE_SHARE", "Share of changed pixels that makes a zone changed", 0.5)
         declare_model(self)
-        self.addParameter(
-            QgsProcessingParameterExtent("EXTENT", self.tr("Extent (empty: all)"), optional=True)
-        )
+        declare_extent(self)
         declare_engine(self)
         self.addParameter(QgsProcessingParameterRasterDestination("DISTANCE", self.tr("Distance")))
         for name, text in (("CHANGE", "Changed pixels"), ("EXPLANATION", "Explanation")):
