@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
+import re
 import shutil
 import uuid
+import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -21,6 +24,8 @@ from .style import remove_raster_style
 
 JOURNAL = "journal.json"
 _SCHEMA = 2
+_SOURCES = ("SourceFilename", "SourceDataset")  # where a VRT names what it is made of
+_QUOTED = re.compile(r'"(.+)"')  # the file in NETCDF:"cube.nc":B4
 
 
 class BlockFolder:
@@ -59,7 +64,7 @@ class BlockFolder:
             same = False
         if not same:
             raise OutputError(
-                f"{self.path} holds the blocks of another run (other files, dates, model, "
+                f"{self.path} holds the blocks of another run (other files, series, dates, model, "
                 "precision, extent or format), so that this one cannot go on with them; delete "
                 "that folder, or choose another output."
             )
@@ -163,18 +168,58 @@ class BlockFolder:
 
 
 def source_files(path: str) -> list[list[Any]]:
-    """Name, size and time of the files behind a raster, so that a change of them shows.
+    """What a raster is read from, so that a change of it shows.
 
-    A VRT itself is left out: it may be written anew each time from the same files.
+    Name, size and time of the files behind it, and a hash of what each VRT makes of them: grid,
+    bands, scales, masks. Where a VRT lies does not matter, nor when it was written: that may be
+    done anew each time from the same files.
     """
-    files = []
-    for name in sorted(files_behind(path)):
+    names: set[str] = set()
+    hashes = []
+    for name in files_behind(path):
+        names.add(name)
         if name.lower().endswith(".vrt"):
-            continue
-        with contextlib.suppress(OSError):
+            sources, content = _vrt(name)
+            names.update(sources)
+            hashes.append(["VRT", content])
+    files = []
+    for name in sorted({_on_disk(name) for name in names}):
+        if name and not name.lower().endswith(".vrt"):
             state = os.stat(name)
-            files.append([os.path.abspath(name), state.st_size, state.st_mtime_ns])
-    return files
+            files.append([name, state.st_size, state.st_mtime_ns])
+    return files + sorted(hashes)
+
+
+def _vrt(path: str) -> tuple[list[str], str]:
+    """Names of a VRT's sources, because GDAL does not list cubes, and a hash of all the rest."""
+    names = []
+    with contextlib.suppress(OSError, ET.ParseError):
+        root = ET.parse(path).getroot()
+        for element in root.iter():
+            if element.tag in _SOURCES:
+                name = element.text or ""
+                relative = element.attrib.pop("relativeToVRT", "0") == "1"
+                names.append(_file_in(name, os.path.dirname(path) if relative else ""))
+                # Helpers of a series have new names each time.
+                element.text = "" if name.lower().endswith(".vrt") else os.path.basename(name)
+        return names, hashlib.sha256(ET.tostring(root)).hexdigest()
+    return names, ""
+
+
+def _file_in(name: str, folder: str) -> str:
+    """The path in a GDAL dataset name, which may be relative to a folder."""
+    quoted = _QUOTED.search(name)
+    return os.path.join(folder, quoted[1] if quoted else name)
+
+
+def _on_disk(name: str) -> str:
+    """The file of this machine that holds a file, for instance a zip; empty where there is none."""
+    path = os.path.abspath(re.sub(r"^/vsi(zip|tar)/", "", name))
+    while not os.path.isfile(path):
+        if path == os.path.dirname(path):
+            return ""
+        path = os.path.dirname(path)
+    return path
 
 
 def _read_raw(dataset: gdal.Dataset, window: Window) -> NDArray[Any]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,10 +13,13 @@ import numpy as np
 import pytest
 from fake_encoder import FakeEncoder
 from osgeo import gdal
+from rasters_for_tests import dated_rasters, write_cube
 
 from alise_plugin.errors import AliseError, Cancelled, OutputError
 from alise_plugin.mapping.blocks import source_files
 from alise_plugin.mapping.embed import embed
+from alise_plugin.sits.bands import BANDS
+from alise_plugin.sits.build import build_series
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -100,9 +104,68 @@ def test_a_scene_behind_a_mosaic_is_one_of_the_files(series, tmp_path):
     for part, behind in zip(parts, (str(scene), parts[0])):
         gdal.BuildVRT(part, [behind]).FlushCache()
     before = source_files(parts[1])
-    assert [name for name, *_ in before] == [str(scene)]
+    assert [name for name, *_ in before if name != "VRT"] == [str(scene)]
     os.utime(scene, (1, 1))
     assert source_files(parts[1]) != before
+
+
+@pytest.mark.parametrize("change", ["place", "scale", "band_order"])
+def test_another_series_of_the_same_files_is_another_run(series, tmp_path, change):
+    scenes = sorted(map(str, (tmp_path / "scenes").glob("S2*.tif")))
+    left, bottom, right, top = series.grid.extent
+    options = {"extent": (left, bottom, right - 100, top)}
+    path = tmp_path / "map.tif"
+    first = build_series(scenes, tmp_path / "series.vrt", **options)
+    with pytest.raises(Cancelled):
+        embed(first, StopsAfter(1), path, tile_size=32, resume=True)
+    if change == "place":  # of the same size
+        options = {"extent": (left + 100, bottom, right, top)}
+    elif change == "scale":
+        options["scale"] = 0.0002
+    else:
+        options["band_order"] = [*BANDS[::-1]]
+    second = build_series(scenes, tmp_path / "series.vrt", **options)
+    assert second.grid.window == first.grid.window
+    with pytest.raises(OutputError, match="blocks of another run"):
+        embed(second, FakeEncoder(), path, tile_size=32, resume=True)
+
+
+@pytest.mark.parametrize("warped", [False, True])
+def test_a_series_that_is_built_again_is_the_same_run(tmp_path, rng, warped):
+    """In another folder too, as of rasters that a run makes a series of each time."""
+    (tmp_path / "scenes").mkdir()
+    scenes, _, _ = dated_rasters(tmp_path / "scenes", rng, 2, height=40, width=40)
+    options = {"crs": "EPSG:32632", "resolution": 10} if warped else {}
+    found = []
+    for place in ("here", "elsewhere/and/farther/away"):
+        (tmp_path / place).mkdir(parents=True)
+        series = build_series(scenes, tmp_path / place / "series.vrt", **options)
+        found.append(source_files(series.path))
+    assert found[0] == found[1]
+    assert [name for name, *_ in found[0] if name != "VRT"] == scenes
+    assert len(found[0]) > len(scenes) + warped
+
+
+def test_cubes_and_zips_are_files_too(tmp_path, rng):
+    values = rng.integers(1, 9000, (2, 20, 20)).astype(np.int16)
+    cube = write_cube(
+        tmp_path / "cube.nc",
+        dict.fromkeys(("B02", "B03", "B04", "B08"), values),
+        left=600000,
+        top=5000000,
+        size=10,
+        days_since=[1300, 1320],
+    )
+    (tmp_path / "scenes").mkdir()
+    dated_rasters(tmp_path / "scenes", rng, 2, height=20, width=20)
+    archive = shutil.make_archive(str(tmp_path / "scenes"), "zip", tmp_path / "scenes")
+    inside = [f"/vsizip/{archive}/S2_{day}.tif" for day in ("20190105", "20190116")]
+    for inputs, file in (([cube], cube), (inside, archive)):
+        path = build_series(inputs, tmp_path / "series.vrt", scale=0.0001).path
+        before = source_files(path)
+        assert [name for name, *_ in before if name != "VRT"] == [file]
+        os.utime(file, (1, 1))
+        assert source_files(path) != before
 
 
 def test_less_memory_than_the_run_began_with_is_said(series, tmp_path):
