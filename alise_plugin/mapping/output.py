@@ -89,8 +89,11 @@ def block_side(tile_size: int, most: int = _MAX_BLOCK) -> int:
 
 
 def require_folder(path: str | os.PathLike[str]) -> None:
-    """Raises OutputError, before any work is done, where a file has no folder to be written to."""
-    folder = os.path.dirname(os.path.abspath(path))
+    """Raises OutputError, before any work is done, where a file cannot be put in its place."""
+    final = os.path.abspath(path)
+    if os.path.isdir(final):
+        raise OutputError(f"{final} is a folder; give the output a name of its own.")
+    folder = os.path.dirname(final)
     if not os.path.isdir(folder):
         raise OutputError(
             f"{os.fspath(path)} cannot be written because {folder} is not a folder; create it or "

@@ -106,15 +106,32 @@ def test_a_folder_that_takes_no_files():
 
 
 def test_a_name_that_is_taken_by_a_folder(tmp_path):
+    """It is said before any work is done."""
     path = tmp_path / "map.tif"
     path.mkdir()
+    with pytest.raises(OutputError, match="is a folder; give") as error:
+        require_outputs([path], [])
+    one_sentence(error)
+    with pytest.raises(OutputError, match="is a folder"):
+        RasterOutput(path, GRID, FORM, 16).__enter__()
+    assert os.listdir(tmp_path) == ["map.tif"]
+
+
+def test_a_name_that_a_folder_takes_meanwhile(tmp_path):
+    path = tmp_path / "map.tif"
     with (
         pytest.raises(OutputError, match="cannot be written") as error,
         RasterOutput(path, GRID, FORM, 16),
     ):
-        pass
+        path.mkdir()
     one_sentence(error)
     assert os.listdir(tmp_path) == ["map.tif"]
+
+
+def test_an_output_without_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OutputError, match="is a folder; give"):
+        RasterOutput("", GRID, FORM, 16).__enter__()
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -237,12 +254,11 @@ def test_the_style_of_polygons_of_that_name_stays(tmp_path):
 def test_a_style_comes_with_its_raster(tmp_path):
     form = dataclasses.replace(FORM, style=class_style(CLASSES))
     path = tmp_path / "map.tif"
-    path.mkdir()
     with (
         pytest.raises(OutputError, match="cannot be written"),
         RasterOutput(path, GRID, form, 16),
     ):
-        pass
+        path.mkdir()
     assert os.listdir(tmp_path) == ["map.tif"]
     path.rmdir()
     with RasterOutput(path, GRID, form, 16):
