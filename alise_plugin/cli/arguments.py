@@ -170,11 +170,15 @@ def extent_or_none(args: argparse.Namespace, grid: Grid) -> Sequence[float] | No
     """--extent, checked.
 
     Raises:
-        AliseError: it is upside down.
+        AliseError: it is upside down, or endless.
     """
-    if args.extent and not (args.extent[0] < args.extent[2] and args.extent[1] < args.extent[3]):
+    if not args.extent:
+        return None
+    xmin, ymin, xmax, ymax = args.extent
+    if not (xmin < xmax and ymin < ymax and all(map(math.isfinite, args.extent))):
         raise AliseError(
-            "--extent is empty or turned round: give xmin, ymin, xmax and ymax, in the CRS of the "
-            f"input, which covers {' '.join(f'{value:.10g}' for value in grid.extent)}."
+            "--extent is empty, endless or turned round: give xmin, ymin, xmax and ymax, in the "
+            "CRS of the input, which covers "
+            f"{' '.join(f'{value:.10g}' for value in grid.extent)}."
         )
     return args.extent
