@@ -68,5 +68,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return MISTAKE
     for name, value in results.items():
         if value not in (None, ""):
-            print(f"{name}: {value}")
+            _print(f"{name}: {value}")
     return DONE
+
+
+def _print(text: str) -> None:
+    """To standard output, also where that has no letters for the name of a file."""
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding))

@@ -294,6 +294,30 @@ def test_ctrl_c_stops_within_seconds_and_leaves_nothing(engine, tmp_path):
     assert os.listdir(out) == []
 
 
+@pytest.mark.parametrize("extent", ["0 0 inf inf", "nan 0 1 1", "9 0 1 1"])
+def test_an_extent_that_is_none(scenes, engine, extent, tmp_path, capsys):
+    command = ["embed", "--input", *scenes, "--output", str(tmp_path / "map.tif"), *engine]
+    assert main([*command, "--quiet", "--extent", *extent.split()]) == MISTAKE
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "--extent is empty, endless or turned round" in error
+
+
+def test_a_name_that_standard_output_has_no_letters_for(scenes, engine, tmp_path):
+    """A pipe of a Windows console, or an old locale, knows some letters only."""
+    output = tmp_path / "Łódź.tif"
+    command = [sys.executable, "-m", "alise_plugin", "embed", "--input", *scenes, *engine]
+    done = subprocess.run(
+        [*command, "--output", str(output), "--quiet"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+        capture_output=True,
+    )
+    assert (done.returncode, done.stderr) == (DONE, b"")
+    assert output.exists()
+    assert b"\\u0141\xf3d\\u017a.tif" in done.stdout
+
+
 def test_a_bar_on_a_terminal(monkeypatch, capsys):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     with Progress() as progress:
