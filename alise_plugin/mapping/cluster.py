@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -22,8 +22,8 @@ from ..sits.grid import Tile
 from ..sits.rasters import block_cache
 from ..sits.series import ImageSeries
 from .blocks import BlockFolder
-from .embed import EmbedResult, Part, Plan, join_blocks, make_plan, summary, write_block
-from .feedback import Feedback, SilentFeedback
+from .embed import EmbedResult, Plan, join_blocks, make_plan, steps, summary, write_block
+from .feedback import Feedback, Part, SilentFeedback
 from .output import RasterOutput, require_outputs
 from .tile_loop import cache_size
 
@@ -91,7 +91,7 @@ def embed_on_cluster(
         OutputError: see `embed`.
         Cancelled: the feedback said so.
     """
-    feedback = feedback or SilentFeedback()
+    feedback, finishing = steps(feedback or SilentFeedback(), cog)
     require_outputs([output], [series.path])
     is_vrt = os.fspath(output).lower().endswith(".vrt")
     if is_vrt and cog:
@@ -110,9 +110,10 @@ def embed_on_cluster(
             memory_mb=memory_mb,
             tile_size=tile_size,
             format=format,
-            feedback=feedback,
+            feedback=Part(feedback, 0.0, 0.0),
             folder=folder,
         )
+        plan = replace(plan, ready=())  # A job is small; the worker encodes a single tile again.
         feedback.info(summary(series, encoder, plan))
         job = Job(
             os.path.abspath(series.path),
@@ -133,7 +134,7 @@ def embed_on_cluster(
         folder.mosaic_vrt(plan.tiles, plan.form.metadata)
         feedback.progress(1.0)
     else:
-        raster = RasterOutput(output, plan.grid, plan.form, plan.cut.block, cog)
+        raster = RasterOutput(output, plan.grid, plan.form, plan.cut.block, cog, finishing)
         with block_cache(cache_size(memory_mb)):
             join_blocks(plan, folder, raster, Part(feedback, _MAKING, 1.0))
     share = clipped / (len(plan.form.descriptions) * plan.inner.pixels)

@@ -20,7 +20,7 @@ from ..sits.grid import Grid, Tile, Window
 from ..sits.rasters import block_cache
 from ..sits.series import ImageSeries
 from .blocks import BlockFolder, source_files
-from .feedback import Feedback, SilentFeedback
+from .feedback import Feedback, Part, SilentFeedback
 from .output import RasterForm, RasterOutput, WriteBehind, require_outputs
 from .spread import SIDE, grown, spread_windows, valid_pixels
 from .tile_loop import (
@@ -38,6 +38,7 @@ _SAMPLE_EVERY = 4  # rows and columns from one pixel of a window to the next
 _SAMPLE_SHARE = 0.05  # of the pixels that the map reads
 _SAMPLE_WINDOWS = (36, 400)  # at least, at most
 _MAKING = 0.97  # of a run with RESUME: the tiles; the rest puts them together
+_COMPLETE = 0.9  # of a run that ends with a COG: what comes before that
 
 
 # A tile, a strip of its inner window, and the strip's features (F, h, w).
@@ -147,7 +148,7 @@ def embed(
         Cancelled: the feedback said so; nothing is left but what `resume` keeps.
     """
     require_outputs([output], [series.path])
-    feedback = feedback or SilentFeedback()
+    feedback, finishing = steps(feedback or SilentFeedback(), cog)
     folder = BlockFolder(output) if resume else None
     with block_cache(cache_size(memory_mb) / 2):  # overviews that wait may take as much
         plan = make_plan(
@@ -157,11 +158,11 @@ def embed(
             memory_mb=memory_mb,
             tile_size=tile_size,
             format=format,
-            feedback=feedback,
+            feedback=feedback if folder is None else Part(feedback, 0.0, _MAKING),
             folder=folder,
         )
         feedback.info(summary(series, encoder, plan))
-        raster = RasterOutput(output, plan.grid, plan.form, plan.cut.block, cog)
+        raster = RasterOutput(output, plan.grid, plan.form, plan.cut.block, cog, finishing)
         if folder is None:
             clipped = _embed_at_once(series, encoder, plan, raster, feedback)
         else:
@@ -174,6 +175,12 @@ def embed(
     return EmbedResult(
         os.fspath(output), series.dates, encoder.device_used, encoder.package.model_id, share
     )
+
+
+def steps(feedback: Feedback, cog: bool) -> tuple[Part, Part]:
+    """The feedback of a run until its raster is complete, and of making a COG of that."""
+    complete = _COMPLETE if cog else 1.0
+    return Part(feedback, 0.0, complete), Part(feedback, complete, 1.0)
 
 
 def make_plan(
@@ -227,15 +234,14 @@ def make_plan(
         quantiser = Quantiser(scale, offset)
     elif format == "int8" and len(tiles) == 1 and _fits(encoder, series, tiles[0], memory_mb):
         # Then the map is its own sample, and nothing is encoded twice.
-        whole = list(encode_strips(series, encoder, tiles, cut.rows, feedback))
+        ready = list(encode_strips(series, encoder, tiles, cut.rows, feedback))
         samples = [
             valid_pixels(features, len(names))
-            for _, _, features in whole
+            for _, _, features in ready
             if np.isfinite(features[0]).any()
         ]
         nothing = np.zeros((1, len(names)), np.float32)
         quantiser = Quantiser.from_sample(np.concatenate(samples or [nothing]))
-        ready = [] if folder is not None else whole
     elif format == "int8":
         quantiser = _sampled_quantiser(series, encoder, inner, tiles, feedback)
     if folder is not None and not going_on:
@@ -321,8 +327,9 @@ def _embed_in_blocks(
         feedback.info(f"{done} of {len(plan.tiles)} tiles are there already.")
     making = Part(feedback, _MAKING * done / len(plan.tiles), _MAKING)
     clipped = 0
-    for tile in making.each(missing):
-        clipped += write_block(series, encoder, plan, folder, tile, making)
+    for number, tile in enumerate(missing):
+        step = Part(making, number / len(missing), (number + 1) / len(missing))
+        clipped += write_block(series, encoder, plan, folder, tile, step)
     join_blocks(plan, folder, raster, Part(feedback, _MAKING, 1.0))
     return clipped
 
@@ -367,14 +374,14 @@ def join_blocks(plan: Plan, folder: BlockFolder, raster: RasterOutput, feedback:
         Cancelled: the feedback says so.
     """
     with raster, WriteBehind(raster.abandon) as behind:
-        parts = folder.strips(plan.tiles, plan.cut.rows)
-        for _, window, values in parts:
+        done = 0
+        for _, window, values in folder.strips(plan.tiles, plan.cut.rows):
             behind.submit(raster.write, window.relative_to(plan.inner), values)
-            feedback.progress(min(1.0, (window.row - plan.inner.row) / plan.inner.height))
+            done += window.pixels
+            feedback.progress(done / plan.inner.pixels)
             if feedback.cancelled():
                 raise Cancelled("The run was cancelled.")
     folder.remove()
-    feedback.progress(1.0)
 
 
 def _strips(
@@ -394,28 +401,6 @@ def _strips(
             if plan.format == "compact":
                 features = encoder.compact(features)
             yield tile, window, features
-
-
-class Part:
-    """The part of a run's progress that a step takes."""
-
-    def __init__(self, feedback: Feedback, start: float, end: float) -> None:
-        self._feedback = feedback
-        self._start, self._end = start, end
-        self._number, self._count = 0, 1
-        self.cancelled = feedback.cancelled
-        self.info = feedback.info
-
-    def each(self, tiles: Sequence[Tile]) -> Iterator[Tile]:
-        """Tiles, each with its share of the part."""
-        self._count = max(1, len(tiles))
-        for self._number, tile in enumerate(tiles):
-            yield tile
-
-    def progress(self, fraction: float) -> None:
-        """Of the tile at hand, or of the step if it has none, 0 to 1."""
-        done = (self._number + fraction) / self._count
-        self._feedback.progress(self._start + (self._end - self._start) * done)
 
 
 def provenance(series: ImageSeries, encoder: Encoder) -> dict[str, str]:

@@ -19,6 +19,7 @@ from osgeo import gdal
 from ..errors import Cancelled, OutputError
 from ..sits.grid import Grid, Window
 from ..sits.rasters import files_behind, quiet_gdal
+from .feedback import Feedback, SilentFeedback
 from .overview_blocks import OverviewBlocks
 from .style import remove_raster_style, style_path, write_style
 
@@ -206,9 +207,11 @@ class RasterOutput:
         form: bands, type and metadata.
         block: side of the blocks in pixels, or their rows and columns, multiples of 16.
         cog: whether it becomes a Cloud Optimised GeoTIFF at the end.
+        feedback: of the making of that.
 
     Raises:
         OutputError: on entering, writing or leaving: the folder or the disk does not take it.
+        Cancelled: on leaving: the feedback says so.
     """
 
     def __init__(
@@ -218,6 +221,7 @@ class RasterOutput:
         form: RasterForm,
         block: int | tuple[int, int],
         cog: bool = False,
+        feedback: Feedback | None = None,
     ):
         self.path = os.fspath(path)
         self._grid = grid
@@ -228,6 +232,7 @@ class RasterOutput:
         self._temporary = os.path.join(folder, f".{stem}.{uuid.uuid4().hex[:8]}.partial.tif")
         self._dataset: gdal.Dataset | None = None
         self._cog = cog
+        self._feedback = feedback or SilentFeedback()
         self._unwanted = False
         self._levels = _levels(grid) if form.overviews else []
         self._overviews: OverviewBlocks | None = None
@@ -398,15 +403,20 @@ class RasterOutput:
         options += ["COMPRESS=DEFLATE", "LEVEL=1"]
         options += ["OVERVIEWS=AUTO" if self._levels else "OVERVIEWS=NONE"]
         done = None
+        stopped = False
+
+        def report(fraction: float, *_: Any) -> int:
+            nonlocal stopped
+            self._feedback.progress(fraction)
+            stopped = self._feedback.cancelled()
+            return 0 if stopped else 1
+
         try:
             with quiet_gdal() as failures:
                 done = gdal.GetDriverByName("COG").CreateCopy(
-                    copy,
-                    gdal.Open(self._temporary),
-                    options=options,
-                    callback=lambda *_: 0 if self._unwanted else 1,
+                    copy, gdal.Open(self._temporary), options=options, callback=report
                 )
-            if self._unwanted:
+            if stopped:
                 raise Cancelled("The run was cancelled.")
             if done is None or failures:
                 raise self._refusal(failures)

@@ -123,6 +123,30 @@ def test_progress_rises_to_the_end(series, encoder, tmp_path):
 
 
 @pytest.mark.parametrize("form", ["float32", "int8"])
+@pytest.mark.parametrize("resume", [False, True])
+@pytest.mark.parametrize("tile_size", [32, (96, 32), 96])
+def test_progress_never_falls(series, encoder, tmp_path, form, resume, tile_size):
+    listener = Listener()
+    options = {"tile_size": tile_size, "format": form, "resume": resume}
+    embed(series, encoder, tmp_path / "map.tif", feedback=listener, cog=True, **options)
+    assert listener.fractions == sorted(listener.fractions)
+    assert listener.fractions[-1] == pytest.approx(1)
+    if tile_size == 96:
+        assert len(encoder.reads) == 4  # nothing was encoded twice
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_cancel_while_it_becomes_a_cog(series, encoder, tmp_path, resume):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    listener = Listener(cancel_at=0.92)
+    options = {"tile_size": 32, "cog": True, "resume": resume}
+    with pytest.raises(Cancelled):
+        embed(series, encoder, folder / "map.tif", feedback=listener, **options)
+    assert os.listdir(folder) == ["map.tif.blocks"] * resume
+
+
+@pytest.mark.parametrize("form", ["float32", "int8"])
 @pytest.mark.parametrize("moment", [0.0, 0.5, 0.9])
 def test_cancel_leaves_nothing(series, encoder, tmp_path, moment, form):
     folder = tmp_path / "out"

@@ -10,6 +10,7 @@ from osgeo import gdal, ogr
 from rasters_for_tests import TRANSFORM, utm
 
 from alise_plugin.errors import Cancelled, OutputError
+from alise_plugin.mapping.feedback import SilentFeedback
 from alise_plugin.mapping.output import (
     RasterForm,
     RasterOutput,
@@ -132,6 +133,30 @@ def test_an_output_without_a_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(OutputError, match="is a folder; give"):
         RasterOutput("", GRID, FORM, 16).__enter__()
+
+
+class CancelsHalfWay(SilentFeedback):
+    def __init__(self):
+        self.fractions = []
+
+    def progress(self, fraction):
+        self.fractions.append(fraction)
+
+    def cancelled(self):
+        return self.fractions[-1] >= 0.5
+
+
+def test_making_a_cog_can_be_cancelled(tmp_path):
+    grid = Grid(GRID.crs_wkt, TRANSFORM, 2048, 1024)
+    feedback = CancelsHalfWay()
+    with (
+        pytest.raises(Cancelled),
+        RasterOutput(tmp_path / "map.tif", grid, FORM, 256, True, feedback),
+    ):
+        pass
+    assert feedback.fractions == sorted(feedback.fractions)
+    assert 0.5 <= feedback.fractions[-1] < 0.9
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
