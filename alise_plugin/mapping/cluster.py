@@ -8,6 +8,7 @@ the same bytes wherever it is made; the tiles of a worker that is lost are done 
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Sequence
@@ -87,7 +88,7 @@ def embed_on_cluster(
 
     Raises:
         RuntimeMissingError: dask.distributed is not installed.
-        AliseError: the scheduler does not answer, or a tile fails on every worker.
+        AliseError: the scheduler does not answer, has no worker, or a tile fails time and again.
         OutputError: see `embed`.
         Cancelled: the feedback said so.
     """
@@ -148,7 +149,7 @@ def connected(scheduler: str) -> Any:
 
     Raises:
         RuntimeMissingError: dask.distributed is not installed.
-        AliseError: the scheduler does not answer.
+        AliseError: the scheduler does not answer, or has no worker.
     """
     try:
         from distributed import Client
@@ -157,12 +158,21 @@ def connected(scheduler: str) -> Any:
             "dask.distributed is not installed for this Python; pip install distributed."
         ) from error
     try:
-        return Client(scheduler, timeout=_ANSWER)
+        client = Client(scheduler, timeout=_ANSWER)
     except (OSError, ValueError) as error:
         raise AliseError(
             f"No Dask scheduler answers at {scheduler} ({error}); start one with "
             "`dask scheduler`, and workers with `dask worker`."
         ) from error
+    try:
+        client.wait_for_workers(1, timeout=_ANSWER)
+    except (OSError, asyncio.TimeoutError) as error:
+        client.close()
+        raise AliseError(
+            f"The Dask scheduler at {scheduler} has no worker; start some with "
+            f"`dask worker {scheduler}`."
+        ) from error
+    return client
 
 
 def _share_out(client: Any, job: Job, folder: BlockFolder, feedback: Feedback) -> int:

@@ -84,3 +84,15 @@ def test_a_scheduler_that_does_not_answer_is_said(series, tiny_package, tmp_path
     assert "\n" not in str(error.value)
     assert time.monotonic() - start < 30
     assert os.listdir(tmp_path) == ["scenes"]
+
+
+def test_a_scheduler_without_workers_is_said(series, tiny_package, tmp_path, monkeypatch):
+    monkeypatch.setattr("alise_plugin.mapping.cluster._ANSWER", 1)
+    encoder = load_package(tiny_package).encoder("cpu", threads=1)
+    with (
+        distributed.LocalCluster(n_workers=0, dashboard_address=None) as empty,
+        pytest.raises(AliseError, match="has no worker; start some") as error,
+    ):
+        embed_on_cluster(series, encoder, tmp_path / "map.tif", empty.scheduler_address)
+    assert "\n" not in str(error.value)
+    assert os.listdir(tmp_path) == ["scenes"]
