@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -39,13 +40,15 @@ class Job:
     """What a worker is told: paths and numbers, nothing that is open.
 
     Attributes:
-        series, model, folder: paths.
+        run: another for each run.
+        series, model, output: paths.
         threads: of the encoder; None for all that the worker may use.
         precision: of the encoder.
         memory_mb: see `embed`.
         plan: of the map.
     """
 
+    run: str
     series: str
     model: str
     output: str
@@ -117,6 +120,7 @@ def embed_on_cluster(
         plan = replace(plan, ready=())  # A job is small; the worker encodes a single tile again.
         feedback.info(summary(series, encoder, plan))
         job = Job(
+            uuid.uuid4().hex,
             os.path.abspath(series.path),
             os.path.abspath(encoder.package.folder),
             output,
@@ -216,7 +220,7 @@ def _share_out(client: Any, job: Job, folder: BlockFolder, feedback: Feedback) -
 
 def make_tile(job: Job, tile: Tile) -> int:
     """One tile into its file, on a worker; returns how many values were clipped."""
-    series, encoder = _opened(job.series, job.model, job.threads, job.precision)
+    series, encoder = _opened(job.run, job.series, job.model, job.threads, job.precision)
     folder = BlockFolder(job.output)
     with block_cache(cache_size(job.memory_mb)):
         return write_block(series, encoder, job.plan, folder, tile, SilentFeedback())
@@ -224,7 +228,7 @@ def make_tile(job: Job, tile: Tile) -> int:
 
 @lru_cache(maxsize=1)
 def _opened(
-    series: str, model: str, threads: int | None, precision: str
+    run: str, series: str, model: str, threads: int | None, precision: str
 ) -> tuple[ImageSeries, Encoder]:
-    """What all tiles of a worker share."""
+    """What all tiles of a worker share, in one run: before the next, files may have changed."""
     return ImageSeries.open(series), load_package(model).encoder("auto", threads, precision)

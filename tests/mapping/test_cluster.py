@@ -12,6 +12,7 @@ from alise_plugin.mapping.cluster import embed_on_cluster
 from alise_plugin.mapping.embed import embed
 from alise_plugin.mapping.feedback import SilentFeedback
 from alise_plugin.model.package import load_package
+from alise_plugin.sits.build import build_series
 from alise_plugin.sits.grid import Window
 
 distributed = pytest.importorskip("distributed", reason="dask.distributed is not installed")
@@ -73,6 +74,19 @@ def test_a_vrt_over_the_tiles_holds_the_same(series, tiny_package, cluster, tmp_
     assert second.GetMetadataItem("ALISE_MODEL") == "tiny"
     with pytest.raises(OutputError, match="from an earlier run"):
         embed_on_cluster(series, encoder, shared, cluster.scheduler_address)
+
+
+def test_workers_see_a_series_that_was_built_again(series, tiny_package, cluster, tmp_path):
+    encoder = load_package(tiny_package).encoder("cpu", threads=1)
+    scenes = sorted(map(str, (tmp_path / "scenes").glob("S2*.tif")))
+    local, shared = tmp_path / "local.tif", tmp_path / "shared.tif"
+    options = {"tile_size": 48, "extent": series.grid.subgrid(Window(0, 0, 48, 48)).extent}
+    for scale in (0.0001, 0.00005):
+        again = build_series(scenes, tmp_path / "scenes" / "series.vrt", scale=scale)
+        embed_on_cluster(again, encoder, shared, cluster.scheduler_address, threads=1, **options)
+    embed(again, encoder, local, **options)
+    first, second = gdal.Open(str(local)), gdal.Open(str(shared))
+    np.testing.assert_array_equal(first.ReadAsArray(), second.ReadAsArray())
 
 
 def test_a_scheduler_that_does_not_answer_is_said(series, tiny_package, tmp_path, monkeypatch):
