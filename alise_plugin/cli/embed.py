@@ -42,7 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="",
         metavar="tcp://HOST:PORT",
         help="share the tiles out to the workers of a Dask cluster that sees the same files; "
-        "--output may then be a .vrt over the tiles, and --threads and --memory are of each worker",
+        "--output may then be a .vrt over the tiles; --device, --threads and --memory are of each "
+        "worker",
     )
 
 
@@ -73,6 +74,7 @@ def run(args: argparse.Namespace, feedback: Feedback) -> dict[str, object]:
                 encoder,
                 args.output,
                 args.scheduler,
+                device=args.device,
                 threads=args.threads or None,
                 **options,
             )

@@ -42,6 +42,7 @@ class Job:
     Attributes:
         run: another for each run.
         series, model, output: paths.
+        device: of the encoder, as it was asked for.
         threads: of the encoder; None for all that the worker may use.
         precision: of the encoder.
         memory_mb: see `embed`.
@@ -52,6 +53,7 @@ class Job:
     series: str
     model: str
     output: str
+    device: str
     threads: int | None
     precision: str
     memory_mb: float
@@ -71,6 +73,7 @@ def embed_on_cluster(
     feedback: Feedback | None = None,
     resume: bool = False,
     cog: bool = False,
+    device: str = "auto",
     threads: int | None = None,
 ) -> EmbedResult:
     """As `embed`, with the tiles made by the workers of a Dask cluster; the same values.
@@ -87,6 +90,7 @@ def embed_on_cluster(
         feedback: progress and cancelling.
         resume: keep the tiles of a run that is stopped, and go on with those there.
         cog: make a Cloud Optimised GeoTIFF; not for a VRT.
+        device: of each worker's encoder.
         threads: of each worker's encoder.
 
     Raises:
@@ -124,6 +128,7 @@ def embed_on_cluster(
             os.path.abspath(series.path),
             os.path.abspath(encoder.package.folder),
             output,
+            device,
             threads,
             encoder.precision,
             memory_mb,
@@ -220,7 +225,8 @@ def _share_out(client: Any, job: Job, folder: BlockFolder, feedback: Feedback) -
 
 def make_tile(job: Job, tile: Tile) -> int:
     """One tile into its file, on a worker; returns how many values were clipped."""
-    series, encoder = _opened(job.run, job.series, job.model, job.threads, job.precision)
+    engine = job.device, job.threads, job.precision
+    series, encoder = _opened(job.run, job.series, job.model, *engine)
     folder = BlockFolder(job.output)
     with block_cache(cache_size(job.memory_mb)):
         return write_block(series, encoder, job.plan, folder, tile, SilentFeedback())
@@ -228,7 +234,7 @@ def make_tile(job: Job, tile: Tile) -> int:
 
 @lru_cache(maxsize=1)
 def _opened(
-    run: str, series: str, model: str, threads: int | None, precision: str
+    run: str, series: str, model: str, device: str, threads: int | None, precision: str
 ) -> tuple[ImageSeries, Encoder]:
     """What all tiles of a worker share, in one run: before the next, files may have changed."""
-    return ImageSeries.open(series), load_package(model).encoder("auto", threads, precision)
+    return ImageSeries.open(series), load_package(model).encoder(device, threads, precision)

@@ -16,6 +16,7 @@ from osgeo import gdal, ogr, osr
 from alise_plugin.cli.main import COMMANDS, DONE, MISTAKE, STOPPED, main
 from alise_plugin.cli.progress import Progress
 from alise_plugin.cli.zone_files import write_zones
+from alise_plugin.mapping.embed import EmbedResult
 from alise_plugin.mapping.zones import ZoneChange
 
 pytest.importorskip("onnxruntime")
@@ -292,6 +293,20 @@ def test_ctrl_c_stops_within_seconds_and_leaves_nothing(engine, tmp_path):
     assert run.returncode == STOPPED
     assert time.monotonic() - start < 5
     assert os.listdir(out) == []
+
+
+def test_the_engine_reaches_the_workers_of_a_cluster(scenes, engine, tmp_path, monkeypatch):
+    asked = {}
+
+    def embed_on_cluster(series, encoder, output, scheduler, **options):
+        asked.update(options, scheduler=scheduler)
+        return EmbedResult(output, series.dates, "cpu", "tiny")
+
+    monkeypatch.setattr("alise_plugin.mapping.cluster.embed_on_cluster", embed_on_cluster)
+    command = ["embed", "--input", *scenes, "--output", str(tmp_path / "map.vrt"), *engine]
+    assert main([*command, "--scheduler", "tcp://host:8786", "--memory", "6000"]) == DONE
+    expected = {"device": "cpu", "threads": 1, "memory_mb": 6000, "scheduler": "tcp://host:8786"}
+    assert asked.items() >= expected.items()
 
 
 @pytest.mark.parametrize("extent", ["0 0 inf inf", "nan 0 1 1", "9 0 1 1"])

@@ -89,6 +89,16 @@ def test_workers_see_a_series_that_was_built_again(series, tiny_package, cluster
     np.testing.assert_array_equal(first.ReadAsArray(), second.ReadAsArray())
 
 
+def test_workers_take_the_device_that_was_asked_for(series, tiny_package, cluster, tmp_path):
+    encoder = load_package(tiny_package).encoder("cpu", threads=1)
+    if "CUDAExecutionProvider" in pytest.importorskip("onnxruntime").get_available_providers():
+        pytest.skip("this onnxruntime has CUDA")
+    path, address = tmp_path / "map.tif", cluster.scheduler_address
+    with pytest.raises(AliseError, match=r"cluster: .* has no cuda"):
+        embed_on_cluster(series, encoder, path, address, device="cuda", threads=1)
+    assert os.listdir(tmp_path) == ["scenes"]
+
+
 def test_a_scheduler_that_does_not_answer_is_said(series, tiny_package, tmp_path, monkeypatch):
     monkeypatch.setattr("alise_plugin.mapping.cluster._ANSWER", 1)
     encoder = load_package(tiny_package).encoder("cpu", threads=1)

@@ -41,5 +41,6 @@ def nothing_left_open():
 def test_a_worker_encodes_in_the_precision_of_the_job(series, nothing_left_open):
     pytest.importorskip("onnxruntime")
     for precision in ("float16", "float32"):
-        _, encoder = cluster._opened(series.path, str(BUNDLED), 1, precision)
+        engine = "cpu", 1, precision
+        _, encoder = cluster._opened(precision, series.path, str(BUNDLED), *engine)
         assert encoder.precision == precision
