@@ -24,7 +24,16 @@ from ..sits.grid import Tile
 from ..sits.rasters import block_cache
 from ..sits.series import ImageSeries
 from .blocks import BlockFolder
-from .embed import EmbedResult, Plan, join_blocks, make_plan, steps, summary, write_block
+from .embed import (
+    EmbedResult,
+    Plan,
+    join_blocks,
+    make_plan,
+    result_of,
+    steps,
+    summary,
+    write_block,
+)
 from .feedback import Feedback, Part, SilentFeedback
 from .output import RasterOutput, require_outputs
 from .tile_loop import cache_size
@@ -111,16 +120,17 @@ def embed_on_cluster(
             f"{folder.path} is there from an earlier run; ask to resume it, or delete the folder."
         )
     with connected(scheduler) as client:
-        plan = make_plan(
-            series,
-            encoder,
-            extent=extent,
-            memory_mb=memory_mb,
-            tile_size=tile_size,
-            format=format,
-            feedback=Part(feedback, 0.0, 0.0),
-            folder=folder,
-        )
+        with block_cache(cache_size(memory_mb)):
+            plan = make_plan(
+                series,
+                encoder,
+                extent=extent,
+                memory_mb=memory_mb,
+                tile_size=tile_size,
+                format=format,
+                feedback=Part(feedback, 0.0, 0.0),
+                folder=folder,
+            )
         plan = replace(plan, ready=())  # A job is small; the worker encodes a single tile again.
         feedback.info(summary(series, encoder, plan))
         job = Job(
@@ -147,10 +157,7 @@ def embed_on_cluster(
         raster = RasterOutput(output, plan.grid, plan.form, plan.cut.block, cog, finishing)
         with block_cache(cache_size(memory_mb)):
             join_blocks(plan, folder, raster, Part(feedback, _MAKING, 1.0))
-    share = clipped / (len(plan.form.descriptions) * plan.inner.pixels)
-    return EmbedResult(
-        os.fspath(output), series.dates, encoder.device_used, encoder.package.model_id, share
-    )
+    return result_of(series, encoder, plan, output, clipped, feedback)
 
 
 def connected(scheduler: str) -> Any:

@@ -167,10 +167,23 @@ def embed(
             clipped = _embed_at_once(series, encoder, plan, raster, feedback)
         else:
             clipped = _embed_in_blocks(series, encoder, plan, raster, folder, feedback)
+    return result_of(series, encoder, plan, output, clipped, feedback)
+
+
+def result_of(
+    series: ImageSeries,
+    encoder: Encoder,
+    plan: Plan,
+    output: str | os.PathLike[str],
+    clipped: int,
+    feedback: Feedback,
+) -> EmbedResult:
+    """What `embed` returns once its raster is there; the log hears of clipped values."""
     share = clipped / (len(plan.form.descriptions) * plan.inner.pixels)
     if share:
         feedback.info(
-            f"{100 * share:.2g} % of the values lay outside the range of int8 and were clipped."
+            f"{100 * share:.2g} % of the values lay outside the range of {plan.format} and were "
+            "clipped."
         )
     return EmbedResult(
         os.fspath(output), series.dates, encoder.device_used, encoder.package.model_id, share

@@ -76,6 +76,27 @@ def test_a_vrt_over_the_tiles_holds_the_same(series, tiny_package, cluster, tmp_
         embed_on_cluster(series, encoder, shared, cluster.scheduler_address)
 
 
+class Listener(SilentFeedback):
+    def __init__(self):
+        self.texts = []
+
+    def info(self, text):
+        self.texts.append(text)
+
+
+def test_what_was_clipped_is_said(series, tiny_package, cluster, tmp_path, monkeypatch):
+    monkeypatch.setattr("alise_plugin.model.quantise._MARGIN", -0.2)
+    encoder = load_package(tiny_package).encoder("cpu", threads=1)
+    options = {"extent": series.grid.subgrid(Window(0, 0, 32, 32)).extent, "format": "int8"}
+    here, there = Listener(), Listener()
+    local = embed(series, encoder, tmp_path / "local.tif", feedback=here, **options)
+    path, address = tmp_path / "shared.tif", cluster.scheduler_address
+    shared = embed_on_cluster(series, encoder, path, address, feedback=there, threads=1, **options)
+    assert shared.clipped == local.clipped > 0.01
+    assert there.texts == here.texts
+    assert there.texts[-1].endswith("outside the range of int8 and were clipped.")
+
+
 def test_workers_see_a_series_that_was_built_again(series, tiny_package, cluster, tmp_path):
     encoder = load_package(tiny_package).encoder("cpu", threads=1)
     scenes = sorted(map(str, (tmp_path / "scenes").glob("S2*.tif")))
@@ -114,7 +135,7 @@ def test_a_scheduler_without_workers_is_said(series, tiny_package, tmp_path, mon
     monkeypatch.setattr("alise_plugin.mapping.cluster._ANSWER", 1)
     encoder = load_package(tiny_package).encoder("cpu", threads=1)
     with (
-        distributed.LocalCluster(n_workers=0, dashboard_address=None) as empty,
+        distributed.LocalCluster(n_workers=0, dashboard_address=":0") as empty,
         pytest.raises(AliseError, match="has no worker; start some") as error,
     ):
         embed_on_cluster(series, encoder, tmp_path / "map.tif", empty.scheduler_address)
