@@ -31,3 +31,10 @@ class OutputError(AliseError):
 
 class Cancelled(AliseError):
     """The user stopped the run; nothing is left under the output's name."""
+
+
+OUT_OF_MEMORY = (
+    "The machine has less memory left than this run takes; choose a smaller MEMORY or TILE_SIZE, "
+    "or close other programs."
+)
+"""What a user reads where Python finds no more memory."""

@@ -24,7 +24,7 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QCoreApplication
 from qgis.PyQt.QtGui import QIcon
 
-from ..errors import AliseError, OutputError, SeriesError
+from ..errors import OUT_OF_MEMORY, AliseError, OutputError, SeriesError
 from ..mapping.output import require_outputs
 from ..runtime import location
 from ..sits.acquisitions import parse_date
@@ -169,6 +169,8 @@ class AliseAlgorithm(QgsProcessingAlgorithm):
             return self.work(parameters, context, feedback)
         except AliseError as error:
             raise QgsProcessingException(str(error)) from error
+        except MemoryError as error:
+            raise QgsProcessingException(OUT_OF_MEMORY) from error
 
     def work(
         self,

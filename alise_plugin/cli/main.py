@@ -14,7 +14,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from ..errors import AliseError, Cancelled
+from ..errors import OUT_OF_MEMORY, AliseError, Cancelled
 from .progress import Progress
 
 # Where each command lives, and what it says of itself.
@@ -62,9 +62,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             feedback.end()
             print(f"python -m alise_plugin {args.command}: {error}", file=sys.stderr)
             return STOPPED
-        except AliseError as error:
+        except (AliseError, MemoryError) as error:
             feedback.end()
-            print(f"python -m alise_plugin {args.command}: {error}", file=sys.stderr)
+            text = OUT_OF_MEMORY if isinstance(error, MemoryError) else error
+            print(f"python -m alise_plugin {args.command}: {text}", file=sys.stderr)
             return MISTAKE
     for name, value in results.items():
         if value not in (None, ""):

@@ -206,6 +206,14 @@ def test_a_full_disk(run, refused, parameters):
         signal.signal(signal.SIGXFSZ, handler)
 
 
+def test_a_machine_without_the_memory(run, refused, parameters, monkeypatch):
+    def take_all(*args, **options):
+        np.empty(1 << 60, np.uint8)
+
+    monkeypatch.setattr("alise_plugin.model.encoder._Seen", take_all)
+    refuse(run, refused, parameters, "choose a smaller MEMORY")
+
+
 def test_cancel_half_way(run, refused, parameters, feedback_that_cancels):
     refuse(
         run, refused, {**parameters, "TILE_SIZE": 16}, "cancelled", feedback=feedback_that_cancels

@@ -295,6 +295,19 @@ def test_ctrl_c_stops_within_seconds_and_leaves_nothing(engine, tmp_path):
     assert os.listdir(out) == []
 
 
+def test_a_machine_without_the_memory_is_said(scenes, engine, tmp_path, monkeypatch, capsys):
+    def take_all(*args, **options):
+        np.empty(1 << 60, np.uint8)
+
+    monkeypatch.setattr("alise_plugin.model.encoder._Seen", take_all)
+    command = ["embed", "--input", *scenes, "--output", str(tmp_path / "map.tif"), *engine]
+    assert main([*command, "--quiet"]) == MISTAKE
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "choose a smaller MEMORY" in error
+    assert os.listdir(tmp_path) == ["scenes"]
+
+
 def test_the_engine_reaches_the_workers_of_a_cluster(scenes, engine, tmp_path, monkeypatch):
     asked = {}
 
