@@ -24,6 +24,9 @@ COMPACT = "compact.onnx"
 # The graphs that a package may also have in half precision.
 HALF = {"spatial.onnx": "spatial_float16.onnx", "temporal.onnx": "temporal_float16.onnx"}
 PRECISIONS = ("float32", "float16")
+# What an image series holds, and what its days are counted from: `sits` says the same.
+BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
+REFERENCE_DATE = date(2014, 3, 3)
 _REMEDY = "get the model package again"
 _FIELDS: dict[str, type | tuple[type, ...]] = {
     "name": str,
@@ -179,6 +182,12 @@ def load_package(path: str | os.PathLike[str]) -> ModelPackage:
         reference = date.fromisoformat(content["reference_date"])
     except ValueError:
         raise _broken(folder, f"the reference date {content['reference_date']!r} is none") from None
+    if tuple(content["bands"]) != BANDS or reference != REFERENCE_DATE:
+        raise ModelPackageError(
+            f"The model in {folder} takes the bands {' '.join(content['bands'])} and days since "
+            f"{reference}, but an image series holds {' '.join(BANDS)} and days since "
+            f"{REFERENCE_DATE}; choose another model."
+        )
     return ModelPackage(
         folder=folder,
         name=content["name"],

@@ -8,7 +8,10 @@ import sys
 import pytest
 
 from alise_plugin.errors import ModelPackageError, RuntimeMissingError
+from alise_plugin.model import package as package_module
 from alise_plugin.model.package import load_package
+from alise_plugin.sits.acquisitions import REFERENCE_DATE
+from alise_plugin.sits.bands import BANDS
 
 
 @pytest.fixture
@@ -100,6 +103,16 @@ def test_a_band_without_statistics(package):
 def test_a_value_that_makes_no_sense(package, key, value):
     edit(package, **{key: value})
     assert key in refusal(package)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("bands", BANDS[::-1]), ("bands", BANDS[:4]), ("reference_date", "2015-01-01")],
+)
+def test_a_model_that_reads_series_otherwise(package, key, value):
+    edit(package, **{key: value})
+    assert "an image series holds B02 B03" in refusal(package)
+    assert (BANDS, REFERENCE_DATE) == (package_module.BANDS, package_module.REFERENCE_DATE)
 
 
 def test_a_graph_that_onnxruntime_refuses_says_what_to_do(package):
