@@ -23,6 +23,8 @@ from ..errors import SeriesError
 _MAPS = "/proc/self/maps"
 _HDF5 = re.compile(r"/[^\n]*/libhdf5[^/\n]*\.so[^/\n]*")
 _this_thread = threading.local()
+_cache_lock = threading.Lock()
+_cache_limits: list[int] = []  # what GDAL had before, and what runs ask for (see `block_cache`)
 
 
 @contextmanager
@@ -79,14 +81,22 @@ def block_cache(size: float) -> Iterator[None]:
     """Lets GDAL keep at most `size` bytes of blocks inside the `with` block.
 
     Its default is a share of the machine's memory, whatever the user allowed. The limit is one for
-    the whole process, so it is only ever lowered, and put back at the end.
+    the whole process, so it is only ever lowered, to the least that runs side by side ask for, and
+    put back when the last of them ends.
     """
-    before = gdal.GetCacheMax()
-    gdal.SetCacheMax(int(min(before, size)))
+    with _cache_lock:
+        if not _cache_limits:
+            _cache_limits.append(gdal.GetCacheMax())
+        _cache_limits.append(int(size))
+        gdal.SetCacheMax(min(_cache_limits))
     try:
         yield
     finally:
-        gdal.SetCacheMax(before)
+        with _cache_lock:
+            _cache_limits.remove(int(size))
+            gdal.SetCacheMax(min(_cache_limits))
+            if len(_cache_limits) == 1:
+                _cache_limits.clear()
 
 
 def open_raster(name: str, open_options: Sequence[str] = ()) -> gdal.Dataset:

@@ -1,5 +1,6 @@
 """What reading says, and what it does not."""
 
+import contextlib
 import threading
 from datetime import date
 from pathlib import Path
@@ -7,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cubes_for_tests import write_netcdf4
+from osgeo import gdal
 from products_for_tests import reference
 
 from alise_plugin.sits.build import build_series
+from alise_plugin.sits.rasters import block_cache
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="done on Linux only")
@@ -43,3 +46,15 @@ def test_a_netcdf_read_in_another_thread_prints_nothing(tmp_path, capfd):
     thread.join()
     np.testing.assert_allclose(found[0][:, 2], values * 1e-4, atol=1e-6)
     assert capfd.readouterr().err == ""
+
+
+def test_runs_side_by_side_leave_the_cache_of_gdal_as_it_was():
+    before = gdal.GetCacheMax()
+    first, second = block_cache(50e6), block_cache(40e6)
+    with contextlib.ExitStack() as later:
+        with first:
+            assert gdal.GetCacheMax() == 50_000_000
+            later.enter_context(second)
+            assert gdal.GetCacheMax() == 40_000_000
+        assert gdal.GetCacheMax() == 40_000_000  # the first to begin ends first
+    assert gdal.GetCacheMax() == before
