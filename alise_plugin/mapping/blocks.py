@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from osgeo import gdal
 
-from ..errors import OutputError
+from ..errors import OutputError, SeriesError
 from ..sits.grid import Tile, Window
 from ..sits.rasters import files_behind, open_raster, quiet_gdal
 from .style import remove_raster_style
@@ -111,11 +111,13 @@ class BlockFolder:
         """The raw values of finished tiles, a few rows at a time.
 
         Raises:
-            SeriesError: a block cannot be read.
-            OutputError: the same, in the middle of it.
+            OutputError: a block cannot be read.
         """
         for tile in tiles:
-            dataset = open_raster(self.block(tile))
+            try:
+                dataset = open_raster(self.block(tile))
+            except SeriesError as error:
+                raise _broken(self.block(tile)) from error
             inner = tile.inner
             for top in range(0, inner.height, rows):
                 height = min(rows, inner.height - top)
@@ -233,6 +235,9 @@ def _read_raw(dataset: gdal.Dataset, window: Window) -> NDArray[Any]:
             window.col, window.row, window.width, window.height, buf_type=kind, buf_obj=values
         )
     if done is None or failures:
-        name = dataset.GetDescription()
-        raise OutputError(f"{name} cannot be read; delete it and run again with RESUME.")
+        raise _broken(dataset.GetDescription())
     return values
+
+
+def _broken(block: str) -> OutputError:
+    return OutputError(f"{block} cannot be read; delete it and run again with RESUME.")

@@ -73,6 +73,8 @@ def test_the_raster_says_what_it_is(series, encoder, tmp_path):
     assert items["ALISE_MODEL_VERSION"] == "1.2"
     assert items["ALISE_MODEL_SHA256"] == "0" * 64
     assert items["ALISE_DATES"].split(",") == [str(day) for day in series.dates]
+    assert items["ALISE_BANDS"].split(",") == list(series.bands_present)
+    assert (items["ALISE_SERIES"], items["ALISE_DEVICE"]) == ("series.vrt", "cpu")
     assert len(feature_names(10, 64)) == 640
     assert feature_names(10, 64)[3 * 64 + 17] == "q03_d17"
 

@@ -18,6 +18,7 @@ from rasters_for_tests import dated_rasters, write_cube
 from alise_plugin.errors import AliseError, Cancelled, OutputError
 from alise_plugin.mapping.blocks import source_files
 from alise_plugin.mapping.embed import embed
+from alise_plugin.model.package import CompactForm
 from alise_plugin.sits.bands import BANDS
 from alise_plugin.sits.build import build_series
 
@@ -74,13 +75,43 @@ def test_a_half_written_tile_is_done_again(series, tmp_path):
     np.testing.assert_array_equal(raw(path), raw(tmp_path / "whole.tif"))
 
 
-@pytest.mark.parametrize("change", ["format", "extent", "model", "files", "journal"])
-def test_another_run_does_not_go_on_with_the_blocks(series, tmp_path, change):
+@pytest.mark.parametrize("size", [0, 500])
+def test_a_tile_that_a_disk_has_spoilt_is_named(series, tmp_path, size):
     path = tmp_path / "map.tif"
     with pytest.raises(Cancelled):
-        embed(series, StopsAfter(1), path, tile_size=32, resume=True)
+        embed(series, StopsAfter(2), path, tile_size=32, resume=True)
+    block = tmp_path / "map.tif.blocks" / "r000000_c000032.tif"
+    os.truncate(block, size)
+    with pytest.raises(OutputError, match=r"c000032\.tif cannot be read; delete it and run again"):
+        embed(series, FakeEncoder(), path, tile_size=32, resume=True)
+    block.unlink()
+    goes_on = FakeEncoder()
+    embed(series, goes_on, path, tile_size=32, resume=True)
+    assert len(goes_on.reads) == 4
+
+
+def compact_encoder(encoder, sha256):
+    """With a compact form of two features."""
+    form = CompactForm(sha256, np.full(2, 0.01), np.zeros(2), 1.0)
+    encoder.package.require_compact = lambda: form
+    return encoder
+
+
+@pytest.mark.parametrize(
+    "change", ["format", "extent", "model", "compact", "dates", "files", "journal"]
+)
+def test_another_run_does_not_go_on_with_the_blocks(series, tmp_path, change):
+    path = tmp_path / "map.tif"
     encoder, options = FakeEncoder(), {}
-    if change == "format":
+    if change == "compact":
+        options["format"] = "compact"
+        encoder = compact_encoder(encoder, "1" * 64)
+    stops = compact_encoder(StopsAfter(1), "0" * 64)
+    with pytest.raises(Cancelled):
+        embed(series, stops, path, tile_size=32, resume=True, **options)
+    if change == "dates":
+        series = series.subset(series.dates[1:])
+    elif change == "format":
         options["format"] = "int8"
     elif change == "extent":
         left, bottom, right, top = series.grid.extent
@@ -90,7 +121,7 @@ def test_another_run_does_not_go_on_with_the_blocks(series, tmp_path, change):
     elif change == "files":
         scene = sorted((tmp_path / "scenes").glob("S2*.tif"))[0]
         os.utime(scene, (1, 1))
-    else:
+    elif change == "journal":
         (tmp_path / "map.tif.blocks" / "journal.json").write_text("{")
     with pytest.raises(OutputError, match="blocks of another run") as error:
         embed(series, encoder, path, tile_size=32, resume=True, **options)
