@@ -25,6 +25,7 @@ class Progress:
         self._quiet = quiet
         self._bar = not quiet and sys.stderr.isatty()
         self._start = time.monotonic()
+        self._first: tuple[float, float] | None = None  # when it was told of what share
         self._shown = -1.0
         self._step = 0
         self._stopped = False
@@ -36,7 +37,10 @@ class Progress:
         if self._bar and (now - self._shown >= _EVERY or fraction >= 1):
             self._shown = now
             full = round(_WIDTH * fraction)
-            left = (now - self._start) * (1 - fraction) / fraction if fraction > 0 else None
+            # A run that goes on begins with what was done before.
+            since, before = self._first = self._first or (now, fraction)
+            done = fraction - before
+            left = (now - since) * (1 - fraction) / done if done > 0 else None
             text = "" if left is None else f"  {_duration(left)} left"
             bar = "#" * full + "." * (_WIDTH - full)
             print(f"\r[{bar}] {100 * fraction:3.0f} %{text:<20}", end="", file=sys.stderr)

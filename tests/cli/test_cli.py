@@ -359,6 +359,16 @@ def test_a_bar_on_a_terminal(monkeypatch, capsys):
     assert text.endswith("\n")
 
 
+def test_the_time_left_of_a_run_that_goes_on(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    now = iter([0.0, 1.0, 61.0])
+    monkeypatch.setattr("alise_plugin.cli.progress.time.monotonic", lambda: next(now))
+    progress = Progress()
+    progress.progress(0.9)  # of an earlier run
+    progress.progress(0.91)
+    assert "91 %  9:00 left" in capsys.readouterr().err
+
+
 def write_map(path, codes, kind=gdal.GDT_Byte):
     height, width = codes.shape
     raster = gdal.GetDriverByName("GTiff").Create(str(path), width, height, 1, kind)
