@@ -4,7 +4,7 @@ Parameters are those of the algorithms in lower case, with dashes: MINIMUM_AREA 
 Results are printed as `NAME: value` lines, progress and messages go to standard error.
 
 Exit codes: 0 done; 1 a mistake that one sentence explains; 2 the command line is wrong;
-130 stopped by Ctrl-C, which leaves nothing half-written.
+130 stopped by Ctrl-C or SIGTERM, which leave nothing half-written.
 """
 
 from __future__ import annotations

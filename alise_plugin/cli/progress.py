@@ -17,8 +17,9 @@ _STEPS = 10  # lines of a run whose output is no terminal
 class Progress:
     """Feedback for the command line (see `mapping.feedback.Feedback`).
 
-    On a terminal a bar with the time left, elsewhere a line each ten per cent. The first Ctrl-C
-    asks the run to stop, which it does within seconds; the second stops Python.
+    On a terminal a bar with the time left, elsewhere a line each ten per cent. The first Ctrl-C, or
+    SIGTERM of a batch system, asks the run to stop, which it does within seconds; the second stops
+    Python.
     """
 
     def __init__(self, quiet: bool = False) -> None:
@@ -29,7 +30,7 @@ class Progress:
         self._shown = -1.0
         self._step = 0
         self._stopped = False
-        self._before: Any = None
+        self._before: dict[int, Any] = {}  # what handled the signals
 
     def progress(self, fraction: float) -> None:
         """Show how much is done, 0 to 1."""
@@ -51,7 +52,7 @@ class Progress:
             print(f"{100 * self._step // _STEPS} % after {passed}", file=sys.stderr, flush=True)
 
     def cancelled(self) -> bool:
-        """Whether Ctrl-C was pressed."""
+        """Whether the run is to stop."""
         return self._stopped
 
     def info(self, text: str) -> None:
@@ -68,12 +69,13 @@ class Progress:
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
         self._stopped = True
-        signal.signal(signal.SIGINT, self._before)
+        self._restore()
         self.info("Stopping; press Ctrl-C again to stop at once.")
 
     def __enter__(self) -> Progress:
         if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, self._stop)
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._stop)
         return self
 
     def __exit__(
@@ -83,8 +85,11 @@ class Progress:
         trace: TracebackType | None,
     ) -> None:
         self.end()
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
+        self._restore()
+
+    def _restore(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 def _duration(seconds: float) -> str:

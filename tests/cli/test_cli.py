@@ -273,7 +273,8 @@ def test_it_runs_without_qgis(tmp_path):
         assert done.returncode == 0, done.stderr
 
 
-def test_ctrl_c_stops_within_seconds_and_leaves_nothing(engine, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "batch"])
+def test_a_signal_stops_within_seconds_and_leaves_nothing(engine, tmp_path, number):
     from rasters_for_tests import dated_rasters
 
     folder = tmp_path / "scenes"
@@ -287,7 +288,7 @@ def test_ctrl_c_stops_within_seconds_and_leaves_nothing(engine, tmp_path):
     run = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     assert "8 dates" in run.stderr.readline()
     time.sleep(1)
-    run.send_signal(signal.SIGINT)
+    run.send_signal(number)
     start = time.monotonic()
     run.communicate(timeout=60)
     assert run.returncode == STOPPED
