@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fake_encoder import FakeEncoder
 from osgeo import gdal
 
 from alise_plugin.errors import AliseError, Cancelled, OutputError, SeriesError
@@ -172,6 +173,21 @@ def test_memory_is_a_limit(series, encoder, tmp_path):
     with pytest.raises(AliseError, match="allow at least") as error:
         embed(series, encoder, tmp_path / "none.tif", memory_mb=1)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_gdal_keeps_no_more_than_its_share_of_the_memory(series, tmp_path, resume):
+    before, caches = gdal.GetCacheMax(), []
+
+    class Looks(FakeEncoder):
+        def spatial(self, image):
+            caches.append(gdal.GetCacheMax())
+            return super().spatial(image)
+
+    embed(series, Looks(), tmp_path / "map.tif", memory_mb=100, resume=resume)
+    assert caches
+    assert max(caches) <= 0.1 * 100e6 < before
+    assert gdal.GetCacheMax() == before
 
 
 def test_mistakes_are_said(series, encoder, tmp_path):
