@@ -139,9 +139,10 @@ class Graph:
                 if not out_of_memory(error):
                     raise
                 if end - start == 1:
+                    other = ", or the device cpu" if self.device != "cpu" else ""
                     raise AliseError(
                         f"The memory of the device {self.device} is too little for one tile; "
-                        "choose a smaller TILE_SIZE or MEMORY, or the device cpu."
+                        f"choose a smaller TILE_SIZE or MEMORY{other}."
                     ) from error
                 self._most = (end - start + 1) // 2
                 continue

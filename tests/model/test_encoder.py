@@ -275,7 +275,7 @@ def test_too_little_memory_for_one_is_said(encoder, monkeypatch):
     monkeypatch.setattr(graph._spatial, "_session", Full())
     with pytest.raises(AliseError, match="memory of the device cpu is too little") as error:
         graph.encode(reflectance, days)
-    assert "\n" not in str(error.value)
+    assert str(error.value).endswith("choose a smaller TILE_SIZE or MEMORY.")
 
 
 def test_another_failure_is_not_taken_for_want_of_memory(encoder, monkeypatch):
