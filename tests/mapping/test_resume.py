@@ -18,6 +18,7 @@ from rasters_for_tests import dated_rasters, write_cube
 from alise_plugin.errors import AliseError, Cancelled, OutputError
 from alise_plugin.mapping.blocks import source_files
 from alise_plugin.mapping.embed import embed
+from alise_plugin.mapping.feedback import SilentFeedback
 from alise_plugin.model.package import CompactForm
 from alise_plugin.sits.bands import BANDS
 from alise_plugin.sits.build import build_series
@@ -39,6 +40,17 @@ class StopsAfter(FakeEncoder):
         yield from super().encode_strips(*args, **options)
 
 
+class Told(SilentFeedback):
+    def __init__(self):
+        self.fractions, self.texts = [], []
+
+    def progress(self, fraction):
+        self.fractions.append(fraction)
+
+    def info(self, text):
+        self.texts.append(text)
+
+
 def raw(path):
     return gdal.Open(str(path)).ReadAsArray()
 
@@ -54,10 +66,14 @@ def test_a_run_goes_on_and_ends_as_if_never_stopped(series, tmp_path, form):
     assert os.listdir(parts.parent) == ["map.tif.blocks"]
     blocks = os.listdir(parts.parent / "map.tif.blocks")
     assert len(blocks) == 5  # four tiles and the journal
-    goes_on = FakeEncoder()
+    goes_on, told = FakeEncoder(), Told()
     # other tiles are asked for now, but those of the run that began are kept
-    embed(series.reopen(), goes_on, parts, tile_size=16, format=form, resume=True)
+    options = {"tile_size": 16, "format": form, "resume": True, "feedback": told}
+    embed(series.reopen(), goes_on, parts, **options)
     assert len(goes_on.reads) == (9 - 4) * 4
+    assert told.texts[1] == "4 of 9 tiles are there already."
+    assert 4 / 10 < told.fractions[0] < 5 / 9
+    assert told.fractions == sorted(told.fractions)
     np.testing.assert_array_equal(raw(parts), raw(whole))
     assert os.listdir(parts.parent) == ["map.tif"]
     first, second = gdal.Open(str(parts)), gdal.Open(str(whole))
