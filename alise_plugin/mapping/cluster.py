@@ -104,7 +104,8 @@ def embed_on_cluster(
 
     Raises:
         RuntimeMissingError: dask.distributed is not installed.
-        AliseError: the scheduler does not answer, has no worker, or a tile fails time and again.
+        AliseError: the scheduler does not answer, has no worker, the workers lack what they need,
+            or a tile fails time and again.
         OutputError: see `embed`.
         Cancelled: the feedback said so.
     """
@@ -199,7 +200,13 @@ def _share_out(client: Any, job: Job, folder: BlockFolder, feedback: Feedback) -
     count = len(job.plan.tiles)
     if len(missing) < count:
         feedback.info(f"{count - len(missing)} of {count} tiles are there already.")
-    shared = client.scatter(job, broadcast=True)
+    try:
+        shared = client.scatter(job, broadcast=True)
+    except Exception as refusal:  # what a worker cannot load comes back as no more than that
+        raise AliseError(
+            f"The workers cannot take the run on ({' '.join(str(refusal).split())}); they need "
+            "GDAL, NumPy, onnxruntime and, on PYTHONPATH, the folder that holds this package."
+        ) from refusal
     futures = {
         client.submit(make_tile, shared, tile, pure=False, retries=_LOSSES): tile
         for tile in missing

@@ -1,6 +1,8 @@
 """Tiles shared out to Dask workers give the raster of one machine, also when a worker is lost."""
 
 import os
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -129,6 +131,28 @@ def test_a_scheduler_that_does_not_answer_is_said(series, tiny_package, tmp_path
     assert "\n" not in str(error.value)
     assert time.monotonic() - start < 30
     assert os.listdir(tmp_path) == ["scenes"]
+
+
+def test_workers_without_this_package_are_said(series, tiny_package, tmp_path):
+    encoder = load_package(tiny_package).encoder("cpu", threads=1)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [sys.executable, "-m", "distributed.cli.dask_worker", "--no-dashboard"]
+    with distributed.LocalCluster(n_workers=0, dashboard_address=":0") as empty:
+        address = empty.scheduler_address
+        worker = subprocess.Popen(
+            [*command, address], cwd=elsewhere, env=environment, stderr=subprocess.DEVNULL
+        )
+        try:
+            with pytest.raises(AliseError, match="No module named 'alise_plugin'") as error:
+                embed_on_cluster(series, encoder, tmp_path / "map.tif", address)
+        finally:
+            worker.terminate()
+            worker.wait()
+    assert "PYTHONPATH" in str(error.value)
+    assert "\n" not in str(error.value)
+    assert sorted(os.listdir(tmp_path)) == ["elsewhere", "scenes"]
 
 
 def test_a_scheduler_without_workers_is_said(series, tiny_package, tmp_path, monkeypatch):
