@@ -16,7 +16,7 @@ from qgis.core import (
 )
 
 from ..errors import SeriesError
-from ..mapping.embed import embed
+from ..mapping.embed import FORMATS, embed
 from ..sits.series import ImageSeries
 from .base import GEOTIFF, AliseAlgorithm, QgisFeedback, dates_as_text, require_ending
 from .inputs import (
@@ -72,8 +72,8 @@ class Embed(AliseAlgorithm):
             QgsProcessingParameterEnum(
                 "FORMAT",
                 self.tr("Number format of the output"),
-                ["float32", "int8", "compact"],
-                defaultValue="float32",
+                list(FORMATS),
+                defaultValue=FORMATS[0],
                 usesStaticStrings=True,
             )
         )
@@ -113,7 +113,7 @@ class Embed(AliseAlgorithm):
                 extent=extent_of(self, parameters, context, series.grid),
                 memory_mb=self.parameterAsInt(parameters, "MEMORY", context),
                 tile_size=self.parameterAsInt(parameters, "TILE_SIZE", context) or None,
-                format=self.parameterAsEnumString(parameters, "FORMAT", context) or "float32",
+                format=self.parameterAsEnumString(parameters, "FORMAT", context) or FORMATS[0],
                 feedback=QgisFeedback(feedback),
                 resume=self.parameterAsBool(parameters, "RESUME", context),
                 cog=self.parameterAsBool(parameters, "COG", context),
