@@ -135,6 +135,26 @@ def test_an_output_without_a_name(tmp_path, monkeypatch):
         RasterOutput("", GRID, FORM, 16).__enter__()
 
 
+def test_a_raster_that_is_abandoned_takes_no_more(tmp_path):
+    raster = RasterOutput(tmp_path / "map.tif", GRID, FORM, 16)
+    with pytest.raises(Cancelled), raster:  # noqa: PT012
+        raster.abandon()
+        raster.write(Window(0, 0, 40, 16), np.zeros((2, 16, 40), np.float32))
+    assert os.listdir(tmp_path) == []
+
+
+def test_overviews_of_whole_numbers_are_rounded(tmp_path):
+    grid = Grid(GRID.crs_wkt, TRANSFORM, 512, 512)
+    form = RasterForm(["band"], np.dtype(np.uint8), 0, overviews="average")
+    values = np.full((1, 512, 512), 2, np.uint8)
+    values[:, ::2, ::2] = 1  # 1.75 on average
+    with RasterOutput(tmp_path / "map.tif", grid, form, 128) as raster:
+        raster.write(grid.window, values)
+    dataset = gdal.Open(str(tmp_path / "map.tif"))
+    overview = dataset.GetRasterBand(1).GetOverview(0)
+    assert (overview.ReadAsArray() == 2).all()
+
+
 class CancelsHalfWay(SilentFeedback):
     def __init__(self):
         self.fractions = []

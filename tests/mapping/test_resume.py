@@ -16,7 +16,7 @@ from osgeo import gdal
 from rasters_for_tests import dated_rasters, write_cube
 
 from alise_plugin.errors import AliseError, Cancelled, OutputError
-from alise_plugin.mapping.blocks import source_files
+from alise_plugin.mapping.blocks import BlockFolder, source_files
 from alise_plugin.mapping.embed import embed
 from alise_plugin.mapping.feedback import SilentFeedback
 from alise_plugin.model.package import CompactForm
@@ -85,7 +85,10 @@ def test_a_half_written_tile_is_done_again(series, tmp_path):
     path = tmp_path / "map.tif"
     with pytest.raises(Cancelled):
         embed(series, StopsAfter(2), path, tile_size=32, resume=True)
-    (tmp_path / "map.tif.blocks" / ".r000000_c000064.1a2b3c4d.partial.tif").write_text("half")
+    half = tmp_path / "map.tif.blocks" / ".r000000_c000064.1a2b3c4d.partial.tif"
+    half.write_text("half")
+    assert BlockFolder(path).missing([]) == []
+    assert not half.exists()  # it takes room
     embed(series, FakeEncoder(), path, tile_size=32, resume=True)
     embed(series, FakeEncoder(), tmp_path / "whole.tif", tile_size=32)
     np.testing.assert_array_equal(raw(path), raw(tmp_path / "whole.tif"))
