@@ -21,7 +21,7 @@ from ..sits.grid import Grid, Window
 from ..sits.rasters import files_behind, quiet_gdal
 from .feedback import Feedback, SilentFeedback
 from .overview_blocks import OverviewBlocks
-from .style import remove_raster_style, style_path, write_style
+from .style import move_style, remove_raster_style, style_path, write_style
 
 _TYPES = {
     np.dtype(np.uint8): gdal.GDT_Byte,
@@ -190,7 +190,7 @@ def put_in_place(temporary: str, final: str) -> None:
         if os.path.exists(temporary + suffix):
             os.replace(temporary + suffix, final + suffix)
     if os.path.exists(style_path(temporary)):
-        os.replace(style_path(temporary), style_path(final))
+        move_style(style_path(temporary), style_path(final))
     else:
         remove_raster_style(final)
 

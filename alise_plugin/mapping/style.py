@@ -13,6 +13,8 @@ from ..model.head import MapClass
 
 _VIRIDIS = ("#440154", "#443983", "#31688e", "#21918c", "#35b779", "#90d743", "#fde725")
 
+_RASTER, _VECTOR = b"<rasterrenderer", b"<renderer-v2"  # what a QML file has for each
+
 
 def style_path(path: str | os.PathLike[str]) -> str:
     """Where QGIS looks for the style of a file."""
@@ -104,6 +106,8 @@ def polygon_style(classes: Sequence[MapClass], field: str) -> str:
 def write_style(path: str | os.PathLike[str], content: str) -> None:
     """Write the style of a raster or vector file beside it.
 
+    The style of a vector file stays where a raster of that name gets one, and the other way round.
+
     Args:
         path: the file that it is of.
         content: of the functions above; that of a raster and that of polygons may stand together.
@@ -119,7 +123,7 @@ def write_style(path: str | os.PathLike[str], content: str) -> None:
             file.write(
                 f'{header}<qgis version="3.22.0" styleCategories="Symbology">{content}</qgis>'
             )
-        os.replace(temporary, final)
+        move_style(temporary, final)
     except OSError as error:
         raise OutputError(
             f"{final} cannot be written ({error.strerror}); choose another folder or make room."
@@ -129,10 +133,27 @@ def write_style(path: str | os.PathLike[str], content: str) -> None:
             os.remove(temporary)
 
 
+def move_style(style: str, final: str) -> None:
+    """Give a style file its name, unless a style of the other kind of layer has it.
+
+    Raises:
+        OSError: it cannot be moved.
+    """
+    there = _kinds(final)
+    if not there or there & _kinds(style):
+        os.replace(style, final)
+
+
+def _kinds(style: str) -> set[bytes]:
+    """Whether a style file is of rasters, of vector files or of both; neither if there is none."""
+    with contextlib.suppress(OSError), open(style, "rb") as file:
+        content = file.read()
+        return {kind for kind in (_RASTER, _VECTOR) if kind in content}
+    return set()
+
+
 def remove_raster_style(path: str | os.PathLike[str]) -> None:
     """Remove the style of the raster that had this name before; that of a vector file stays."""
     with contextlib.suppress(OSError):
-        with open(style_path(path), "rb") as file:
-            of_raster = b"<rasterrenderer" in file.read()
-        if of_raster:
+        if _RASTER in _kinds(style_path(path)):
             os.remove(style_path(path))

@@ -296,6 +296,24 @@ def test_the_style_of_polygons_of_that_name_stays(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["map.qml", "map.tif"]
 
 
+def test_styles_of_rasters_and_vector_files_of_one_name_do_not_replace_each_other(tmp_path):
+    style = tmp_path / "map.qml"
+    form = dataclasses.replace(FORM, style=class_style(CLASSES))
+    write_style(tmp_path / "map.gpkg", polygon_style(CLASSES, "mine"))
+    with RasterOutput(tmp_path / "map.tif", GRID, form, 16):
+        pass
+    assert 'attr="mine"' in style.read_text()
+    assert sorted(os.listdir(tmp_path)) == ["map.qml", "map.tif"]
+    style.unlink()
+    write_style(tmp_path / "map.tif", class_style(CLASSES))
+    write_style(tmp_path / "map.gpkg", polygon_style(CLASSES, "code"))
+    assert "rasterrenderer" in style.read_text()
+    # one that is of both makes room for one that is of both
+    for field in ("first", "second"):
+        write_style(tmp_path / "map.tif", class_style(CLASSES) + polygon_style(CLASSES, field))
+    assert 'attr="second"' in style.read_text()
+
+
 def test_a_style_comes_with_its_raster(tmp_path):
     form = dataclasses.replace(FORM, style=class_style(CLASSES))
     path = tmp_path / "map.tif"
