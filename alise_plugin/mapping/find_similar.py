@@ -73,9 +73,9 @@ class Likeness:
         standard = self._standard(examples)
         sums = np.zeros((which.max() + 1, examples.shape[1]), np.float64)
         np.add.at(sums, which, standard)
-        self._areas = (sums / np.bincount(which)[:, None]).astype(np.float32)
-        self._direction = self._areas.mean(0)
-        self.level = float(np.quantile(self._left_out(standard, which), 1 - _MOST_EXAMPLES))
+        areas = (sums / np.bincount(which)[:, None]).astype(np.float32)
+        self._direction = areas.mean(0)
+        self.level = float(np.quantile(self._left_out(standard, areas, which), 1 - _MOST_EXAMPLES))
 
     def __call__(self, features: Float) -> Float:
         """`(F, H, W)` -> `(H, W)`, NaN where there are no features."""
@@ -89,12 +89,12 @@ class Likeness:
     def _standard(self, features: Float) -> Float:
         return np.asarray((features - self._mean) / self._scale)
 
-    def _left_out(self, standard: Float, which: NDArray[np.integer]) -> Float:
+    def _left_out(self, standard: Float, areas: Float, which: NDArray[np.integer]) -> Float:
         """`(M,)` likeness of each pixel to the other examples; to its own where it is the only."""
-        count = len(self._areas)
+        count = len(areas)
         if count == 1:
             return _cosine(standard, self._direction)
-        others = (self._areas.sum(0) - self._areas) / (count - 1)
+        others = (areas.sum(0) - areas) / (count - 1)
         return np.concatenate(
             [_cosine(standard[which == number], others[number]) for number in range(count)]
         )
@@ -163,12 +163,13 @@ def find_similar(
     sampling = Part(feedback, _EXAMPLES, _SAMPLED)
     of_map = sample_features(source, encoder, source.grid.window, PIXELS, seed, sampling)
     likeness = Likeness(of_map, shown.features, shown.group)
-    areas = len(np.unique(shown.group))
+    areas, samples = len(np.unique(shown.group)), len(shown.features)
+    del of_map, shown  # the tiles are as large as the memory allows
     device = encoder.device_used if encoder and isinstance(source, ImageSeries) else ""
     where = f" on {encoder.where}" if encoder and device else ""
     _, model_id, _ = encoder_identity(source, encoder)
     feedback.info(
-        f"{areas} examples of {len(shown.features)} pixels; {inner.width} x {inner.height} pixels, "
+        f"{areas} examples of {samples} pixels; {inner.width} x {inner.height} pixels, "
         f"{len(tiles)} tiles of {side}, model {model_id}{where}."
     )
     form = _form(source, encoder, examples, likeness.level)
@@ -189,7 +190,7 @@ def find_similar(
             "kind? Search for each kind on its own, or show more examples."
         )
     feedback.progress(1.0)
-    return SimilarPlaces(os.fspath(output), likeness.level, areas, len(shown.features), device)
+    return SimilarPlaces(os.fspath(output), likeness.level, areas, samples, device)
 
 
 def _form(

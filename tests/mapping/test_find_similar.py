@@ -1,5 +1,6 @@
 """Places like a few examples: what comes first, what it depends on, and what is refused."""
 
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,12 @@ from rasters_for_tests import TRANSFORM, days, write_raster
 from alise_plugin.errors import AliseError, Cancelled, LabelsError, OutputError, SeriesError
 from alise_plugin.mapping.embed import embed
 from alise_plugin.mapping.embedding_raster import EmbeddingRaster
+from alise_plugin.mapping.feature_tiles import features_of as features_of_tiles
 from alise_plugin.mapping.feedback import SilentFeedback
 from alise_plugin.mapping.find_similar import Likeness, find_similar
 from alise_plugin.mapping.labels import VectorLabels, read_examples
+from alise_plugin.mapping.map_sample import sample_features
+from alise_plugin.mapping.samples import draw_examples
 from alise_plugin.model.package import load_package
 from alise_plugin.sits.build import build_series
 
@@ -187,6 +191,32 @@ def test_examples_where_nothing_is_seen_are_refused(tmp_path):
     with pytest.raises(LabelsError, match=r"No pixel of e\.gpkg has a value in series\.vrt"):
         find_similar(series, FakeEncoder(), shown, tmp_path / "s.tif")
     assert not (tmp_path / "s.tif").exists()
+
+
+def test_samples_leave_the_memory_to_the_tiles(place, tmp_path, monkeypatch):
+    held = []
+
+    def sampled(*given):
+        features = sample_features(*given)
+        held.append(weakref.ref(features))
+        return features
+
+    def drawn(*given, **options):
+        examples = draw_examples(*given, **options)
+        held.append(weakref.ref(examples))
+        return examples
+
+    def tiles(*given):
+        assert [each() for each in held] == [None, None]
+        return features_of_tiles(*given)
+
+    for name, instead in (
+        ("sample_features", sampled),
+        ("draw_examples", drawn),
+        ("features_of", tiles),
+    ):
+        monkeypatch.setattr(f"alise_plugin.mapping.find_similar.{name}", instead)
+    find_similar(place.series, FakeEncoder(), place.examples, tmp_path / "s.tif")
 
 
 @pytest.mark.parametrize("at", [0.05, 0.15, 0.6])
