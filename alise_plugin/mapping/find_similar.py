@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import AliseError
 from ..model.encoder import Encoder
 from ..sits.rasters import block_cache
 from ..sits.series import ImageSeries
@@ -138,7 +139,7 @@ def find_similar(
     Raises:
         LabelsError: the examples lie elsewhere, or have no pixel with a value.
         SeriesError: the extent is outside, or a file cannot be read.
-        AliseError: the memory is too little.
+        AliseError: the memory is too little, or hardly a pixel of the source has a value.
         OutputError: the raster cannot be written, or would overwrite an input.
         Cancelled: the feedback says so; nothing is left.
     """
@@ -162,6 +163,11 @@ def find_similar(
     # The whole source, so that a pixel's likeness does not depend on the extent.
     sampling = Part(feedback, _EXAMPLES, _SAMPLED)
     of_map = sample_features(source, encoder, source.grid.window, PIXELS, seed, sampling)
+    if not len(of_map):
+        raise AliseError(
+            f"{os.path.basename(source.path)} has so few pixels with a value that none was found "
+            "to compare the examples with; cut it to where it has data."
+        )
     likeness = Likeness(of_map, shown.features, shown.group)
     areas, samples = len(np.unique(shown.group)), len(shown.features)
     del of_map, shown  # the tiles are as large as the memory allows

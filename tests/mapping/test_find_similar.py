@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from labelled_region import CODES, features_of, point, region, square, write_layer
 from osgeo import gdal
-from rasters_for_tests import TRANSFORM, days, write_raster
+from rasters_for_tests import TRANSFORM, days, utm, write_raster
 
 from alise_plugin.errors import AliseError, Cancelled, LabelsError, OutputError, SeriesError
 from alise_plugin.mapping.embed import embed
@@ -190,6 +190,27 @@ def test_examples_where_nothing_is_seen_are_refused(tmp_path):
     shown = read_examples(write_layer(tmp_path / "e.gpkg", [point(30, 5), point(33, 8)]))
     with pytest.raises(LabelsError, match=r"No pixel of e\.gpkg has a value in series\.vrt"):
         find_similar(series, FakeEncoder(), shown, tmp_path / "s.tif")
+    assert not (tmp_path / "s.tif").exists()
+
+
+def test_a_map_with_hardly_a_value_is_refused(tmp_path):
+    """Such as a scene's edge in a raster of the whole country."""
+    path = str(tmp_path / "vectors.tif")
+    raster = gdal.GetDriverByName("GTiff").Create(
+        path, 8000, 8000, 2, gdal.GDT_Float32, ["SPARSE_OK=TRUE", "TILED=YES"]
+    )
+    raster.SetGeoTransform(TRANSFORM)
+    raster.SetProjection(utm().ExportToWkt())
+    raster.SetMetadata({"ALISE_MODEL_SHA256": "0" * 64})
+    for number in (1, 2):
+        band = raster.GetRasterBand(number)
+        band.SetDescription(f"c0{number - 1}")
+        band.SetNoDataValue(np.nan)
+        band.WriteArray(np.arange(36.0).reshape(6, 6))
+    del raster, band
+    shown = read_examples(write_layer(tmp_path / "e.gpkg", [square(1, 1, 3, 3)]))
+    with pytest.raises(AliseError, match=r"vectors\.tif has so few pixels with a value"):
+        find_similar(EmbeddingRaster(path), None, shown, tmp_path / "s.tif")
     assert not (tmp_path / "s.tif").exists()
 
 
