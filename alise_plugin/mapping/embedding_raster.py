@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,8 @@ from ..errors import SeriesError
 from ..sits.grid import Grid, Window
 from ..sits.rasters import open_raster, read_bands
 
+_FEATURE = re.compile(r"((q\d+_d|c)\d+)?")  # names that `embed` gives, or none
+
 
 class EmbeddingRaster:
     """An embedding raster opened for reading.
@@ -19,7 +22,7 @@ class EmbeddingRaster:
     Attributes:
         path: the file.
         grid: CRS, place and size.
-        names: of the features, "q03_d17".
+        names: of the features, "q03_d17", or "c05" in the compact form.
         metadata: provenance, ALISE_MODEL and more.
     """
 
@@ -33,7 +36,9 @@ class EmbeddingRaster:
         name = os.path.basename(self.path)
         self._dataset: gdal.Dataset = open_raster(self.path)
         self.metadata: dict[str, str] = self._dataset.GetMetadata() or {}
-        if "ALISE_MODEL_SHA256" not in self.metadata:
+        first = self._dataset.GetRasterBand(1).GetDescription()
+        # Maps state their model too. Bands without names are taken: some programs drop them.
+        if "ALISE_MODEL_SHA256" not in self.metadata or not _FEATURE.fullmatch(first):
             raise SeriesError(
                 f"{name} is not an embedding raster; make one with Embed Image Series."
             )

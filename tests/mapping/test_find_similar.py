@@ -159,6 +159,9 @@ def test_the_raster_says_what_it_is(place, tmp_path):
     assert items["ALISE_MODEL"] == "fake"
     assert raster.GetRasterBand(1).GetDescription() == "similarity"
     assert "singlebandpseudocolor" in (tmp_path / "s.qml").read_text()
+    # The map states its model, as vectors do.
+    with pytest.raises(SeriesError, match="is not an embedding raster"):
+        EmbeddingRaster(result.path)
 
 
 def test_mistakes_are_one_sentence_and_leave_nothing(place, tmp_path):
