@@ -313,7 +313,7 @@ def _choose_from_areas(
     inside &= boxes[:, 3] > bottom
     if not inside.any():
         raise LabelsError(
-            f"{labels.name} and {pair.name} do not overlap; choose labels of the same area, or "
+            f"{labels.name} and {pair.name} do not overlap; choose layers of the same area, or "
             "check the CRS of both."
         )
     boxes = boxes[inside]
@@ -351,9 +351,10 @@ def _choose_from_areas(
             f"outside {pair.name}, hold no pixel centre or are covered by others."
         )
     if not len(chosen.row):
+        alone, apart = (" that is clearly of one class", " or apart") if ambiguous else ("", "")
         raise LabelsError(
-            f"The areas of {labels.name} hold no pixel of {pair.name} that is clearly of one "
-            "class; draw them larger or apart."
+            f"The areas of {labels.name} hold no pixel centre of {pair.name}{alone}; draw them "
+            f"larger{apart}."
         )
     return chosen
 

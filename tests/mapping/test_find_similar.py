@@ -169,10 +169,13 @@ def test_mistakes_are_one_sentence_and_leave_nothing(place, tmp_path):
     folder.mkdir()
     before = set(tmp_path.rglob("*"))
     far = VectorLabels("far", place.examples.crs_wkt, [square(500, 500, 5, 5)], [1], None)
+    path = square(10.1, 10, 0.1, 20)  # between two columns of pixel centres
+    thin = VectorLabels("thin", place.examples.crs_wkt, [path], [1], None)
     output = tmp_path / "s.tif"
     encoder = FakeEncoder()
     for error, says, change in (
-        (LabelsError, "far and series.vrt do not overlap", {"examples": far}),
+        (LabelsError, "far and series.vrt do not overlap; choose layers", {"examples": far}),
+        (LabelsError, "hold no pixel centre of series.vrt; draw them larger.$", {"examples": thin}),
         (OutputError, "is not a folder", {"output": tmp_path / "nowhere" / "s.tif"}),
         (OutputError, "also an input", {"output": place.path}),
         (SeriesError, "extent", {"extent": (0, 0, 10, 10)}),

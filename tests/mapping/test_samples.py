@@ -342,6 +342,16 @@ def test_blanks_around_names_are_no_part_of_them(place, tmp_path):
     assert [item.name for item in classes] == ["Wald", "maize"]
 
 
+def test_areas_of_two_classes_on_one_another(place, tmp_path):
+    same = [square(10, 10, 5, 5)] * 2
+    labels = read_vector_labels(write_layer(tmp_path / "two.gpkg", same, code=[1, 2]), "code")
+    says = (
+        r"of two\.gpkg hold no pixel centre of series\.vrt that is clearly of one class; draw .* or"
+    )
+    with pytest.raises(LabelsError, match=says):
+        draw([LabelledSource(place.series, labels)], place.encoder)
+
+
 def a_country(place, path, epsg=None):
     """The fields of the region among parcels of 400 other crops far from it."""
     far = [square(5_000 + 30 * n, 4_000, 20, 20) for n in range(400)]
