@@ -35,6 +35,7 @@ _PALETTE = (
 )
 _GOLDEN = 0.618034  # of the colour circle: further colours keep away from those before
 NOT_LABELLED = -1
+_NO_CRS = "Undefined "  # how the names begin that a GeoPackage gives to what has no CRS
 
 
 @dataclass(frozen=True)
@@ -300,7 +301,8 @@ def _open_layer(path: str, layer: str | None, name: str) -> tuple[ogr.Layer, gda
             f"{path}|layername={names[0]}."
         )
     found = layers[names.index(wanted)]
-    if found.GetSpatialRef() is None:
+    reference = found.GetSpatialRef()
+    if reference is None or reference.GetName().startswith(_NO_CRS):
         raise LabelsError(f"{name} has no CRS; assign the one that it was drawn in.")
     return found, source
 

@@ -352,6 +352,16 @@ def test_areas_of_two_classes_on_one_another(place, tmp_path):
         draw([LabelledSource(place.series, labels)], place.encoder)
 
 
+def test_a_geopackage_without_a_crs(tmp_path):
+    """Some versions of GDAL say that it has an undefined one, which counts as degrees."""
+    source = ogr.GetDriverByName("GPKG").CreateDataSource(str(tmp_path / "bare.gpkg"))
+    layer = source.CreateLayer("labels", None, ogr.wkbPolygon)
+    layer.CreateField(ogr.FieldDefn("code", ogr.OFTInteger))
+    del layer, source
+    with pytest.raises(LabelsError, match=r"bare\.gpkg has no CRS; assign"):
+        read_vector_labels(str(tmp_path / "bare.gpkg"), "code")
+
+
 def a_country(place, path, epsg=None):
     """The fields of the region among parcels of 400 other crops far from it."""
     far = [square(5_000 + 30 * n, 4_000, 20, 20) for n in range(400)]
