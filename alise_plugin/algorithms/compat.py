@@ -50,9 +50,11 @@ else:
 if Qgis.QGIS_VERSION_INT >= 33000:
     POLYGON = Qgis.GeometryType.Polygon
     WKB_POINT = Qgis.WkbType.Point
+    WKB_ANY = Qgis.WkbType.Unknown
 else:
     POLYGON = QgsWkbTypes.GeometryType.PolygonGeometry
     WKB_POINT = QgsWkbTypes.Type.Point
+    WKB_ANY = QgsWkbTypes.Type.Unknown
 
 # Types of fields: QGIS 3.38 moved them from QVariant.
 if Qgis.QGIS_VERSION_INT >= 33800:

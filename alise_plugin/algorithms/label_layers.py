@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from qgis.core import (
     QgsCategorizedSymbolRenderer,
+    QgsCoordinateReferenceSystem,
+    QgsFeature,
     QgsFeatureRequest,
+    QgsFeatureSink,
+    QgsFields,
     QgsMapLayer,
     QgsPalettedRasterRenderer,
     QgsProcessingContext,
@@ -31,6 +35,7 @@ from ..mapping.labels import (
     read_vector_labels,
 )
 from ..sits.grid import Grid
+from .compat import SKIP_VALIDITY_CHECKS, WKB_ANY
 
 _LAYER = "labels"
 
@@ -92,8 +97,11 @@ def examples_of(source: QgsProcessingFeatureSource, context: QgsProcessingContex
     Raises:
         LabelsError: it holds none, or something else.
     """
-    layer = source.materialize(QgsFeatureRequest().setNoAttributes())
-    return read_examples(_exported(layer, [], context), layer=_LAYER, name=source.sourceName())
+    name = source.sourceName()
+    # Without QGIS's check, as labels: an outline that crosses itself has an inside all the same.
+    features = source.getFeatures(QgsFeatureRequest().setNoAttributes(), SKIP_VALIDITY_CHECKS)
+    path = _written(features, source.fields(), [], source.sourceCrs(), name, context)
+    return read_examples(path, layer=_LAYER, name=name)
 
 
 def _exported(
@@ -116,34 +124,57 @@ def _exported(
                 f'The field "{name}" of {layer.name()} numbers its features; choose the field that '
                 "holds the class."
             )
-    name = layer.name()
-    layer = _near(layer, around)
+    features = _features(layer, indices, around)
+    return _written(features, layer.fields(), indices, layer.crs(), layer.name(), context)
+
+
+def _features(
+    layer: QgsVectorLayer, indices: Sequence[int], grids: Sequence[Grid]
+) -> Iterable[QgsFeature]:
+    """The features near some grids, in their order; all of them if there are none."""
+    wanted = QgsFeatureRequest().setSubsetOfAttributes(indices)
+    box = bounds_around(grids, layer.crs().toWkt()) if layer.crs().isValid() else None
+    if box is not None:
+        near = QgsFeatureRequest(wanted).setFilterRect(QgsRectangle(*box)).addOrderBy("$id")
+        found = list(layer.getFeatures(near))
+        if found:
+            return found
+    return layer.getFeatures(wanted)
+
+
+def _written(
+    features: Iterable[QgsFeature],
+    fields: QgsFields,
+    indices: Sequence[int],
+    crs: QgsCoordinateReferenceSystem,
+    name: str,
+    context: QgsProcessingContext,
+) -> str:
+    """A GeoPackage of features of any geometry with some of their fields."""
     path = QgsProcessingUtils.generateTempFilename("labels.gpkg")
     options = QgsVectorFileWriter.SaveVectorOptions()
     options.driverName = "GPKG"
     options.layerName = _LAYER
     options.fileEncoding = "UTF-8"
     options.layerOptions = ["FID=alise_fid"]  # a field called fid is data here
-    if indices:
-        options.attributes = indices
-    else:
-        options.skipAttributeCreation = True
-    error, message, *_ = QgsVectorFileWriter.writeAsVectorFormatV3(
-        layer, path, context.transformContext(), options
+    kept = QgsFields()
+    for index in indices:
+        kept.append(fields.at(index))
+    writer = QgsVectorFileWriter.create(
+        path, kept, WKB_ANY, crs, context.transformContext(), options
     )
-    if error != QgsVectorFileWriter.WriterError.NoError:
+    fine = QgsVectorFileWriter.WriterError.NoError
+    for feature in features if writer.hasError() == fine else ():
+        row = QgsFeature(kept)
+        row.setGeometry(feature.geometry())
+        row.setAttributes([feature.attribute(index) for index in indices])
+        if not writer.addFeature(row, QgsFeatureSink.Flag.FastInsert):
+            break
+    error, message = writer.hasError(), writer.errorMessage()
+    del writer  # which completes the file
+    if error != fine:
         raise LabelsError(f"{name} cannot be read ({message}); export it to a GeoPackage.")
     return path
-
-
-def _near(layer: QgsVectorLayer, grids: Sequence[Grid]) -> QgsVectorLayer:
-    """The features near some grids as a layer, in their order; all of them if there are none."""
-    box = bounds_around(grids, layer.crs().toWkt()) if layer.crs().isValid() else None
-    if box is None:
-        return layer
-    nearby = QgsFeatureRequest(QgsRectangle(*box)).addOrderBy("$id")
-    found = layer.materialize(nearby)
-    return found if found.featureCount() else layer
 
 
 def _style_field(layer: QgsVectorLayer) -> str:

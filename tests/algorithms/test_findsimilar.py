@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from osgeo import gdal
+from osgeo import gdal, ogr, osr
 
 from alise_plugin.cli.main import DONE, MISTAKE, main
 
@@ -69,6 +69,35 @@ def test_points_do_as_well_and_only_what_is_selected_is_looked_at(run, parameter
     np.testing.assert_array_equal(values_of(selected["OUTPUT"]), values_of(parameters["OUTPUT"]))
 
 
+@pytest.mark.parametrize("check", ["GeometryAbortOnInvalid", "GeometrySkipInvalid"])
+def test_an_outline_that_crosses_itself_is_an_example(run, parameters, check):
+    """Whatever the user's setting says, as a label is one."""
+    bow = (
+        "POLYGON((600010 4999990, 600060 4999940, 600060 4999990, 600010 4999940, 600010 4999990))"
+    )
+    context = qgis_core.QgsProcessingContext()
+    checks = qgis_core.QgsFeatureRequest.InvalidGeometryCheck
+    context.setInvalidGeometryCheck(getattr(checks, check))
+    given = {**parameters, "EXAMPLES": layer_of(bow, SECOND)}
+    assert run("alise:findsimilar", given, context=context)["EXAMPLES_USED"] == 2
+
+
+def test_a_file_may_hold_polygons_and_points(run, parameters, tmp_path):
+    path = tmp_path / "examples.geojson"
+    shapes = [ogr.CreateGeometryFromWkt(text) for text in (FIRST, "POINT(600175 4999875)")]
+    target = ogr.GetDriverByName("GeoJSON").CreateDataSource(str(path))
+    reference = osr.SpatialReference()
+    reference.ImportFromEPSG(32631)
+    layer = target.CreateLayer("examples", reference, ogr.wkbUnknown)
+    for shape in shapes:
+        feature = ogr.Feature(layer.GetLayerDefn())
+        feature.SetGeometry(shape)
+        layer.CreateFeature(feature)
+    del feature, layer, target
+    results = run("alise:findsimilar", {**parameters, "EXAMPLES": str(path)})
+    assert (results["EXAMPLES_USED"], results["SAMPLES_USED"]) == (2, 21)
+
+
 def test_the_options_reach_the_work(run, parameters, tmp_path):
     whole = run("alise:findsimilar", parameters)
     part = {
@@ -115,7 +144,10 @@ def test_the_command_line_writes_the_same(run, parameters, tmp_path, capsys):
 
 def test_mistakes_are_one_sentence(run, refused, parameters, tmp_path):
     before = set(tmp_path.iterdir())
+    bare = layer_of(FIRST)
+    bare.setCrs(qgis_core.QgsCoordinateReferenceSystem())
     for change, says in (
+        ({"EXAMPLES": bare}, "examples has no CRS; assign the one that it was drawn in"),
         ({"EXAMPLES": layer_of()}, "examples holds no example; draw or select"),
         ({"EXAMPLES": layer_of(FAR)}, "examples and series.vrt do not overlap"),
         ({"OUTPUT": parameters["OUTPUT"][:-4] + ".png"}, r"let its name end in \.tif"),

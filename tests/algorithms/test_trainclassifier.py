@@ -302,7 +302,7 @@ def test_no_crs_and_no_file(run, refused, parameters, place, tmp_path):
     path = tmp_path / "labels" / "bare.shp"
     gdal.VectorTranslate(str(path), labels(tmp_path, place), format="ESRI Shapefile")
     path.with_suffix(".prj").unlink()
-    refuse(run, refused, {**parameters, "LABELS": [str(path)]}, "bare", "CRS")
+    refuse(run, refused, {**parameters, "LABELS": [str(path)]}, "bare has no CRS")
     refuse(run, refused, {**parameters, "LABELS": ["/nowhere/x.gpkg"]}, "/nowhere/x.gpkg")
 
 
@@ -320,6 +320,16 @@ def test_the_parcels_of_a_country_serve_a_small_series(run, parameters, place, t
     assert of_country["CLASSES"] == 3
     for name in ("SAMPLES_USED", "GROUPS", "OVERALL_ACCURACY", "CLASS_FIGURES"):
         assert of_country[name] == of_place[name]
+
+
+def test_polygons_and_points_of_one_file(run, parameters, place, tmp_path):
+    shapes = [
+        polygon.Centroid() if number % 2 else polygon
+        for number, polygon in enumerate(place.polygons)
+    ]
+    mixed = labels(tmp_path, place, geometries=shapes)
+    results = run("alise:trainclassifier", {**parameters, "LABELS": [mixed]})
+    assert results["GROUPS"] == len(shapes)
 
 
 def test_as_many_labels_as_inputs(run, refused, parameters, place):
