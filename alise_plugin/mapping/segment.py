@@ -544,7 +544,7 @@ def _sieves(least: int) -> list[int]:
     A sieve leaves a small patch alone where all that touch it are small too. So what it leaves is
     sieved from single pixels on, until patches have grown to the size.
     """
-    growing = [2**power for power in range(1, (least - 1).bit_length())]
+    growing = [2**power for power in range(1, least.bit_length())]
     return [least, *growing, least] if growing else [least]
 
 

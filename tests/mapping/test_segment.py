@@ -1,5 +1,6 @@
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,11 +16,12 @@ from labelled_region import (
     write_layer,
 )
 from osgeo import gdal, ogr
-from rasters_for_tests import days, write_raster
+from rasters_for_tests import TRANSFORM, days, utm, write_raster
 
 from alise_plugin.errors import AliseError, Cancelled, HeadError, LabelsError, OutputError
 from alise_plugin.mapping.embed import embed
 from alise_plugin.mapping.embedding_raster import EmbeddingRaster
+from alise_plugin.mapping.feedback import SilentFeedback
 from alise_plugin.mapping.labels import (
     Legend,
     legend_of,
@@ -28,10 +30,11 @@ from alise_plugin.mapping.labels import (
     read_vector_labels,
 )
 from alise_plugin.mapping.samples import LabelledSource
-from alise_plugin.mapping.segment import MapOptions, segment
+from alise_plugin.mapping.segment import MapOptions, _sieved, segment
 from alise_plugin.mapping.train import train_classifier
 from alise_plugin.model.head import Head
 from alise_plugin.sits.build import build_series
+from alise_plugin.sits.grid import Grid
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("sklearn")
@@ -176,6 +179,22 @@ def test_patches_among_small_patches_are_gone_too(place, tmp_path):
     assert np.median(sizes[0.0]) < 500
     assert sizes[1500.0].min() >= 1490
     assert sizes[1500.0].sum() == pytest.approx(sizes[0.0].sum(), rel=1e-6)
+
+
+def test_single_pixels_are_gone_where_they_lie_among_single_pixels(tmp_path):
+    """In speckle that pixels without a value cut into strips."""
+    numbers = np.random.default_rng(2).integers(0, 3, (60, 70)).astype(np.int32)
+    numbers[:, ::3] = 255
+    grid = Grid(utm().ExportToWkt(), TRANSFORM, 70, 60)
+    stored = SimpleNamespace(classes=lambda window: (None, numbers[window.slices_in(grid.window)]))
+    windows = grid.window.squares(32)
+    options = MapOptions(minimum_area=150.0)
+    given = (windows, str(tmp_path), grid, grid.window, options, SilentFeedback())
+    left = _sieved(stored, *given).read(grid.window)
+    assert ((left == 255) == (numbers == 255)).all()
+    around = np.pad(left, 1, constant_values=-1)
+    beside = [around[1:-1, :-2], around[1:-1, 2:], around[:-2, 1:-1], around[2:, 1:-1]]
+    assert np.logical_or.reduce([other == left for other in beside])[left != 255].all()
 
 
 def test_the_smallest_patch_may_be_larger_than_the_map(place, tmp_path):
