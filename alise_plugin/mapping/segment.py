@@ -200,12 +200,14 @@ def segment(
         if in_two_passes:
             path = os.path.join(scratch, "probabilities.tif")
             stored = _Stored(path, source.grid, work, len(head.classes), options)
+            stack.callback(stored.close)  # Windows removes no file that is open
             stored.fill(predicted(), block_side(side))
             windows = inner.squares(second_side)
             step = Part(feedback, _ENCODED, _WRITTEN)
             numbers = None
             if options.minimum_area > 0:
                 numbers = _sieved(stored, windows, scratch, grid, inner, options, step)
+                stack.callback(numbers.close)
             for done, window in enumerate(windows):
                 stop_if_cancelled(feedback)
                 step.progress(0.5 + 0.5 * done / len(windows))
@@ -501,6 +503,10 @@ class _Stored:
                 raster.write(tile.inner.relative_to(self._work), _stored_values(scores))
         self._dataset = open_raster(self._path)
 
+    def close(self) -> None:
+        """Close the file."""
+        self._dataset = None
+
     def classes(self, window: Window) -> tuple[Float, Int]:
         """Probabilities `(K, H, W)` and class numbers `(H, W)` of a window of the source."""
         around = window.expand(self._half, self._work)
@@ -532,6 +538,10 @@ class _NumberRaster:
 
     def __init__(self, path: str) -> None:
         self._dataset = open_raster(path)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._dataset = None
 
     def read(self, window: Window) -> Int:
         values = read_bands(self._dataset, [1], window.col, window.row, window.width, window.height)
@@ -586,7 +596,7 @@ def _sieved(
             if feedback.cancelled() or failures:
                 break
             band = target.GetRasterBand(1)
-        band = target = None
+        source = band = target = None
     stop_if_cancelled(feedback)
     if failures:
         raise OutputError(

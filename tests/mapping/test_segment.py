@@ -1,4 +1,6 @@
 import os
+import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -331,6 +333,36 @@ class Stopper:
 
     def info(self, text):
         self.texts.append(text)
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="files are counted in /proc")
+@pytest.mark.parametrize("moment", [0.4, 0.82, 2.0])
+def test_no_file_is_open_when_it_is_removed(place, tmp_path, monkeypatch, moment):
+    """Windows would not remove it."""
+    still_open = []
+
+    def cleanup(folder):
+        numbers = os.listdir("/proc/self/fd")
+        names = [Path("/proc/self/fd", number) for number in numbers]
+        still_open.extend(os.readlink(name) for name in names if name.exists())
+        return cleaned(folder)
+
+    cleaned = tempfile.TemporaryDirectory.cleanup
+    monkeypatch.setattr(tempfile.TemporaryDirectory, "cleanup", cleanup)
+    monkeypatch.setattr(
+        tempfile.TemporaryDirectory, "__exit__", lambda folder, *error: folder.cleanup()
+    )
+    with nullcontext() if moment > 1 else pytest.raises(Cancelled):
+        mapped(
+            place,
+            tmp_path / "map.tif",
+            options=OPTIONS["all"],
+            tile_size=32,
+            vector=tmp_path / "map.gpkg" if moment > 1 else None,
+            feedback=Stopper(moment),
+        )
+    assert still_open
+    assert [name for name in still_open if name.startswith(str(tmp_path))] == []
 
 
 @pytest.mark.parametrize("moment", [0.0, 0.4, 0.82, 0.88, 0.94])
