@@ -45,8 +45,8 @@ class FindSimilar(AliseAlgorithm):
         "OUTPUT has a similarity for every pixel, over the whole series: 1 is the middle of the "
         "examples, 0 what is as usual as anything else on INPUT, -1 its opposite (cosine of "
         "vectors that are standardised over INPUT). LEVEL is what nine of ten pixels of the "
-        "examples reach, each compared with the other examples: a first threshold, for the raster "
-        "calculator. More examples make it surer.\n\n"
+        "examples reach, each compared with the other examples (a single one with itself): a first "
+        "threshold, for the raster calculator. More examples make it surer.\n\n"
         "INPUT is an image series or an embedding raster. EXAMPLES may lie outside EXTENT, but not "
         "outside INPUT. For a map of several classes use Train classifier and Segment."
     )

@@ -41,7 +41,7 @@ class SimilarPlaces:
     Attributes:
         path: the raster.
         level: the similarity that nine of ten pixels of the examples reach, each compared with the
-            other examples.
+            other examples; a single example with itself.
         examples: how many areas or points were looked at.
         samples: how many of their pixels.
         device: the device that the encoder used; empty for an embedding raster.
