@@ -104,7 +104,8 @@ class Likeness:
 def _cosine(vectors: Float, direction: Float) -> Float:
     """`(N, F)` and `(F,)` -> `(N,)`."""
     length = np.sqrt(np.einsum("nf,nf->n", vectors, vectors)) * np.linalg.norm(direction)
-    return np.asarray(vectors @ direction / np.maximum(length, np.finfo(np.float32).tiny))
+    cosine = vectors @ direction / np.maximum(length, np.finfo(np.float32).tiny)
+    return np.clip(cosine, -1, 1)  # rounding: no pixel of a map would reach a level above 1
 
 
 def find_similar(
@@ -218,6 +219,6 @@ def _form(
 
 
 def _stored(likeness: Float) -> NDArray[np.int16]:
-    raw = np.rint(np.clip(likeness, -1, 1) * _STEPS)
+    raw = np.rint(likeness * _STEPS)
     raw[np.isnan(raw)] = _NODATA
     return np.asarray(raw, np.int16)
