@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake_encoder import FakeEncoder
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from labelled_region import CODES, features_of, point, region, square, write_layer
 from osgeo import gdal
@@ -289,6 +289,7 @@ def test_examples_are_polygons_or_points(tmp_path):
 arrays = st.integers(0, 2**32 - 1).map(np.random.default_rng)
 
 
+@settings(deadline=None)
 @given(rng=arrays, count=st.integers(1, 6))
 def test_likeness_is_a_cosine_of_what_sets_the_examples_apart(rng, count):
     of_map = rng.normal(0, 1, (200, 5)).astype(np.float32)
