@@ -6,7 +6,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from .feedback import Feedback, Part, SilentFeedback, stop_if_cancelled
 from .labels import MAX_CLASSES, default_color
 from .map_sample import sample_features
 from .output import require_outputs
-from .samples import bands_of, encoder_identity
+from .samples import bands_of, encoder_identity, files_read
 
 CLASSES, PIXELS = 8, 10_000
 _STARTS = 4  # of k-means, from other seeds; the best is taken
@@ -88,8 +87,7 @@ def find_classes(
     if not 2 <= classes <= MAX_CLASSES:
         raise AliseError(f"{classes} classes cannot be found: choose 2 to {MAX_CLASSES}.")
     feedback = feedback or SilentFeedback()
-    model = Path(encoder.package.folder).glob("*") if encoder is not None else ()
-    require_outputs([head], [*map(str, model), source.path])
+    require_outputs([head], files_read([source], encoder))
     inner = source.grid.window if extent is None else source.grid.window_of(extent)
     sampling = Part(feedback, 0.0, _SAMPLED)
     features = sample_features(source, encoder, inner, max(pixels, classes), seed, sampling)

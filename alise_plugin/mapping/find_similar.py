@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +19,7 @@ from .feedback import Feedback, Part, SilentFeedback, stop_if_cancelled
 from .labels import VectorLabels
 from .map_sample import sample_features
 from .output import RasterForm, RasterOutput, block_side, require_outputs
-from .samples import draw_examples, encoder_identity, provenance_of
+from .samples import draw_examples, encoder_identity, files_read, provenance_of
 from .style import ramp_style
 from .tile_loop import cache_size
 
@@ -145,8 +144,7 @@ def find_similar(
         Cancelled: the feedback says so; nothing is left.
     """
     feedback = feedback or SilentFeedback()
-    model = Path(encoder.package.folder).glob("*") if encoder is not None else ()
-    require_outputs([output], [*map(str, model), source.path])
+    require_outputs([output], files_read([source], encoder))
     inner = source.grid.window if extent is None else source.grid.window_of(extent)
     side, tiles = tiles_for(source, encoder, inner, memory_mb, tile_size)
     shown = draw_examples(

@@ -11,6 +11,7 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,6 +109,12 @@ def bands_of(source: FeatureSource) -> list[str] | None:
         return list(source.bands_present)
     stated = source.metadata.get("ALISE_BANDS", "")
     return stated.split(",") if stated else None
+
+
+def files_read(sources: Sequence[FeatureSource], encoder: Encoder | None) -> list[str]:
+    """The files of features and model, which no output may take the place of."""
+    model = Path(encoder.package.folder).glob("*") if encoder is not None else ()
+    return [*map(str, model), *(source.path for source in sources)]
 
 
 def provenance_of(source: FeatureSource, encoder: Encoder | None) -> dict[str, str]:

@@ -6,7 +6,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,6 +35,7 @@ from .samples import (
     bands_of,
     draw_samples,
     encoder_identity,
+    files_read,
     have_polygons,
 )
 
@@ -111,8 +111,7 @@ def train_classifier(
     if classifier not in CLASSIFIERS:
         raise ValueError(f"classifier is {classifier!r}; choose one of {', '.join(CLASSIFIERS)}")
     require_scikit_learn()
-    model = Path(encoder.package.folder).glob("*") if encoder is not None else ()
-    require_outputs((head, report), (*model, *(pair.source.path for pair in pairs)))
+    require_outputs((head, report), files_read([pair.source for pair in pairs], encoder))
     feedback = feedback or SilentFeedback()
     if encoder is not None:
         feedback.info(f"Model {encoder.package.model_id} on {encoder.where}.")
