@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import RuntimeMissingError
-from ..model.head import Network
+from ..model.head_file import Network
 from .feedback import Feedback, SilentFeedback, stop_if_cancelled
 from .measures import confusion, measures
 

@@ -106,6 +106,42 @@ class RasterLabels:
 Labels = Union[VectorLabels, RasterLabels]
 
 
+@dataclass(frozen=True)
+class VectorValues:
+    """Areas (polygons) and places (points) where something was measured.
+
+    Attributes:
+        name: of the layer, for messages.
+        crs_wkt: of the geometries.
+        geometries: one per area.
+        values: what was measured in each, finite.
+        without_value: features left out because their value is NULL.
+    """
+
+    name: str
+    crs_wkt: str
+    geometries: Sequence[ogr.Geometry]
+    values: Sequence[float]
+    without_value: int = 0
+
+
+@dataclass(frozen=True)
+class RasterValues:
+    """A raster of measured values, its first band.
+
+    Attributes:
+        name: of the file, for messages.
+        path: the file.
+    """
+
+    name: str
+    path: str
+
+
+Values = Union[VectorValues, RasterValues]
+Areas = Union[VectorLabels, VectorValues]
+
+
 def read_vector_labels(
     path: str,
     field: str,
@@ -134,13 +170,7 @@ def read_vector_labels(
     """
     name = name or os.path.basename(path)
     found, _source = _open_layer(path, layer, name)
-    definition = found.GetLayerDefn()
-    fields = [definition.GetFieldDefn(i).GetName() for i in range(definition.GetFieldCount())]
-    for wanted in filter(None, (field, name_field, color_field)):
-        if wanted not in fields:
-            raise LabelsError(
-                f'{name} has no field "{wanted}"; choose one of {", ".join(fields) or "none"}.'
-            )
+    _require_fields(found, filter(None, (field, name_field, color_field)), name)
     geometries, values = [], []
     names: dict[Value, str] = {}
     colors: dict[Value, str] = {}
@@ -149,16 +179,9 @@ def read_vector_labels(
     without_class = 0
     features = _near(found, around)
     for feature in features:
-        geometry = feature.GetGeometryRef()
-        if geometry is None or geometry.IsEmpty():
+        geometry = _area(feature, name, _AREAS, "labels are polygons or points")
+        if geometry is None:
             continue
-        if geometry.HasCurveGeometry():
-            geometry = geometry.GetLinearGeometry()
-        if ogr.GT_Flatten(geometry.GetGeometryType()) not in _AREAS:
-            raise LabelsError(
-                f"{name} holds a {geometry.GetGeometryName().lower()} (feature "
-                f"{feature.GetFID()}); labels are polygons or points."
-            )
         value = _value(name, field, feature)
         if value is None:
             without_class += 1
@@ -190,6 +213,78 @@ def read_vector_labels(
     legend = Legend(names, colors)
     crs = found.GetSpatialRef().ExportToWkt()
     return VectorLabels(name, crs, geometries, values, legend, without_class, notes)
+
+
+def read_vector_values(
+    path: str,
+    field: str,
+    *,
+    layer: str | None = None,
+    name: str = "",
+    around: Sequence[Grid] = (),
+) -> VectorValues:
+    """Read polygons or points with what was measured there.
+
+    Args:
+        path: anything that OGR opens; as in QGIS, "|layername=" and a layer's name may follow.
+        field: numbers, or text that spells numbers.
+        layer: of a file with several.
+        name: what to call the layer in messages; the file's name if empty.
+        around: where to look; everywhere if empty, or if no feature lies there.
+
+    Raises:
+        LabelsError: it cannot be opened, the field is not there or holds no number, the geometries
+            are neither polygons nor points, there is no CRS, or no value.
+    """
+    name = name or os.path.basename(path)
+    found, _source = _open_layer(path, layer, name)
+    _require_fields(found, (field,), name)
+    geometries, values = [], []
+    without_value = 0
+    for feature in _near(found, around):
+        geometry = _area(feature, name, _AREAS, "measurements are of polygons or points")
+        if geometry is None:
+            continue
+        text = _text(feature, field)
+        if not text:
+            without_value += 1
+            continue
+        values.append(_measured(name, field, text))
+        geometries.append(geometry.Clone())
+    if not values:
+        what = "no feature" if not without_value else f'only NULL in the field "{field}"'
+        raise LabelsError(f"{name} holds {what}; choose the field that holds what was measured.")
+    crs = found.GetSpatialRef().ExportToWkt()
+    return VectorValues(name, crs, geometries, values, without_value)
+
+
+def _measured(name: str, field: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise LabelsError(
+            f'The field "{field}" of {name} holds "{text}", which is no number; choose the field '
+            "that holds what was measured."
+        )
+    return value
+
+
+def read_raster_values(path: str, name: str = "") -> RasterValues:
+    """Check a raster of measured values.
+
+    Raises:
+        LabelsError: it holds complex numbers.
+        SeriesError: it cannot be opened, or has no CRS.
+    """
+    name = name or os.path.basename(path)
+    dataset = open_raster(path)
+    Grid.from_dataset(dataset, name)
+    kind = dataset.GetRasterBand(1).DataType
+    if gdal.DataTypeIsComplex(kind):
+        raise LabelsError(f"{name} holds complex numbers; choose a raster of plain values.")
+    return RasterValues(name, path)
 
 
 def _near(layer: ogr.Layer, grids: Sequence[Grid]) -> Iterable[ogr.Feature]:
@@ -264,21 +359,44 @@ def _read_shapes(
     found, _source = _open_layer(path, layer, name)
     shapes = []
     for feature in found:
-        geometry = feature.GetGeometryRef()
-        if geometry is None or geometry.IsEmpty():
-            continue
-        if geometry.HasCurveGeometry():
-            geometry = geometry.GetLinearGeometry()
-        if ogr.GT_Flatten(geometry.GetGeometryType()) not in kinds:
-            raise LabelsError(
-                f"{name} holds a {geometry.GetGeometryName().lower()} (feature "
-                f"{feature.GetFID()}); {others}."
-            )
-        shapes.append(geometry.Clone())
+        geometry = _area(feature, name, kinds, others)
+        if geometry is not None:
+            shapes.append(geometry.Clone())
     if not shapes:
         raise LabelsError(f"{name} {none}.")
     crs = found.GetSpatialRef().ExportToWkt()
     return VectorLabels(name, crs, shapes, [1] * len(shapes), Legend())
+
+
+def _area(
+    feature: ogr.Feature, name: str, kinds: Collection[int], others: str
+) -> ogr.Geometry | None:
+    """The outline of a feature, without curves; None where it has none.
+
+    Raises:
+        LabelsError: it is of none of the kinds; `others` says what is wrong then.
+    """
+    geometry = feature.GetGeometryRef()
+    if geometry is None or geometry.IsEmpty():
+        return None
+    if geometry.HasCurveGeometry():
+        geometry = geometry.GetLinearGeometry()
+    if ogr.GT_Flatten(geometry.GetGeometryType()) not in kinds:
+        raise LabelsError(
+            f"{name} holds a {geometry.GetGeometryName().lower()} (feature {feature.GetFID()}); "
+            f"{others}."
+        )
+    return geometry
+
+
+def _require_fields(layer: ogr.Layer, wanted: Iterable[str], name: str) -> None:
+    definition = layer.GetLayerDefn()
+    fields = [definition.GetFieldDefn(i).GetName() for i in range(definition.GetFieldCount())]
+    for one in wanted:
+        if one not in fields:
+            raise LabelsError(
+                f'{name} has no field "{one}"; choose one of {", ".join(fields) or "none"}.'
+            )
 
 
 def _open_layer(path: str, layer: str | None, name: str) -> tuple[ogr.Layer, gdal.Dataset]:
@@ -534,7 +652,7 @@ def transformation(from_wkt: str, to_wkt: str) -> osr.CoordinateTransformation:
     return osr.CoordinateTransformation(*references)
 
 
-def on_grid(labels: VectorLabels, grid: Grid) -> list[ogr.Geometry | None]:
+def on_grid(labels: Areas, grid: Grid) -> list[ogr.Geometry | None]:
     """The geometries in the CRS of a grid; None for one that cannot be brought there.
 
     An area smaller than a pixel becomes a point inside it, so that it is not lost between pixel
@@ -565,21 +683,21 @@ class Burner:
     Args:
         geometries: in the CRS of the grid; None for none.
         grid: of the raster.
-        target: class of each area; then the area on top and that at the bottom are of one class
-            only where all areas of the pixel are.
+        target: class or value of each area; then the area on top and that at the bottom are of
+            one only where all areas of the pixel are.
     """
 
     def __init__(
         self,
         geometries: Sequence[ogr.Geometry | None],
         grid: Grid,
-        target: NDArray[np.int64] | None = None,
+        target: NDArray[np.number] | None = None,
     ) -> None:
         self.grid = grid
         self._sources = []
         order = [index for index, geometry in enumerate(geometries) if geometry is not None]
         if target is not None:
-            order.sort(key=lambda index: int(target[index]))
+            order.sort(key=lambda index: float(target[index]))
         for direction in (1, -1):  # where areas overlap, each direction shows another one
             source = _memory_driver().CreateDataSource("")
             reference = osr.SpatialReference()
@@ -655,7 +773,56 @@ class WarpedLabels:
         return out
 
 
-def merge_places(labels: Sequence[VectorLabels], crs_wkt: str) -> list[NDArray[np.int64]]:
+class WarpedValues:
+    """A raster of measured values seen on another grid.
+
+    Finer pixels are averaged over those of the grid; of coarser ones the nearest counts.
+    """
+
+    def __init__(self, values: RasterValues, grid: Grid) -> None:
+        left, bottom, right, top = grid.extent
+        source = open_raster(values.path)
+        band = source.GetRasterBand(1)
+        stated = band.GetNoDataValue()
+        fine = Grid.from_dataset(source, values.name)
+        options = gdal.WarpOptions(
+            format="VRT",
+            outputBounds=(left, bottom, right, top),
+            width=grid.width,
+            height=grid.height,
+            dstSRS=grid.crs_wkt,
+            resampleAlg="average" if _finer(fine, grid) else "near",
+            outputType=gdal.GDT_Float64,
+            srcNodata=stated,
+            dstNodata=math.nan,
+        )
+        self._scale = 1.0 if band.GetScale() is None else band.GetScale()
+        self._offset = band.GetOffset() or 0.0
+        self._dataset = None
+        with quiet_gdal() as failures:
+            self._dataset = gdal.Warp("", values.path, options=options)
+        if self._dataset is None:
+            reason = failures[0] if failures else "unknown reason"
+            raise LabelsError(
+                f"{values.name} cannot be brought to the grid of the series ({reason}); check its "
+                "CRS."
+            )
+
+    def read(self, window: Window) -> NDArray[np.float64]:
+        """`(H, W)` measured values, NaN where there is none."""
+        values = _read_values(self._dataset, window) * self._scale + self._offset
+        values[~np.isfinite(values)] = np.nan
+        return values
+
+
+def _finer(one: Grid, other: Grid) -> bool:
+    """Whether the pixels of a grid are smaller than those of another, whatever their CRS."""
+    left, bottom, right, top = extent_in(other, one.crs_wkt)
+    pixel = (right - left) * (top - bottom) / (other.width * other.height)
+    return bool(one.pixel_size[0] * one.pixel_size[1] < 0.99 * pixel)
+
+
+def merge_places(labels: Sequence[Areas], crs_wkt: str) -> list[NDArray[np.int64]]:
     """One number per area, the same for areas of any layers that lie on one another.
 
     Fields drawn once for each year are one place: validation must not train on one year of a

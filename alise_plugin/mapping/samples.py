@@ -10,8 +10,9 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +27,17 @@ from .embed import provenance
 from .feature_tiles import FeatureSource, features_of, needed_encoder
 from .feedback import Feedback, Part, stop_if_cancelled
 from .labels import (
+    Areas,
     Burner,
     Labels,
     RasterLabels,
+    RasterValues,
     Value,
+    Values,
     VectorLabels,
+    VectorValues,
     WarpedLabels,
+    WarpedValues,
     merge_places,
     on_grid,
     transformation,
@@ -46,12 +52,16 @@ _NAMED = 10  # classes that a sentence names at most
 _METRES_PER_DEGREE = 111_320.0
 
 
+# What lies on features: classes, or measured values.
+Truth = TypeVar("Truth", bound="Labels | Values", covariant=True)
+
+
 @dataclass(frozen=True)
-class LabelledSource:
+class LabelledSource(Generic[Truth]):
     """Features and the labels that lie on them."""
 
     source: FeatureSource
-    labels: Labels
+    labels: Truth
 
     @property
     def name(self) -> str:
@@ -76,6 +86,25 @@ class Samples:
     notes: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class ValueSamples:
+    """Pixels where something was measured.
+
+    Attributes:
+        features: `(N, F)` float32.
+        value: `(N,)` what was measured.
+        area: `(N,)` pixels of one area have one value; each pixel of a raster is its own.
+        group: `(N,)` pixels of one group are never split between training and validation.
+        notes: sentences about what was left out.
+    """
+
+    features: NDArray[np.float32]
+    value: NDArray[np.float64]
+    area: NDArray[np.int64]
+    group: NDArray[np.int64]
+    notes: list[str] = field(default_factory=list)
+
+
 @dataclass
 class _Chosen:
     """Pixels of one source, chosen for their labels."""
@@ -83,7 +112,7 @@ class _Chosen:
     row: NDArray[np.int64]
     col: NDArray[np.int64]
     area: NDArray[np.int64]
-    target: NDArray[np.int64]
+    target: NDArray[np.number]  # place of the class, or what was measured
     rank: NDArray[np.int64]  # among the pixels of its area, in the order of chance
     priority: NDArray[np.uint64]
 
@@ -125,7 +154,7 @@ def provenance_of(source: FeatureSource, encoder: Encoder | None) -> dict[str, s
 
 
 def draw_samples(
-    pairs: Sequence[LabelledSource],
+    pairs: Sequence[LabelledSource[Labels]],
     values: Sequence[Value],
     encoder: Encoder | None,
     *,
@@ -162,37 +191,26 @@ def draw_samples(
     notes: list[str] = []
     index = {value: number for number, value in enumerate(values)}
     chosen: list[_Chosen] = []
-    disputed: set[int] = set()
+    disputed: set[float] = set()
     for pair in pairs:
         notes += [note for note in pair.labels.notes if note not in notes]
+        targets = np.array([index[value] for value in pair.labels.values])
         if isinstance(pair.labels, VectorLabels):
-            part = _choose_from_areas(pair, index, per_area, seed, feedback, notes, disputed)
-            chosen.append(part)
+            part = _choose_from_areas(
+                pair.source, pair.labels, targets, per_area, seed, feedback, notes, disputed
+            )
         else:
-            part = _choose_from_raster(pair, index, per_area, block_size, seed, feedback)
-            chosen.append(part)
+            part = _choose_from_classes(
+                pair.source, pair.labels, targets, len(index), per_area, block_size, seed, feedback
+            )
+        chosen.append(part)
     drawn = {int(number) for part in chosen for number in part.target}
     _require_classes(pairs, index, drawn, disputed, notes)
     groups = _groups(pairs, chosen, validation, block_size, notes)
-    count = encoder_identity(pairs[0].source, encoder)[2]
-    limit = int(min(_MOST, _SHARE * memory_mb * 1e6 / (4 * count)))
-    kept = _limited(chosen, limit, notes)
-    chosen = [part.take(keep) for part, keep in zip(chosen, kept)]
-    groups = [group[keep] for group, keep in zip(groups, kept)]
-    features = np.empty((sum(len(part.row) for part in chosen), count), np.float32)
-    start = 0
-    for number, (pair, part) in enumerate(zip(pairs, chosen)):
-        step = Part(feedback, number / len(pairs), (number + 1) / len(pairs))
-        rows = features[start : start + len(part.row)]
-        left = memory_mb - features.nbytes / 1e6
-        _take_features(pair.source, encoder, part, rows, left, tile_size, step)
-        start += len(part.row)
+    features, chosen, group = _features_of(
+        pairs, chosen, groups, encoder, memory_mb, tile_size, feedback, notes
+    )
     target = np.concatenate([part.target for part in chosen])
-    group = np.unique(np.concatenate(groups), return_inverse=True)[1].reshape(-1)
-    seen = np.isfinite(features[:, 0])
-    if not seen.all():
-        notes.append(f"{np.count_nonzero(~seen)} labelled pixels have no value in any date.")
-        features, target, group = features[seen], target[seen], group[seen]
     there = set(target.tolist())
     lost = [str(value) for value, number in index.items() if number in drawn - there]
     if lost:
@@ -202,6 +220,104 @@ def draw_samples(
             "leave the class out."
         )
     return Samples(features, target, group, notes)
+
+
+def draw_values(
+    pairs: Sequence[LabelledSource[Values]],
+    encoder: Encoder | None,
+    *,
+    per_area: int = 20,
+    validation: str = "polygons",
+    block_size: float = 1000.0,
+    memory_mb: float = 2048,
+    tile_size: int | None = None,
+    seed: int = 0,
+    feedback: Feedback,
+) -> ValueSamples:
+    """Choose pixels where something was measured and take their features.
+
+    Args:
+        pairs: areas or years; together they make one set.
+        encoder: for image series.
+        per_area: most pixels of one polygon (of one block, for rasters).
+        validation, block_size, memory_mb, tile_size, seed, feedback: see `draw_samples`.
+
+    Raises:
+        HeadError: the sources come from different encoders.
+        LabelsError: measurements and source do not overlap, no pixel has features, or all have one
+            value.
+        AliseError: the memory is too little.
+        Cancelled: the feedback says so.
+    """
+    _same_encoder(pairs, encoder)
+    notes: list[str] = []
+    chosen: list[_Chosen] = []
+    for pair in pairs:
+        if isinstance(pair.labels, VectorValues):
+            targets = np.array(pair.labels.values)
+            part = _choose_from_areas(
+                pair.source, pair.labels, targets, per_area, seed, feedback, notes, set()
+            )
+        else:
+            part = _choose_from_values(
+                pair.source, pair.labels, per_area, block_size, seed, feedback
+            )
+        chosen.append(part)
+    groups = _groups(pairs, chosen, validation, block_size, notes)
+    features, chosen, group = _features_of(
+        pairs, chosen, groups, encoder, memory_mb, tile_size, feedback, notes
+    )
+    value = np.concatenate([part.target for part in chosen]).astype(np.float64)
+    where = " or ".join(dict.fromkeys(pair.name for pair in pairs))
+    if not len(value):
+        raise LabelsError(
+            f"No pixel that was measured has a value in {where}; measure where the series has data."
+        )
+    if value.min() == value.max():
+        raise LabelsError(
+            f"Everywhere in {where} was measured {value[0]:g}; values that differ are needed to "
+            "learn from, choose another field."
+        )
+    numbers = np.concatenate(
+        [np.stack([np.full(len(part.area), n), part.area]) for n, part in enumerate(chosen)], 1
+    )
+    area = np.unique(numbers, axis=1, return_inverse=True)[1].reshape(-1)
+    return ValueSamples(features, value, area, group, notes)
+
+
+def _features_of(
+    pairs: Sequence[LabelledSource[Labels | Values]],
+    chosen: Sequence[_Chosen],
+    groups: Sequence[NDArray[np.int64]],
+    encoder: Encoder | None,
+    memory_mb: float,
+    tile_size: int | None,
+    feedback: Feedback,
+    notes: list[str],
+) -> tuple[NDArray[np.float32], list[_Chosen], NDArray[np.int64]]:
+    """Features `(N, F)` of chosen pixels, as many as the memory holds; these, and their group.
+
+    Pixels that have no value in any date are left out.
+    """
+    count = encoder_identity(pairs[0].source, encoder)[2]
+    limit = int(min(_MOST, _SHARE * memory_mb * 1e6 / (4 * count)))
+    kept = _limited(chosen, limit, notes)
+    chosen = [part.take(keep) for part, keep in zip(chosen, kept)]
+    group = np.concatenate([numbers[keep] for numbers, keep in zip(groups, kept)])
+    group = np.unique(group, return_inverse=True)[1].reshape(-1)
+    features = np.empty((len(group), count), np.float32)
+    ends = np.cumsum([len(part.row) for part in chosen])
+    for number, (pair, part, end) in enumerate(zip(pairs, chosen, ends)):
+        step = Part(feedback, number / len(pairs), (number + 1) / len(pairs))
+        rows = features[end - len(part.row) : end]
+        left = memory_mb - features.nbytes / 1e6
+        _take_features(pair.source, encoder, part, rows, left, tile_size, step)
+    seen = np.isfinite(features[:, 0])
+    if seen.all():
+        return features, chosen, group
+    notes.append(f"{np.count_nonzero(~seen)} labelled pixels have no value in any date.")
+    parts = np.split(seen, ends[:-1])
+    return features[seen], [part.take(keep) for part, keep in zip(chosen, parts)], group[seen]
 
 
 def draw_examples(
@@ -231,10 +347,9 @@ def draw_examples(
         AliseError: the memory is too little.
         Cancelled: the feedback says so.
     """
-    pair = LabelledSource(source, examples)
     notes = list(examples.notes)
-    alike = dict.fromkeys(examples.values, 0)
-    chosen = _choose_from_areas(pair, alike, per_area, seed, feedback, notes, set())
+    alike = np.zeros(len(examples.values), np.int64)
+    chosen = _choose_from_areas(source, examples, alike, per_area, seed, feedback, notes, set())
     count = encoder_identity(source, encoder)[2]
     limit = int(min(_MOST, _SHARE * memory_mb * 1e6 / (4 * count)))
     chosen = chosen.take(_limited([chosen], limit, notes)[0])
@@ -244,8 +359,8 @@ def draw_examples(
     seen = np.isfinite(features[:, 0])
     if not seen.any():
         raise LabelsError(
-            f"No pixel of {examples.name} has a value in {pair.name}; draw examples where the "
-            "series has data."
+            f"No pixel of {examples.name} has a value in {os.path.basename(source.path)}; draw "
+            "examples where the series has data."
         )
     if not seen.all():
         notes.append(f"{np.count_nonzero(~seen)} pixels of examples have no value in any date.")
@@ -253,10 +368,10 @@ def draw_examples(
 
 
 def _require_classes(
-    pairs: Sequence[LabelledSource],
+    pairs: Sequence[LabelledSource[Labels]],
     index: dict[Value, int],
     drawn: set[int],
-    disputed: set[int],
+    disputed: set[float],
     notes: list[str],
 ) -> None:
     """Make sure that there are pixels to learn from; classes that have none are noted.
@@ -285,7 +400,9 @@ def _require_classes(
         )
 
 
-def _same_encoder(pairs: Sequence[LabelledSource], encoder: Encoder | None) -> None:
+def _same_encoder(
+    pairs: Sequence[LabelledSource[Labels | Values]], encoder: Encoder | None
+) -> None:
     first = encoder_identity(pairs[0].source, encoder)
     for pair in pairs[1:]:
         other = encoder_identity(pair.source, encoder)
@@ -302,17 +419,27 @@ def _same_encoder(pairs: Sequence[LabelledSource], encoder: Encoder | None) -> N
 
 
 def _choose_from_areas(
-    pair: LabelledSource,
-    index: dict[Value, int],
+    source: FeatureSource,
+    labels: Areas,
+    targets: NDArray[np.number],
     per_area: int,
     seed: int,
     feedback: Feedback,
     notes: list[str],
-    disputed: set[int],
+    disputed: set[float],
 ) -> _Chosen:
-    """Pixels of areas; classes that share some with another are added to `disputed`."""
-    labels, grid = pair.labels, pair.source.grid
-    assert isinstance(labels, VectorLabels)
+    """Pixels of areas.
+
+    Args:
+        source: of the features.
+        labels: the areas.
+        targets: class or value of each; those that share pixels with another are added to
+            `disputed`.
+        per_area, seed, feedback: see `draw_samples`.
+        notes: sentences are added about what is left out.
+        disputed: see `targets`.
+    """
+    grid, name = source.grid, os.path.basename(source.path)
     geometries = on_grid(labels, grid)
     boxes = np.array([g.GetEnvelope() for g in geometries if g is not None]).reshape(-1, 4)
     left, bottom, right, top = grid.extent
@@ -320,15 +447,14 @@ def _choose_from_areas(
     inside &= boxes[:, 3] > bottom
     if not inside.any():
         raise LabelsError(
-            f"{labels.name} and {pair.name} do not overlap; choose layers of the same area, or "
-            "check the CRS of both."
+            f"{labels.name} and {name} do not overlap; choose layers of the same area, or check "
+            "the CRS of both."
         )
     boxes = boxes[inside]
     # A little wider, so that a point has an extent.
     dx, dy = grid.pixel_size
     extent = boxes[:, 0].min() - dx, boxes[:, 2].min() - dy
     around = grid.window_of((*extent, boxes[:, 1].max() + dx, boxes[:, 3].max() + dy))
-    targets = np.array([index[value] for value in labels.values])
     burner = Burner(geometries, grid, targets)
     parts = [_nothing()]
     ambiguous = 0
@@ -344,40 +470,53 @@ def _choose_from_areas(
         rows, cols, area = rows[clear], cols[clear], area[clear]
         part = _ranked(rows + window.row, cols + window.col, area, targets[area], grid, seed)
         parts.append(part.take(part.rank < per_area))
+    one, two = ("value", "values") if isinstance(labels, VectorValues) else ("class", "classes")
     if ambiguous:
         notes.append(
-            f"{ambiguous} pixels of {labels.name} lie in areas of two classes and are left out."
+            f"{ambiguous} pixels of {labels.name} lie in areas of two {two} and are left out."
         )
-    if labels.without_class:
+    if isinstance(labels, VectorValues):
+        if labels.without_value:
+            notes.append(f"{labels.without_value} features of {labels.name} have no value (NULL).")
+    elif labels.without_class:
         notes.append(f"{labels.without_class} features of {labels.name} have no class (NULL).")
     chosen = _joined(parts, grid, seed, per_area)
-    missing = len(labels.values) - len(np.unique(chosen.area))
+    missing = len(targets) - len(np.unique(chosen.area))
     if missing:
         notes.append(
-            f"{missing} of {len(labels.values)} areas of {labels.name} give no pixel: they lie "
-            f"outside {pair.name}, hold no pixel centre or are covered by others."
+            f"{missing} of {len(targets)} areas of {labels.name} give no pixel: they lie outside "
+            f"{name}, hold no pixel centre or are covered by others."
         )
     if not len(chosen.row):
-        alone, apart = (" that is clearly of one class", " or apart") if ambiguous else ("", "")
+        alone, apart = (f" that is clearly of one {one}", " or apart") if ambiguous else ("", "")
         raise LabelsError(
-            f"The areas of {labels.name} hold no pixel centre of {pair.name}{alone}; draw them "
+            f"The areas of {labels.name} hold no pixel centre of {name}{alone}; draw them "
             f"larger{apart}."
         )
     return chosen
 
 
-def _choose_from_raster(
-    pair: LabelledSource,
-    index: dict[Value, int],
+def _choose_from_classes(
+    source: FeatureSource,
+    labels: RasterLabels,
+    targets: NDArray[np.int64],
+    count: int,
     per_area: int,
     block_size: float,
     seed: int,
     feedback: Feedback,
 ) -> _Chosen:
-    labels, grid = pair.labels, pair.source.grid
-    assert isinstance(labels, RasterLabels)
+    """Pixels of a class raster, so many of each class in a block.
+
+    Args:
+        source: of the features.
+        labels: the raster.
+        targets: place of each of its values in the list of `count` classes.
+        count: see `targets`.
+        per_area, block_size, seed, feedback: see `draw_samples`.
+    """
+    grid = source.grid
     warped = WarpedLabels(labels, grid)
-    targets = np.array([index[value] for value in labels.values])
     parts = [_nothing()]
     for window in _strips(grid.window):
         stop_if_cancelled(feedback)
@@ -385,16 +524,48 @@ def _choose_from_raster(
         rows, cols = np.nonzero(values >= 0)
         target = targets[values[rows, cols]]
         rows, cols = rows + window.row, cols + window.col
-        x, y = _blocks(*_centres(grid, rows, cols), grid, block_size)
-        # One number for a class in a block; blocks are counted from far outside the grid.
-        area = ((x + 2**20) * 2**21 + y + 2**20) * len(index) + target
+        # One number for a class in a block.
+        area = _block_numbers(*_centres(grid, rows, cols), grid, block_size) * count + target
         part = _ranked(rows, cols, area, target, grid, seed)
         parts.append(part.take(part.rank < per_area))
-    chosen = _joined(parts, grid, seed, per_area)
+    return _some(_joined(parts, grid, seed, per_area), labels.name, source)
+
+
+def _choose_from_values(
+    source: FeatureSource,
+    values: RasterValues,
+    per_area: int,
+    block_size: float,
+    seed: int,
+    feedback: Feedback,
+) -> _Chosen:
+    """Pixels of a raster of measured values, so many of each block; each is an area of its own."""
+    grid = source.grid
+    warped = WarpedValues(values, grid)
+    parts = [_nothing()]
+    for window in _strips(grid.window):
+        stop_if_cancelled(feedback)
+        measured = warped.read(window)
+        rows, cols = np.nonzero(np.isfinite(measured))
+        target = measured[rows, cols]
+        rows, cols = rows + window.row, cols + window.col
+        block = _block_numbers(*_centres(grid, rows, cols), grid, block_size)
+        part = _ranked(rows, cols, block, target, grid, seed)
+        parts.append(part.take(part.rank < per_area))
+    chosen = _some(_joined(parts, grid, seed, per_area), values.name, source)
+    return replace(chosen, area=chosen.row * grid.width + chosen.col)
+
+
+def _some(chosen: _Chosen, name: str, source: FeatureSource) -> _Chosen:
+    """The pixels of a raster.
+
+    Raises:
+        LabelsError: there are none.
+    """
     if not len(chosen.row):
         raise LabelsError(
-            f"{labels.name} and {pair.name} do not overlap; choose labels of the same area, or "
-            "check the CRS of both."
+            f"{name} and {os.path.basename(source.path)} do not overlap; choose labels of the same "
+            "area, or check the CRS of both."
         )
     return chosen
 
@@ -416,7 +587,7 @@ def _ranked(
     row: NDArray[np.int64],
     col: NDArray[np.int64],
     area: NDArray[np.int64],
-    target: NDArray[np.int64],
+    target: NDArray[np.number],
     grid: Grid,
     seed: int,
 ) -> _Chosen:
@@ -472,29 +643,37 @@ def _blocks(
     return np.floor(x / side).astype(np.int64), np.floor(y / side).astype(np.int64)
 
 
-def have_polygons(pairs: Sequence[LabelledSource]) -> bool:
+def _block_numbers(
+    x: NDArray[np.float64], y: NDArray[np.float64], grid: Grid, block_size: float
+) -> NDArray[np.int64]:
+    """One number for each block; blocks are counted from far outside the grid."""
+    columns, rows = _blocks(x, y, grid, block_size)
+    return (columns + 2**20) * 2**21 + rows + 2**20
+
+
+def have_polygons(pairs: Sequence[LabelledSource[Labels | Values]]) -> bool:
     """Whether all labels are areas or places, which can be left out one by one."""
-    return all(isinstance(pair.labels, VectorLabels) for pair in pairs)
+    return all(isinstance(pair.labels, (VectorLabels, VectorValues)) for pair in pairs)
 
 
 def _groups(
-    pairs: Sequence[LabelledSource],
+    pairs: Sequence[LabelledSource[Labels | Values]],
     chosen: Sequence[_Chosen],
     validation: str,
     block_size: float,
     notes: list[str],
 ) -> list[NDArray[np.int64]]:
     """For each source `(pixels,)` the number of the group that a pixel belongs to."""
-    layers = [pair.labels for pair in pairs if isinstance(pair.labels, VectorLabels)]
+    layers = [
+        pair.labels for pair in pairs if isinstance(pair.labels, (VectorLabels, VectorValues))
+    ]
     if validation == "polygons" and have_polygons(pairs):
         distinct = list({id(layer): layer for layer in layers}.values())
         numbers = merge_places(distinct, pairs[0].source.grid.crs_wkt)
         places = {id(layer): place for layer, place in zip(distinct, numbers)}
         return [places[id(pair.labels)][part.area] for pair, part in zip(pairs, chosen)]
     if validation == "polygons":
-        notes.append(
-            f"A label raster has no polygons: blocks of {block_size:g} m are left out instead."
-        )
+        notes.append(f"A raster has no polygons: blocks of {block_size:g} m are left out instead.")
     grid = pairs[0].source.grid
     out = []
     for pair, part in zip(pairs, chosen):
@@ -502,13 +681,12 @@ def _groups(
         if not pair.source.grid.same_crs(grid):
             transform = transformation(pair.source.grid.crs_wkt, grid.crs_wkt)
             x, y, _ = np.array(transform.TransformPoints(np.stack([x, y], 1).tolist())).T
-        if isinstance(pair.labels, VectorLabels):
+        if isinstance(pair.labels, (VectorLabels, VectorValues)):
             # A polygon is not split: the middle of its pixels decides.
             _, which = np.unique(part.area, return_inverse=True)
             size = np.bincount(which)
             x, y = (np.bincount(which, v)[which] / size[which] for v in (x, y))
-        columns, rows = _blocks(x, y, grid, block_size)
-        out.append((columns + 2**20) * 2**21 + rows + 2**20)
+        out.append(_block_numbers(x, y, grid, block_size))
     return out
 
 

@@ -19,22 +19,26 @@ _FLOAT, _INT32, _HALF = 1, 6, 10
 _VARINT, _BYTES = 0, 2  # wire types
 
 
-def classifier_bytes(
+def dense_bytes(
     mean: NDArray[np.floating],
     scale: NDArray[np.floating],
     layers: Sequence[tuple[NDArray[np.floating], NDArray[np.floating]]],
+    last: str,
+    output: str,
     metadata: Mapping[str, str],
 ) -> bytes:
-    """A model: softmax(dense(relu(... dense((features - mean) / scale)))).
+    """A model: last(dense(relu(... dense((features - mean) / scale)))).
 
     Args:
         mean, scale: `(F,)` of each feature.
         layers: weights `(inputs, outputs)` and bias `(outputs,)` of each dense layer.
+        last: the operator that ends it, "Softmax" or "Identity".
+        output: what to call what comes out.
         metadata: the model's metadata properties.
 
     Returns:
-        An ONNX file with the input "features" `(pixels, F)` and the output "probabilities"
-        `(pixels, K)`, both float32.
+        An ONNX file with the input "features" `(pixels, F)` and one output `(pixels, K)`, both
+        float32.
     """
     constants = {"mean": mean, "scale": scale}
     nodes = [_node("Sub", ["features", "mean"], "centred")]
@@ -48,11 +52,11 @@ def classifier_bytes(
         if number + 1 < len(layers):
             nodes.append(_node("Relu", [value], f"relu_{number}"))
             value = f"relu_{number}"
-    nodes.append(_node("Softmax", [value], "probabilities"))
+    nodes.append(_node(last, [value], output))
     graph = b"".join(_field(1, node) for node in nodes) + _text(2, "alise-head")
     graph += b"".join(_field(5, _tensor(name, array)) for name, array in constants.items())
     graph += _field(11, _value_info("features", ["pixels", len(mean)]))
-    graph += _field(12, _value_info("probabilities", ["pixels", len(layers[-1][1])]))
+    graph += _field(12, _value_info(output, ["pixels", len(layers[-1][1])]))
     return _model(graph, metadata)
 
 
