@@ -13,12 +13,14 @@ from .algorithms.checkruntime import CheckRuntime
 from .algorithms.detectchange import DetectChange
 from .algorithms.drawsample import DrawSample
 from .algorithms.embed import Embed
+from .algorithms.estimatevalues import EstimateValues
 from .algorithms.findclasses import FindClasses
 from .algorithms.findsimilar import FindSimilar
 from .algorithms.installruntime import InstallRuntime
 from .algorithms.reconstruct import Reconstruct
 from .algorithms.segment import Segment
 from .algorithms.trainclassifier import TrainClassifier
+from .algorithms.trainregression import TrainRegression
 
 ICON = Path(__file__).parent / "resources" / "icon.svg"
 MODELS = Path(__file__).parent / "resources" / "models"
@@ -59,6 +61,8 @@ class AliseProvider(QgsProcessingProvider):
             FindClasses,
             FindSimilar,
             Segment,
+            TrainRegression,
+            EstimateValues,
             DrawSample,
             AssessAccuracy,
             DetectChange,

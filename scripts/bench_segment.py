@@ -1,14 +1,15 @@
 """Macro-F1 of maps from few polygons: aligned features against gap-filled raw series.
 
     python -m scripts.bench_segment [--region FOLDER] [--model FOLDER]
-        [--tables curve years clusters similar]
+        [--tables curve years clusters similar values]
 
 Prints Markdown tables: macro-F1 over the pixels of test polygons by polygons a class, for both
 kinds of features and the same classifier (the plugin's linear one); what a head of 2019 loses on
 2020; and how well classes found without labels (k-means, as the plugin's) agree with the truth over
 the whole map: adjusted Rand index (0 by chance, 1 for the same partition); and how well a few
 example polygons of one class find the rest of it: average precision (the class's share by chance, 1
-where all of it comes first). The raw series are gap-filled with the simulator's cloud mask, which
+where all of it comes first); and how well the mean leaf area index of test polygons is estimated
+from that of others: R2 (1 where all are right, 0 for the mean of all everywhere). The raw series are gap-filled with the simulator's cloud mask, which
 ALISE does not get.
 """
 
@@ -23,14 +24,16 @@ from pathlib import Path
 
 import numpy as np
 from osgeo import gdal
-from sklearn.metrics import adjusted_rand_score, average_precision_score
+from sklearn.metrics import adjusted_rand_score, average_precision_score, r2_score
 
 from alise_plugin.mapping.classifier import fit_and_choose
 from alise_plugin.mapping.feedback import SilentFeedback
 from alise_plugin.mapping.find_classes import k_means
 from alise_plugin.mapping.find_similar import Likeness
-from alise_plugin.mapping.labels import Burner, on_grid, read_vector_labels
+from alise_plugin.mapping.labels import Burner, on_grid, read_vector_labels, read_vector_values
 from alise_plugin.mapping.measures import confusion, measures
+from alise_plugin.mapping.regression import by_area, fit_and_choose_value
+from alise_plugin.mapping.samples import ValueSamples
 from alise_plugin.model.package import load_package
 from alise_plugin.sits.series import ImageSeries
 from scripts.simulated_region import CLASSES, YEARS, make_region
@@ -41,6 +44,7 @@ PIXELS = 8  # of a polygon at most
 CLUSTERS = (8, 12, 20)
 MAP_PIXELS = 4000  # that are clustered, or searched
 EXAMPLES = (1, 2, 5)  # polygons
+MEASURED = (12, 30, 60, 120, 240)  # polygons of any class
 SEARCHES = 5  # of a class, each with other examples
 NAMES = ("raw", "ALISE")
 STEP = 5  # days between two points of a gap-filled series, as in the paper
@@ -93,7 +97,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--region", type=Path, help="of simulated_region; a new one if missing")
     parser.add_argument("--model", type=Path, default=bundled)
-    parser.add_argument("--tables", nargs="+", default=["curve", "years", "clusters", "similar"])
+    parser.add_argument(
+        "--tables", nargs="+", default=["curve", "years", "clusters", "similar", "values"]
+    )
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = given.region or Path(scratch) / "region"
@@ -104,6 +110,7 @@ def main() -> None:
             "cpu", threads=int(os.environ.get("OMP_NUM_THREADS", "0")) or None
         )
         features: dict[tuple[str, int, str], tuple] = {}
+        measured: dict[tuple[str, int, str], ValueSamples] = {}
         everywhere: dict[int, dict[str, np.ndarray]] = {}
         for year in YEARS:
             series = ImageSeries.open(folder / f"series_{year}.vrt")
@@ -122,8 +129,12 @@ def main() -> None:
                 raw = raw_features(series, folder / f"clear_{year}.tif", rows, cols)
                 mine = np.ascontiguousarray(ours[:, rows, cols].T)
                 seen = np.isfinite(mine[:, 0])
+                leaf_area = leaf_areas(folder / f"{part}.gpkg", year)[polygon]
                 for name, values in (("ALISE", mine), ("raw", raw)):
                     features[name, year, part] = values[seen], kind[seen], polygon[seen]
+                    measured[name, year, part] = ValueSamples(
+                        values[seen], leaf_area[seen], polygon[seen], polygon[seen]
+                    )
     print(f"Model: {package.model_id}. Macro-F1 on the pixels of test polygons, 12 classes.")
     if "curve" in given.tables:
         print("\n| polygons a class | gap-filled raw series | ALISE |\n| --- | --- | --- |")
@@ -156,6 +167,40 @@ def main() -> None:
                     for name in NAMES
                 ]
                 print_row([size, year], scores)
+
+    if "values" in given.tables:
+        print(
+            "\n| polygons | trained on | mapped | gap-filled raw series | ALISE |\n"
+            "| --- | --- | --- | --- | --- |"
+        )
+        for count in MEASURED:
+            for year in YEARS:
+                scores = [
+                    determined(measured[name, 2019, "train"], measured[name, year, "test"], count)
+                    for name in NAMES
+                ]
+                print_row([count, 2019, year], scores)
+
+
+def leaf_areas(path: Path, year: int) -> np.ndarray:
+    """Mean leaf area index of each polygon."""
+    return np.array(read_vector_values(str(path), f"leaf_area_{year}").values)
+
+
+def determined(train: ValueSamples, test: ValueSamples, count: int) -> float:
+    """R2 of the plugin's regression on test polygons, mean of a few draws of so many others."""
+    scores = []
+    for draw in range(DRAWS):
+        chosen = np.random.default_rng(draw).permutation(np.unique(train.group))[:count]
+        kept = np.isin(train.group, chosen)
+        part = ValueSamples(
+            train.features[kept], train.value[kept], train.area[kept], train.group[kept]
+        )
+        network = fit_and_choose_value(part, 0, SilentFeedback()).network
+        found = network.outputs(test.features)[:, 0].astype(np.float64)
+        truth, means, _ = by_area(test, np.arange(len(found)), found)
+        scores.append(r2_score(truth, means))
+    return float(np.mean(scores))
 
 
 def map_pixels(

@@ -5,7 +5,8 @@
 Writes OUT_FOLDER/2019 and OUT_FOLDER/2020 (one GeoTIFF per date, clouds and swath edges included),
 series_2019.vrt and series_2020.vrt, truth_2019.tif and truth_2020.tif (class codes), clear_2019.tif
 and clear_2020.tif (a cloud mask with its mistakes, one band a date, which only baselines need),
-train.gpkg and test.gpkg (polygons in the fields, with the crop of both years). Fields of annual
+train.gpkg and test.gpkg (polygons in the fields, with the crop and the mean leaf area index of both
+years). Fields of annual
 crops change their crop from year to year, permanent covers stay.
 """
 
@@ -79,8 +80,13 @@ def covers_of(count: int, rng: np.random.Generator) -> np.ndarray:
 
 def observed(
     size: int, field: np.ndarray, covers: np.ndarray, seed: int, sparse: int
-) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Of each year `(T,)` days, `(T, 10, H, W)` reflectance (NaN: none), `(T, H, W)` clear."""
+) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+    """What each year shows, and what there is.
+
+    Returns:
+        `(T,)` days, `(T, 10, H, W)` reflectance (NaN: none), `(T, H, W)` clear, and the mean leaf
+        area index of each field on these days.
+    """
     draws = Draws(seed)
     count = len(covers)
     places = [[cover.name for cover in COVERS].index(name) for name in CLASSES]
@@ -101,12 +107,13 @@ def observed(
     start = 0
     for part in days:
         ground = truth.reflectance[:, start : start + len(part)]  # (F, T, 10)
+        leaf_area = truth.lai[:, start : start + len(part)].mean(1).numpy()
         start += len(part)
         image = ground[index].permute(2, 3, 0, 1) * pattern  # (T, 10, H, W)
         held = torch.ones((1, len(part)), dtype=torch.bool)
         image = sharpness(image[None])
         seen, _, clear = observe_space(draws, image, part.floor()[None], held, options)
-        out.append((part.floor().numpy(), seen[0].numpy(), clear[0].numpy()))
+        out.append((part.floor().numpy(), seen[0].numpy(), clear[0].numpy(), leaf_area))
     return out
 
 
@@ -122,8 +129,10 @@ def write_raster(path: Path, values: np.ndarray, kind: int, nodata: float) -> No
     dataset.FlushCache()
 
 
-def write_polygons(path: Path, field: np.ndarray, covers: np.ndarray, chosen: np.ndarray) -> None:
-    """The inside of the chosen fields, a pixel from their border, with crop, code and colour."""
+def write_polygons(
+    path: Path, field: np.ndarray, covers: np.ndarray, leaf_area: np.ndarray, chosen: np.ndarray
+) -> None:
+    """The inside of the chosen fields, a pixel from their border, with what is known of them."""
     memory = gdal.GetDriverByName("MEM").Create("", *field.shape[::-1], 1, gdal.GDT_Int32)
     memory.SetProjection(crs().ExportToWkt())
     memory.SetGeoTransform(TRANSFORM)
@@ -149,11 +158,13 @@ def write_polygons(path: Path, field: np.ndarray, covers: np.ndarray, chosen: np
         for name in ("crop", "color"):
             layer.CreateField(ogr.FieldDefn(f"{name}_{year}", ogr.OFTString))
         layer.CreateField(ogr.FieldDefn(f"code_{year}", ogr.OFTInteger))
+        layer.CreateField(ogr.FieldDefn(f"leaf_area_{year}", ogr.OFTReal))
     for number, shape in largest.items():
         feature = ogr.Feature(layer.GetLayerDefn())
         feature.SetGeometry(shape)
         feature.SetField("field", int(number))
-        for year, kind in zip(YEARS, covers[number]):
+        for year, kind, area in zip(YEARS, covers[number], leaf_area[number]):
+            feature.SetField(f"leaf_area_{year}", float(area))
             feature.SetField(f"crop_{year}", names[kind])
             feature.SetField(f"color_{year}", colors[kind])
             feature.SetField(f"code_{year}", int(kind) + 1)
@@ -175,9 +186,11 @@ def make_region(
     rng = np.random.default_rng(seed)
     field = fields_of(size, fields, rng)
     covers = covers_of(fields, rng)
-    for year, place, (days, images, clear) in zip(
+    leaf_areas = []
+    for year, place, (days, images, clear, leaf_area) in zip(
         YEARS, range(2), observed(size, field, covers, seed, sparse)
     ):
+        leaf_areas.append(leaf_area)
         (folder / str(year)).mkdir(parents=True, exist_ok=True)
         paths = []
         for day, image in zip(days, images):
@@ -196,8 +209,9 @@ def make_region(
         mine = np.flatnonzero(covers[:, 0] == kind)
         train += mine[: len(mine) // 2].tolist()
     test = np.setdiff1d(np.arange(fields), train)
-    write_polygons(folder / "train.gpkg", field, covers, np.array(train))
-    write_polygons(folder / "test.gpkg", field, covers, test)
+    known = field, covers, np.stack(leaf_areas, 1)
+    write_polygons(folder / "train.gpkg", *known, np.array(train))
+    write_polygons(folder / "test.gpkg", *known, test)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,8 @@ from ..mapping.labels import VectorLabels
 from .base import AliseAlgorithm, QgisFeedback, layer_sources, require_ending
 from .compat import FIELD_INTEGER, FIELD_REAL, FIELD_TEXT, INTEGER, TYPE_GEOMETRY, TYPE_TABLE
 from .label_layers import labels_of, raster_legend
-from .trainclassifier import FIGURES, field_of
+from .trainclassifier import FIGURES
+from .training_inputs import field_of
 
 
 class AssessAccuracy(AliseAlgorithm):

@@ -27,12 +27,15 @@ from ..mapping.labels import (
     Labels,
     Legend,
     Value,
+    Values,
     VectorLabels,
     bounds_around,
     read_examples,
     read_mask,
     read_raster_labels,
+    read_raster_values,
     read_vector_labels,
+    read_vector_values,
 )
 from ..sits.grid import Grid
 from .compat import SKIP_VALIDITY_CHECKS, WKB_ANY
@@ -82,6 +85,39 @@ def labels_of(
     return labels, _vector_legend(layer, field)
 
 
+def values_of(
+    layer: QgsMapLayer,
+    field: str,
+    context: QgsProcessingContext,
+    around: Sequence[Grid] = (),
+) -> Values:
+    """What was measured, as a layer has it.
+
+    Args:
+        layer: vector or raster.
+        field: that holds the measurements; empty for a raster.
+        context: of the run.
+        around: see `read_vector_values`.
+
+    Raises:
+        LabelsError: no field is given, or see `read_vector_values`.
+        SeriesError: a raster cannot be read.
+    """
+    if isinstance(layer, QgsRasterLayer):
+        return read_raster_values(layer.source(), layer.name())
+    if not isinstance(layer, QgsVectorLayer):
+        raise LabelsError(
+            f"{layer.name()} is neither a vector nor a raster layer; choose polygons, points or a "
+            "raster of what was measured."
+        )
+    if not field:
+        raise LabelsError(
+            f"{layer.name()}: choose in FIELD the field that holds what was measured."
+        )
+    path = _exported(layer, [field], context, around)
+    return read_vector_values(path, field, layer=_LAYER, name=layer.name())
+
+
 def mask_of(layer: QgsVectorLayer, context: QgsProcessingContext) -> VectorLabels:
     """The polygons of a layer.
 
@@ -121,8 +157,8 @@ def _exported(
     for name, index in zip(fields, indices):
         if index in layer.primaryKeyAttributes():
             raise LabelsError(
-                f'The field "{name}" of {layer.name()} numbers its features; choose the field that '
-                "holds the class."
+                f'The field "{name}" of {layer.name()} numbers its features; choose one that says '
+                "what they are."
             )
     features = _features(layer, indices, around)
     return _written(features, layer.fields(), indices, layer.crs(), layer.name(), context)

@@ -12,26 +12,30 @@ from qgis.core import (
     QgsProcessingFeedback,
     QgsProcessingOutputNumber,
     QgsProcessingOutputString,
-    QgsProcessingParameterEnum,
     QgsProcessingParameterField,
-    QgsProcessingParameterFileDestination,
-    QgsProcessingParameterMultipleLayers,
-    QgsProcessingParameterNumber,
 )
 
-from ..errors import LabelsError
 from ..mapping.classifier import CLASSIFIERS
-from ..mapping.feature_tiles import FeatureSource
 from ..mapping.labels import Labels, Legend
 from ..mapping.measures import Interval, rounded
-from ..mapping.samples import VALIDATIONS, LabelledSource
+from ..mapping.samples import LabelledSource
 from ..mapping.train import train_classifier
 from ..sits.grid import Grid
 from ..sits.series import ImageSeries
-from .base import AliseAlgorithm, QgisFeedback, require_ending
-from .compat import INTEGER, REAL, TYPE_MAP_LAYER
-from .inputs import declare_engine, declare_model, declare_rasters, encoder_of, open_rasters
+from .base import AliseAlgorithm, QgisFeedback
+from .inputs import declare_engine, declare_model, declare_rasters, encoder_of
 from .label_layers import labels_of
+from .training_inputs import (
+    choice,
+    declare_head,
+    declare_labels,
+    declare_validation,
+    field_of,
+    head_and_report,
+    labels_on,
+    sources_of,
+    unopened_labels,
+)
 
 FIGURES = (
     ("OVERALL_ACCURACY", "overall accuracy", "Overall accuracy"),
@@ -74,11 +78,7 @@ class TrainClassifier(AliseAlgorithm):
 
     def initAlgorithm(self, config: dict[str, Any] | None = None) -> None:
         declare_rasters(self, "Image series or embedding rasters")
-        self.addParameter(
-            QgsProcessingParameterMultipleLayers(
-                "LABELS", self.tr("Labels: polygons, points or a class raster"), TYPE_MAP_LAYER
-            )
-        )
+        declare_labels(self, "Labels: polygons, points or a class raster")
         for name, text in (
             ("FIELD", "Field of the class (empty: that of the layer's style)"),
             ("NAME", "Field of the names of the classes"),
@@ -90,30 +90,10 @@ class TrainClassifier(AliseAlgorithm):
                 )
             )
         declare_model(self)
-        self.addParameter(_choice("CLASSIFIER", self.tr("Classifier"), CLASSIFIERS))
-        self.addParameter(_choice("VALIDATION", self.tr("Leave out for validation"), VALIDATIONS))
-        self.add_advanced(
-            QgsProcessingParameterNumber(
-                "BLOCK_SIZE", self.tr("Side of the blocks in m"), REAL, 1000, minValue=1
-            )
-        )
-        self.add_advanced(
-            QgsProcessingParameterNumber(
-                "SAMPLES", self.tr("Pixels of one polygon at most"), INTEGER, 20, minValue=1
-            )
-        )
-        self.add_advanced(
-            QgsProcessingParameterNumber("SEED", self.tr("Seed"), INTEGER, 0, minValue=0)
-        )
+        self.addParameter(choice("CLASSIFIER", self.tr("Classifier"), CLASSIFIERS))
+        declare_validation(self)
         declare_engine(self)
-        self.addParameter(
-            QgsProcessingParameterFileDestination("HEAD", self.tr("Head"), "ONNX (*.onnx)")
-        )
-        self.addParameter(
-            QgsProcessingParameterFileDestination(
-                "REPORT", self.tr("Accuracy report"), "HTML (*.html)", optional=True
-            )
-        )
+        declare_head(self)
         for name, _, text in FIGURES:
             for ending, which in (("", ""), ("_LOW", ", lower end"), ("_HIGH", ", upper end")):
                 self.addOutput(QgsProcessingOutputNumber(name + ending, self.tr(text + which)))
@@ -133,21 +113,25 @@ class TrainClassifier(AliseAlgorithm):
         context: QgsProcessingContext,
         feedback: QgsProcessingFeedback,
     ) -> dict[str, Any]:
-        head = self.parameterAsFileOutput(parameters, "HEAD", context)
-        report = self.parameterAsFileOutput(parameters, "REPORT", context)
-        require_ending(head, "HEAD", (".onnx",), "a head is an ONNX file")
-        if report:
-            require_ending(report, "REPORT", (".html",), "a report is a web page")
-        self.require_outputs(parameters, ("HEAD", "REPORT"), ("INPUT", "LABELS"), context)
-        sources = self._sources(parameters, context, feedback)
-        labels, legends = self._labels(parameters, context, [source.grid for source in sources])
+        head, report = head_and_report(self, parameters, context)
+        sources = sources_of(self, parameters, context, feedback)
+        field, name, color = (
+            field_of(self, parameters, parameter, context)
+            for parameter in ("FIELD", "NAME", "COLOR")
+        )
+
+        def read(layer: QgsMapLayer, around: list[Grid]) -> tuple[Labels, Legend]:
+            return labels_of(layer, field, name, color, context, around)
+
+        grids = [source.grid for source in sources]
+        found, layers = labels_on(self, parameters, context, grids, read)
         needs_encoder = any(isinstance(source, ImageSeries) for source in sources)
         result = train_classifier(
-            [LabelledSource(*pair) for pair in zip(sources, labels)],
+            [LabelledSource(source, labels) for source, (labels, _) in zip(sources, found)],
             encoder_of(self, parameters, context) if needs_encoder else None,
             head,
             report=report or None,
-            legends=legends,
+            legends=[legend for _, legend in found[:layers]],
             classifier=self.parameterAsEnumString(parameters, "CLASSIFIER", context),
             per_area=self.parameterAsInt(parameters, "SAMPLES", context),
             validation=self.parameterAsEnumString(parameters, "VALIDATION", context),
@@ -177,71 +161,8 @@ class TrainClassifier(AliseAlgorithm):
             "CLASS_FIGURES": json.dumps(classes, ensure_ascii=False),
         }
 
-    def _labels(
-        self, parameters: dict[str, Any], context: QgsProcessingContext, grids: list[Grid]
-    ) -> tuple[list[Labels], list[Legend]]:
-        """The labels on each grid, and the legends of their layers."""
-        layers = self.parameterAsLayerList(parameters, "LABELS", context)
-        if len(layers) not in (1, len(grids)):
-            raise LabelsError(
-                f"There are {len(grids)} layers in INPUT and {len(layers)} in LABELS; choose as "
-                "many labels as inputs, in the same order, or one for all."
-            )
-        field, name, color = (
-            field_of(self, parameters, parameter, context)
-            for parameter in ("FIELD", "NAME", "COLOR")
-        )
-        near = [grids] if len(layers) == 1 else [[grid] for grid in grids]
-        pairs = [
-            labels_of(layer, field, name, color, context, around)
-            for layer, around in zip(layers, near)
-        ]
-        labels = [labels for labels, _ in pairs]
-        return labels * (len(grids) // len(labels)), [legend for _, legend in pairs]
-
-    def _sources(
-        self,
-        parameters: dict[str, Any],
-        context: QgsProcessingContext,
-        feedback: QgsProcessingFeedback,
-    ) -> list[FeatureSource]:
-        layers: list[QgsMapLayer] = self.parameterAsLayerList(parameters, "INPUT", context)
-        return [open_rasters([layer], "", feedback) for layer in layers]
-
     def checkParameterValues(
         self, parameters: dict[str, Any], context: QgsProcessingContext
     ) -> tuple[bool, str]:
         fine, message = super().checkParameterValues(parameters, context)
         return (fine, message) if fine else unopened_labels(self, parameters, context, message)
-
-
-def _choice(name: str, text: str, options: tuple[str, ...]) -> QgsProcessingParameterEnum:
-    return QgsProcessingParameterEnum(
-        name, text, list(options), defaultValue=options[0], usesStaticStrings=True
-    )
-
-
-def field_of(
-    algorithm: AliseAlgorithm, parameters: dict[str, Any], name: str, context: QgsProcessingContext
-) -> str:
-    """The name of a field; QGIS gives a list, empty where the parameter is."""
-    return next(iter(algorithm.parameterAsFields(parameters, name, context)), "")
-
-
-def unopened_labels(
-    algorithm: AliseAlgorithm,
-    parameters: dict[str, Any],
-    context: QgsProcessingContext,
-    message: str,
-) -> tuple[bool, str]:
-    """What to say where QGIS refuses parameters: which of the label files cannot be opened."""
-    given = parameters.get("LABELS")
-    for value in given if isinstance(given, (list, tuple)) else [given]:
-        if isinstance(value, str) and not algorithm.parameterAsLayerList(
-            {"LABELS": [value]}, "LABELS", context
-        ):
-            return False, (
-                f"{value} cannot be opened as a layer of labels: check that the file exists and "
-                "that QGIS can show it."
-            )
-    return False, message

@@ -25,6 +25,8 @@ COMMANDS = {
     "findclasses": "find classes without labels: a head of pixels that are alike",
     "findsimilar": "map where else it looks like at a few examples",
     "segment": "map the classes of a head",
+    "trainregression": "learn to estimate what was measured: a head and its report",
+    "estimatevalues": "map the value of a head",
     "drawsample": "draw the stratified random points that a class map is judged by",
     "assessaccuracy": "compare a class map with reference labels and estimate true areas",
     "detectchange": "map what changed between two years",

@@ -15,6 +15,8 @@ _LABELS = 150  # CSS pixels beside and below a matrix
 _MOST_NUMBERS = 25  # classes; above, cells are too small to write in
 _WIDTH, _HEIGHT = 420, 260  # of a curve
 _MARGIN = 45
+_SQUARE = 380  # side of a scatter plot
+_MOST_DOTS = 2000
 
 
 def confusion_chart(matrix: NDArray[np.number], names: Sequence[str], caption: str) -> str:
@@ -104,5 +106,60 @@ def curve_chart(
         f'<text x="{_WIDTH / 2}" y="{_HEIGHT - 8}" text-anchor="middle">{escape(x_label)}</text>'
         f'<text transform="translate(12,{_HEIGHT / 2}) rotate(-90)" text-anchor="middle">'
         f"{escape(y_label)}</text></svg>"
+    )
+    return html_page.drawing("".join(parts), caption)
+
+
+def scatter_chart(
+    measured: NDArray[np.floating], estimated: NDArray[np.floating], name: str, caption: str
+) -> str:
+    """A figure of estimates against measurements, with the line where both are the same.
+
+    Args:
+        measured, estimated: `(N,)`; of more than a few thousand, some are drawn.
+        name: of what was measured.
+        caption: what stands below.
+    """
+    if len(measured) > _MOST_DOTS:
+        chosen = np.random.default_rng(0).permutation(len(measured))[:_MOST_DOTS]
+        measured, estimated = measured[chosen], estimated[chosen]
+    both = np.concatenate([measured, estimated]).astype(np.float64)
+    low, high = float(both.min()), float(both.max())
+    high = max(high, low + 1e-9 * max(1.0, abs(low)))
+    span = _SQUARE - 2 * _MARGIN
+
+    def at(value: float) -> float:
+        return (value - low) / (high - low) * span
+
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_SQUARE}" height="{_SQUARE}" '
+        'font-family="sans-serif" font-size="11">'
+    ]
+    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
+        x, y, text = (
+            _MARGIN + share * span,
+            _SQUARE - _MARGIN - share * span,
+            low + share * (high - low),
+        )
+        parts.append(
+            f'<line x1="{_MARGIN}" x2="{_SQUARE - _MARGIN}" y1="{y}" y2="{y}" stroke="#ddd"/>'
+            f'<text x="{_MARGIN - 6}" y="{y + 4}" text-anchor="end">{text:.3g}</text>'
+            f'<text x="{x}" y="{_SQUARE - _MARGIN + 16}" text-anchor="middle">{text:.3g}</text>'
+        )
+    parts.append(
+        f'<line x1="{_MARGIN}" y1="{_SQUARE - _MARGIN}" x2="{_SQUARE - _MARGIN}" y2="{_MARGIN}" '
+        'stroke="#999" stroke-dasharray="4 3"/>'
+    )
+    for x, y in zip(measured, estimated):
+        parts.append(
+            f'<circle cx="{_MARGIN + at(float(x)):.1f}" '
+            f'cy="{_SQUARE - _MARGIN - at(float(y)):.1f}" r="2.5" fill="#28703c" '
+            'fill-opacity="0.5"/>'
+        )
+    label = escape(_short(name))
+    parts.append(
+        f'<text x="{_SQUARE / 2}" y="{_SQUARE - 8}" text-anchor="middle">{label}, measured</text>'
+        f'<text transform="translate(12,{_SQUARE / 2}) rotate(-90)" text-anchor="middle">'
+        f"{label}, estimated</text></svg>"
     )
     return html_page.drawing("".join(parts), caption)

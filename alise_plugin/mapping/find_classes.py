@@ -21,7 +21,8 @@ from .feedback import Feedback, Part, SilentFeedback, stop_if_cancelled
 from .labels import MAX_CLASSES, default_color
 from .map_sample import sample_features
 from .output import require_outputs
-from .samples import bands_of, encoder_identity, files_read
+from .provenance import bands_of
+from .samples import encoder_identity, files_read
 
 CLASSES, PIXELS = 8, 10_000
 _STARTS = 4  # of k-means, from other seeds; the best is taken

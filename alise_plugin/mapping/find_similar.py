@@ -19,7 +19,8 @@ from .feedback import Feedback, Part, SilentFeedback, stop_if_cancelled
 from .labels import VectorLabels
 from .map_sample import sample_features
 from .output import RasterForm, RasterOutput, block_side, require_outputs
-from .samples import draw_examples, encoder_identity, files_read, provenance_of
+from .provenance import provenance_of
+from .samples import draw_examples, encoder_identity, files_read
 from .style import ramp_style
 from .tile_loop import cache_size
 

@@ -22,7 +22,8 @@ from .feature_tiles import FeatureSource, features_of, tiles_for
 from .feedback import Feedback, SilentFeedback, stop_if_cancelled
 from .natural_color import natural_color
 from .output import RasterForm, RasterOutput, WriteBehind, block_side, require_outputs
-from .samples import bands_of, encoder_identity
+from .provenance import bands_of
+from .samples import encoder_identity
 from .tile_loop import cache_size
 
 EVERY = 30  # days between two dates, where none are given

@@ -23,7 +23,6 @@ from ..model.encoder import Encoder
 from ..sits.grid import Grid, Tile, Window
 from ..sits.rasters import block_cache
 from ..sits.series import ImageSeries
-from .embed import provenance
 from .feature_tiles import FeatureSource, features_of, needed_encoder
 from .feedback import Feedback, Part, stop_if_cancelled
 from .labels import (
@@ -132,25 +131,10 @@ def encoder_identity(source: FeatureSource, encoder: Encoder | None) -> tuple[st
     return sha256, name, len(source.names)
 
 
-def bands_of(source: FeatureSource) -> list[str] | None:
-    """Names of the bands that features were made of; None where an embedding raster says none."""
-    if isinstance(source, ImageSeries):
-        return list(source.bands_present)
-    stated = source.metadata.get("ALISE_BANDS", "")
-    return stated.split(",") if stated else None
-
-
 def files_read(sources: Sequence[FeatureSource], encoder: Encoder | None) -> list[str]:
     """The files of features and model, which no output may take the place of."""
     model = Path(encoder.package.folder).glob("*") if encoder is not None else ()
     return [*map(str, model), *(source.path for source in sources)]
-
-
-def provenance_of(source: FeatureSource, encoder: Encoder | None) -> dict[str, str]:
-    """Metadata items of a map: what its features are made of, and which encoder made them."""
-    if isinstance(source, ImageSeries):
-        return provenance(source, needed_encoder(source, encoder))
-    return {key: text for key, text in source.metadata.items() if key.startswith("ALISE_")}
 
 
 def draw_samples(

@@ -7,7 +7,6 @@ whole, so that the map depends neither on the tiles nor on the memory.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 import tempfile
@@ -19,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from osgeo import gdal
 
-from ..errors import HeadError, LabelsError, OutputError
+from ..errors import HeadError, OutputError
 from ..model.encoder import Encoder
 from ..model.head import Head, MapClass
 from ..sits.grid import Grid, Tile, Window
@@ -28,10 +27,12 @@ from ..sits.series import ImageSeries
 from .area import PixelAreas
 from .feature_tiles import FeatureSource, features_of, tiles_for
 from .feedback import Feedback, Part, SilentFeedback, stop_if_cancelled
-from .labels import MAX_CLASSES, Burner, VectorLabels, on_grid
+from .inside import Inside
+from .labels import MAX_CLASSES, VectorLabels
 from .output import RasterForm, RasterOutput, block_side, require_outputs, require_replaceable
 from .polygons import FIELD, LAYER, Polygons, write_polygons
-from .samples import bands_of, encoder_identity, provenance_of
+from .provenance import head_items, provenance_of, warn_of_missing_bands
+from .samples import encoder_identity
 from .smoothing import SMOOTHINGS, bayes, majority
 from .style import class_style, polygon_style, ramp_style, style_path
 from .tile_loop import cache_size
@@ -155,13 +156,9 @@ def segment(
     half = options.window // 2 if options.smoothing != "none" else 0
     work = inner.expand(half, source.grid.window)  # neighbours of the map's edge
     side, tiles = tiles_for(source, encoder, work, memory_mb, tile_size)
-    inside = _Inside(mask, source.grid)
+    inside = Inside(mask, source.grid)
     chosen = [tile for tile in tiles if inside.any(tile.inner)]
-    if not any(inside.any(window) for window in inner.squares(side)):
-        assert mask is not None
-        raise LabelsError(
-            f"{mask.name} and the area to map do not overlap; choose a mask of the same area."
-        )
+    inside.require_some(inner.squares(side), mask)
     device = encoder.device_used if encoder and isinstance(source, ImageSeries) else ""
     where = f" on {encoder.where}" if encoder and device else ""
     feedback.info(
@@ -169,12 +166,7 @@ def segment(
         f"{len(head.classes)} classes, model {model_id}{where}."
     )
     in_two_passes = options.smoothing != "none" or options.minimum_area > 0
-    missing = _missing_bands(source, head)
-    if missing:
-        feedback.info(
-            f"{head.name} was trained with {', '.join(missing)}, which "
-            f"{os.path.basename(source.path)} lacks: the map will be worse than its report says."
-        )
+    warn_of_missing_bands(source, head, feedback)
     encoding = Part(feedback, 0.0, _ENCODED if in_two_passes or vector else 1.0)
 
     def predicted() -> Iterator[tuple[Tile, Float]]:
@@ -253,10 +245,7 @@ def _scratch(folder: str) -> tempfile.TemporaryDirectory[str]:
 def _provenance(
     source: FeatureSource, encoder: Encoder | None, head: Head, options: MapOptions
 ) -> dict[str, str]:
-    items = provenance_of(source, encoder)
-    with open(head.path, "rb") as file:
-        items["ALISE_HEAD_SHA256"] = hashlib.sha256(file.read()).hexdigest()
-    items["ALISE_HEAD"] = head.name
+    items = provenance_of(source, encoder) | head_items(head)
     items["ALISE_CLASSIFIER"] = head.description.classifier
     items["ALISE_SMOOTHING"] = options.smoothing
     if options.smoothing != "none":
@@ -269,32 +258,10 @@ def _provenance(
     return items
 
 
-def _missing_bands(source: FeatureSource, head: Head) -> list[str]:
-    """Bands that a head was trained with and the source lacks; none where either says nothing."""
-    present = bands_of(source)
-    trained = head.description.provenance.get("bands", [])  # older heads do not say
-    return [] if present is None else [band for band in trained if band not in present]
-
-
 def _second_side(classes: int, half: int, memory_mb: float) -> int:
     """Largest window whose probabilities, with their margin, fit into half of the memory."""
     fits = memory_mb * 1e6 / 2 / (4 * _COPIES * classes)
     return next((side for side in _SIDES if (side + 2 * half) ** 2 <= fits), _SIDES[-1])
-
-
-class _Inside:
-    """Which pixels of the source a mask leaves."""
-
-    def __init__(self, mask: VectorLabels | None, grid: Grid) -> None:
-        self._burner = Burner(on_grid(mask, grid), grid) if mask else None
-
-    def of(self, window: Window) -> NDArray[np.bool_]:
-        if self._burner is None:
-            return np.ones((window.height, window.width), bool)
-        return self._burner.burn(window)[0] >= 0
-
-    def any(self, window: Window) -> bool:
-        return self._burner is None or bool(self.of(window).any())
 
 
 def _numbers(scores: Float, best: NDArray[np.integer], unknown: float) -> Int:

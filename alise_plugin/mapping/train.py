@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 from typing import Any
 
 import numpy as np
@@ -14,8 +13,6 @@ from numpy.typing import NDArray
 from .. import html_page
 from ..model.encoder import Encoder
 from ..model.head import HeadDescription, MapClass, write_head
-from ..sits.bands import BANDS
-from ..sits.series import ImageSeries
 from .charts import confusion_chart, curve_chart
 from .classifier import (
     CLASSIFIERS,
@@ -29,14 +26,13 @@ from .feedback import Feedback, Part, SilentFeedback
 from .labels import Legend, class_list
 from .measures import OVERALL, Interval, confusion, intervals
 from .output import require_outputs
+from .provenance import training_items, training_sections
 from .samples import (
     LabelledSource,
     Samples,
-    bands_of,
     draw_samples,
     encoder_identity,
     files_read,
-    have_polygons,
 )
 
 _SAMPLING = 0.7  # of a run's progress
@@ -149,21 +145,19 @@ def train_classifier(
         overall, by_class = intervals(truth, checked.predicted, group, len(classes), seed)
     sha256, model_id, _ = encoder_identity(pairs[0].source, encoder)
     counts = group_counts(samples.target, samples.group, len(classes))
-    polygons = validation == "polygons" and have_polygons(pairs)
     provenance: dict[str, Any] = {
-        "made": date.today().isoformat(),
-        "inputs": [_describe(pair) for pair in pairs],
-        "strength": fitted.strength,
-        "samples": len(samples.target),
+        **training_items(
+            pairs,
+            len(samples.target),
+            fitted.strength,
+            per_area,
+            validation,
+            block_size,
+            seed,
+        ),
         "groups": {item.name: int(count) for item, count in zip(classes, counts)},
-        "pixels_per_area": per_area,
-        "validation": "polygons" if polygons else f"blocks of {block_size:g} m",
-        "seed": seed,
         "accuracy": {name: round(figure.value, 4) for name, figure in overall.items()},
     }
-    known = [bands for bands in (bands_of(pair.source) for pair in pairs) if bands is not None]
-    if known:
-        provenance["bands"] = [band for band in BANDS if all(band in bands for bands in known)]
     description = HeadDescription(tuple(classes), model_id, sha256, classifier, provenance)
     if report:
         page = _report(description, samples, checked, overall, by_class, counts, notes)
@@ -178,15 +172,6 @@ def train_classifier(
     return TrainResult(
         os.fspath(head), classes, overall, by_class, len(samples.target), groups, notes
     )
-
-
-def _describe(pair: LabelledSource) -> dict[str, str]:
-    source = pair.source
-    if isinstance(source, ImageSeries):
-        dates = f"{source.dates[0]} to {source.dates[-1]}, {len(source.dates)} dates"
-    else:
-        dates = source.metadata.get("ALISE_DATES", "")
-    return {"features": pair.name, "dates": dates, "labels": pair.labels.name}
 
 
 def _alike(classes: Sequence[MapClass]) -> list[str]:
@@ -265,31 +250,18 @@ def _report(
                 "bars are one standard deviation over the folds.",
             ),
         ]
-    inputs = [[item["features"], item["dates"], item["labels"]] for item in provenance["inputs"]]
-    sections += [
-        html_page.heading("Head"),
-        html_page.table(
-            ["", ""],
-            [
-                ["classifier", _TITLES[description.classifier]],
-                ["strength of regularisation", f"{provenance['strength']:g}"],
-                ["model", description.encoder],
-                ["SHA-256 of the model", description.encoder_sha256],
-                ["samples", int(provenance["samples"])],
-                ["pixels of an area, at most", int(provenance["pixels_per_area"])],
-                ["left out", str(provenance["validation"])],
-                ["seed", int(provenance["seed"])],
-                ["made on", str(provenance["made"])],
-            ],
-        ),
-        html_page.table(["features", "dates", "labels"], inputs),
-    ]
+    sections += training_sections(
+        [["classifier", _TITLES[description.classifier]]],
+        description.encoder,
+        description.encoder_sha256,
+        provenance,
+    )
     return html_page.page("Accuracy of the classifier", sections)
 
 
 def overall_table(overall: dict[str, Interval]) -> str:
     """The overall figures of a report with their intervals."""
-    rows = [[name, overall[name].value, _range(overall[name])] for name in OVERALL]
+    rows = [[name, overall[name].value, range_text(overall[name])] for name in OVERALL]
     return html_page.table(["measure", "value", "95 % interval"], rows)
 
 
@@ -307,7 +279,7 @@ def class_table(
     for item, figures, group, sample in zip(classes, by_class, groups, samples):
         row: list[object] = [item.code, item.name, int(group), int(sample)]
         for figure in figures.values():
-            row += [figure.value if np.isfinite(figure.value) else "-", _range(figure)]
+            row += [figure.value if np.isfinite(figure.value) else "-", range_text(figure)]
         rows.append(row)
     return html_page.table(header, rows)
 
@@ -326,7 +298,8 @@ def confusion_sections(matrix: NDArray[np.integer], names: Sequence[str]) -> lis
     ]
 
 
-def _range(figure: Interval) -> str:
+def range_text(figure: Interval) -> str:
+    """The ends of an interval, for a report; empty where they are not known."""
     if not np.isfinite(figure.low):
         return ""
     return f"{figure.low:.3f} to {figure.high:.3f}"

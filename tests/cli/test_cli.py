@@ -245,7 +245,7 @@ def test_a_wrong_command_line_ends_with_2(arguments):
 
 # What a command writes, where it is not --output.
 WRITES = {"trainclassifier": "--head", "findclasses": "--head", "detectchange": "--distance"}
-WRITES["assessaccuracy"] = "--report"
+WRITES |= {"trainregression": "--head", "assessaccuracy": "--report"}
 
 
 @pytest.mark.parametrize("command", [None, *COMMANDS])

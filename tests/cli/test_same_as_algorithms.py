@@ -22,11 +22,13 @@ def algorithms():
     from alise_plugin.algorithms.detectchange import DetectChange
     from alise_plugin.algorithms.drawsample import DrawSample
     from alise_plugin.algorithms.embed import Embed
+    from alise_plugin.algorithms.estimatevalues import EstimateValues
     from alise_plugin.algorithms.findclasses import FindClasses
     from alise_plugin.algorithms.findsimilar import FindSimilar
     from alise_plugin.algorithms.reconstruct import Reconstruct
     from alise_plugin.algorithms.segment import Segment
     from alise_plugin.algorithms.trainclassifier import TrainClassifier
+    from alise_plugin.algorithms.trainregression import TrainRegression
 
     made = {}
     for kind in (
@@ -36,6 +38,8 @@ def algorithms():
         FindClasses,
         FindSimilar,
         Segment,
+        TrainRegression,
+        EstimateValues,
         DrawSample,
         AssessAccuracy,
         DetectChange,

@@ -1,0 +1,220 @@
+"""From feature vectors to a measured value, and how well that does on groups it has not seen.
+
+Ridge regression on standardised features (Hoerl and Kennard 1970), every area counting once however
+many of its pixels were taken. scikit-learn fits, NumPy and ONNX compute.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..model.head_file import Network
+from .classifier import require_scikit_learn, standardised
+from .feedback import Feedback, stop_if_cancelled
+from .measures import LEVEL, RESAMPLES, Interval
+from .samples import ValueSamples
+
+FOLDS = 5
+FIGURES = ("RMSE", "mean absolute error", "bias", "R2")
+# What regularisation is chosen from: strength of the penalty, against one for each area.
+STRENGTHS = (1.0, 10.0, 30.0, 100.0, 300.0, 1e3, 3e3, 1e4, 1e5)
+_WITHOUT_CHOICE = 1e3
+_CHOOSING = 5000  # samples at most that regularisation is chosen on
+CURVE = (5, 10, 20, 50, 100, 200, 500)  # groups
+
+Float = NDArray[np.float32]
+Real = NDArray[np.float64]
+Index = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class FittedValue:
+    """A regression and the strength of regularisation that was chosen for it."""
+
+    network: Network
+    strength: float
+
+
+@dataclass(frozen=True)
+class ValueValidation:
+    """Estimates for areas that the regression did not see, and a learning curve.
+
+    Attributes:
+        measured, estimated: `(A,)` of each area, estimates being means over its pixels.
+        group: `(A,)`.
+        curve: groups, R2 and its standard deviation over the folds.
+    """
+
+    measured: Real
+    estimated: Real
+    group: Index
+    curve: list[tuple[int, float, float]]
+
+
+def fit_value(samples: ValueSamples, strength: float) -> Network:
+    """Fit a regression of one output.
+
+    Raises:
+        RuntimeMissingError: scikit-learn is not there.
+    """
+    linear_model, _ = require_scikit_learn()
+    mean, scale, standard = standardised(samples.features)
+    _, which, sizes = np.unique(samples.area, return_inverse=True, return_counts=True)
+    model = linear_model.Ridge(alpha=strength)
+    model.fit(standard.astype(np.float64), samples.value, 1 / sizes[which.reshape(-1)])
+    weights = np.asarray(model.coef_, np.float32)[:, None]
+    return Network(mean, scale, ((weights, np.array([model.intercept_], np.float32)),))
+
+
+def fit_and_choose_value(samples: ValueSamples, seed: int, feedback: Feedback) -> FittedValue:
+    """Fit with the strength of regularisation that has the least error on groups left out.
+
+    Raises:
+        RuntimeMissingError: scikit-learn is not there.
+        Cancelled: the feedback says so.
+    """
+    strength = _choose(samples, seed, feedback)
+    stop_if_cancelled(feedback)
+    return FittedValue(fit_value(samples, strength), strength)
+
+
+def validate_value(samples: ValueSamples, seed: int, feedback: Feedback) -> ValueValidation:
+    """Leave groups out in turn: five folds, regularisation chosen anew for each size of a set.
+
+    Where all is of one group, nothing is left out.
+
+    Raises:
+        RuntimeMissingError: scikit-learn is not there.
+        Cancelled: the feedback says so.
+    """
+    folds = value_folds(samples, FOLDS, seed)
+    used = np.unique(folds)
+    if len(used) < 2:
+        used = used[:0]
+    estimated = np.full(len(samples.value), np.nan)
+    curve: dict[int, list[float]] = {}
+    strengths: dict[int, float] = {}  # of a size, chosen in the first fold
+    for done, fold in enumerate(used):
+        out, rest = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
+        groups = np.random.default_rng(seed + done).permutation(np.unique(samples.group[rest]))
+        sizes = [size for size in CURVE if size < len(groups)]
+        for size in [*sizes, 0]:
+            chosen = groups[: size or None]
+            part = _of(samples, rest[np.isin(samples.group[rest], chosen)])
+            if size not in strengths:
+                strengths[size] = _choose(part, seed, feedback)
+            stop_if_cancelled(feedback)
+            found = fit_value(part, strengths[size]).outputs(samples.features[out])[:, 0]
+            measured, means, _ = by_area(samples, out, found.astype(np.float64))
+            if np.ptp(measured):
+                score = float(1 - ((means - measured) ** 2).sum() / _spread(measured))
+                curve.setdefault(size or len(groups), []).append(score)
+        estimated[out] = found
+        feedback.progress((done + 1) / len(used))
+    points = [
+        (size, float(np.mean(scores)), float(np.std(scores)))
+        for size, scores in sorted(curve.items())
+    ]
+    seen = np.flatnonzero(np.isfinite(estimated))
+    return ValueValidation(*by_area(samples, seen, estimated[seen]), points)
+
+
+def value_folds(samples: ValueSamples, count: int, seed: int) -> Index:
+    """`(N,)` fold of each sample: groups are split, so that every fold has low and high values."""
+    _, which = np.unique(samples.group, return_inverse=True)
+    which = which.reshape(-1)
+    means = np.bincount(which, samples.value) / np.bincount(which)
+    rng = np.random.default_rng(seed)
+    order = np.lexsort((rng.random(len(means)), means))
+    fold = np.empty(len(means), np.int64)
+    for start in range(0, len(order), count):
+        some = order[start : start + count]
+        fold[some] = rng.permutation(count)[: len(some)]
+    if len(means) < count:
+        fold = np.arange(len(means))
+    return fold[which]
+
+
+def by_area(samples: ValueSamples, chosen: Index, estimated: Real) -> tuple[Real, Real, Index]:
+    """`(A,)` measured value, mean estimate and group of the areas that some samples lie in."""
+    _, first, which, sizes = np.unique(
+        samples.area[chosen], return_index=True, return_inverse=True, return_counts=True
+    )
+    means = np.bincount(which.reshape(-1), estimated, len(first)) / np.maximum(sizes, 1)
+    return samples.value[chosen][first], means, samples.group[chosen][first]
+
+
+def value_figures(checked: ValueValidation, seed: int) -> dict[str, Interval]:
+    """RMSE, mean absolute error, bias (estimated less measured) and R2 of areas left out.
+
+    Intervals hold 95 % of resamples of the groups (percentile bootstrap, Efron and Tibshirani
+    1993); nothing where nothing was left out.
+    """
+    if not len(checked.measured):
+        return {}
+    _, which = np.unique(checked.group, return_inverse=True)
+    which = which.reshape(-1)
+    error = checked.estimated - checked.measured
+    centred = checked.measured - checked.measured.mean()
+    columns = (np.ones(len(error)), error**2, np.abs(error), error, centred, centred**2)
+    sums = np.stack([np.bincount(which, column) for column in columns], 1)
+    groups = len(sums)
+    rng = np.random.default_rng(seed)
+    drawn = np.stack(
+        [
+            np.bincount(rng.integers(0, groups, groups), minlength=groups) @ sums
+            for _ in range(RESAMPLES)
+        ]
+    )
+    values = _figures(sums.sum(0)[None])[0]
+    tails = [50 * (1 - LEVEL), 100 - 50 * (1 - LEVEL)]
+    low, high = np.nanpercentile(_figures(drawn), tails, axis=0)
+    return {
+        name: Interval(*map(float, three)) for name, three in zip(FIGURES, zip(values, low, high))
+    }
+
+
+def _figures(sums: Real) -> Real:
+    """`(R, 6)` sums of 1, squared, absolute and plain errors, values and squared values."""
+    count, squared, absolute, plain, value, squares = sums.T
+    spread = squares - value**2 / count
+    with np.errstate(invalid="ignore", divide="ignore"):
+        determined = np.where(spread > 0, 1 - squared / spread, np.nan)
+    return np.stack([np.sqrt(squared / count), absolute / count, plain / count, determined], 1)
+
+
+def _choose(samples: ValueSamples, seed: int, feedback: Feedback) -> float:
+    if len(samples.value) > _CHOOSING:
+        chosen = np.random.default_rng(seed).permutation(len(samples.value))[:_CHOOSING]
+        samples = _of(samples, chosen)
+    folds = value_folds(samples, 3, seed)
+    if len(np.unique(folds)) < 2:
+        return _WITHOUT_CHOICE
+    errors = []
+    for strength in STRENGTHS:
+        total = 0.0
+        for fold in np.unique(folds):
+            stop_if_cancelled(feedback)
+            out = np.flatnonzero(folds == fold)
+            network = fit_value(_of(samples, np.flatnonzero(folds != fold)), strength)
+            found = network.outputs(samples.features[out])[:, 0].astype(np.float64)
+            measured, means, _ = by_area(samples, out, found)
+            total += float(((means - measured) ** 2).sum())
+        errors.append(total)
+    return STRENGTHS[int(np.argmin(errors))]
+
+
+def _of(samples: ValueSamples, chosen: Index) -> ValueSamples:
+    return ValueSamples(
+        samples.features[chosen],
+        samples.value[chosen],
+        samples.area[chosen],
+        samples.group[chosen],
+    )
+
+
+def _spread(values: Real) -> float:
+    return float(((values - values.mean()) ** 2).sum())

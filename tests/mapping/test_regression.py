@@ -1,0 +1,167 @@
+"""Ridge regression of areas: what counts once, what is left out, and what the figures mean."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alise_plugin.mapping.feedback import SilentFeedback
+from alise_plugin.mapping.regression import (
+    FIGURES,
+    ValueValidation,
+    by_area,
+    fit_and_choose_value,
+    fit_value,
+    validate_value,
+    value_figures,
+    value_folds,
+)
+from alise_plugin.mapping.samples import ValueSamples
+
+pytest.importorskip("sklearn")
+QUIET = SilentFeedback()
+
+
+def samples(rng, areas=60, pixels=3, features=12, noise=0.1, groups=None):
+    """Values that are linear in some features, all pixels of an area around one vector."""
+    middle = rng.normal(size=(areas, features))
+    direction = np.zeros(features)
+    direction[:4] = (3, -2, 1, 0.5)
+    value = 10 + middle @ direction + rng.normal(0, noise, areas)
+    area = np.repeat(np.arange(areas), pixels)
+    values = middle[area] + rng.normal(0, 0.05, (len(area), features))
+    group = area if groups is None else np.asarray(groups)[area]
+    return ValueSamples(values.astype(np.float32), value[area], area, group)
+
+
+def estimates(network, features):
+    return network.outputs(features)[:, 0]
+
+
+def test_what_is_linear_is_found(rng):
+    learned, unseen = samples(rng), samples(rng)
+    fitted = fit_and_choose_value(learned, 0, QUIET)
+    got = estimates(fitted.network, unseen.features)
+    assert np.sqrt(np.mean((got - unseen.value) ** 2)) < 0.3
+    checked = validate_value(learned, 0, QUIET)
+    figures = value_figures(checked, 0)
+    assert figures["R2"].value > 0.98
+    assert figures["RMSE"].value < 0.3
+
+
+def test_noise_is_not_learned(rng):
+    made = samples(rng, areas=80)
+    noise = ValueSamples(made.features, rng.normal(size=80)[made.area], made.area, made.group)
+    figures = value_figures(validate_value(noise, 0, QUIET), 0)
+    assert figures["R2"].value < 0.15
+    assert figures["R2"].low <= figures["R2"].value <= figures["R2"].high
+
+
+def test_an_area_counts_once_however_many_pixels_it_has(rng):
+    made = samples(rng, pixels=2)
+    first = made.area == 0
+    again = [np.r_[part, np.repeat(part[first], 50, 0)] for part in (made.features, made.value)]
+    more = ValueSamples(
+        *again,
+        np.r_[made.area, np.zeros(50 * first.sum(), np.int64)],
+        np.r_[made.group, np.zeros(50 * first.sum(), np.int64)],
+    )
+    # The standardisation follows the pixels, so features are brought to one scale before.
+    one, other = (fit_value(each, 1e-6).outputs(made.features)[:, 0] for each in (made, more))
+    np.testing.assert_allclose(one, other, atol=2e-2)
+    # What counting pixels would give is another thing.
+    by_pixel = ValueSamples(more.features, more.value, np.arange(len(more.value)), more.group)
+    third = fit_value(by_pixel, 1e-6).outputs(made.features)[:, 0]
+    assert np.abs(third - one).max() > 10 * np.abs(other - one).max()
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 1000), st.integers(1, 40), st.integers(2, 6))
+def test_groups_are_never_split_and_folds_are_even(seed, groups, count):
+    rng = np.random.default_rng(seed)
+    made = samples(rng, areas=3 * groups, pixels=2, groups=np.arange(3 * groups) % groups)
+    folds = value_folds(made, count, seed)
+    assert all(len(np.unique(folds[made.group == one])) == 1 for one in range(groups))
+    sizes = np.bincount([folds[made.group == one][0] for one in range(groups)], minlength=count)
+    assert sizes.max() <= -(-groups // count)
+    assert len(np.unique(folds)) == min(groups, count)
+
+
+def test_every_fold_has_low_and_high_values(rng):
+    made = samples(rng, areas=100)
+    folds = value_folds(made, 5, 0)
+    middle = np.median(made.value)
+    for fold in range(5):
+        mine = made.value[folds == fold]
+        assert mine.min() < middle < mine.max()
+
+
+def test_each_area_is_estimated_once_by_a_head_that_had_not_seen_its_group(rng):
+    # Two areas a group. Values are chance, so who has seen a group's twin area would know it.
+    groups = np.arange(60) // 2
+    made = samples(rng, areas=60, features=200, groups=groups)
+    value = rng.normal(size=30)[made.group]
+    twin = made.features[np.searchsorted(made.area, 2 * made.group)]  # alike within a group
+    learned = ValueSamples(twin, value, made.area, made.group)
+    checked = validate_value(learned, 0, QUIET)
+    assert len(checked.measured) == 60
+    np.testing.assert_array_equal(np.sort(np.unique(checked.group)), np.arange(30))
+    assert value_figures(checked, 0)["R2"].value < 0.3
+    # Left out pixel by pixel, the same data would look learned.
+    careless = ValueSamples(twin, value, made.area, made.area)
+    assert value_figures(validate_value(careless, 0, QUIET), 0)["R2"].value > 0.7
+
+
+def test_the_figures_are_those_of_scikit_learn(rng):
+    from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
+
+    measured = rng.normal(5, 2, 200)
+    estimated = measured + rng.normal(0.3, 0.7, 200)
+    checked = ValueValidation(measured, estimated, np.arange(200) // 4, [])
+    figures = value_figures(checked, 0)
+    expected = (
+        np.sqrt(mean_squared_error(measured, estimated)),
+        mean_absolute_error(measured, estimated),
+        np.mean(estimated - measured),
+        r2_score(measured, estimated),
+    )
+    assert [figures[name].value for name in FIGURES] == pytest.approx(expected)
+    for figure in figures.values():
+        assert figure.low < figure.value < figure.high
+    # Pixels that repeat their group tell nothing more.
+    again = ValueValidation(
+        *(np.tile(part, 9) for part in (measured, estimated, np.arange(200) // 4)), []
+    )
+    wide, same = figures["RMSE"], value_figures(again, 0)["RMSE"]
+    assert same.high - same.low == pytest.approx(wide.high - wide.low)
+
+
+def test_one_group_cannot_be_left_out(rng):
+    made = samples(rng, areas=10, groups=np.zeros(10, int))
+    checked = validate_value(made, 0, QUIET)
+    assert len(checked.measured) == 0
+    assert value_figures(checked, 0) == {}
+    assert np.isfinite(estimates(fit_and_choose_value(made, 0, QUIET).network, made.features)).all()
+
+
+def test_more_areas_do_better_on_the_curve(rng):
+    made = samples(rng, areas=250, features=40, noise=0.5)
+    curve = validate_value(made, 0, QUIET).curve
+    assert [point[0] for point in curve] == [5, 10, 20, 50, 100, 200]
+    assert curve[0][1] < curve[-1][1]
+
+
+def test_a_feature_that_does_not_vary_does_no_harm(rng):
+    made = samples(rng)
+    made.features[:, 7] = 3.5
+    network = fit_value(made, 1.0)
+    assert np.isfinite(network.outputs(made.features)).all()
+
+
+def test_the_estimate_of_an_area_is_the_mean_of_its_pixels():
+    area = np.array([4, 4, 9, 9, 9])
+    made = ValueSamples(np.zeros((5, 1), np.float32), np.array([1.0, 1, 2, 2, 2]), area, area * 2)
+    measured, estimated, group = by_area(made, np.arange(1, 5), np.array([5.0, 1, 2, 6]))
+    np.testing.assert_array_equal(measured, [1, 2])
+    np.testing.assert_array_equal(estimated, [5, 3])
+    np.testing.assert_array_equal(group, [8, 18])
