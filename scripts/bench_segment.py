@@ -1,16 +1,18 @@
-"""Macro-F1 of maps from few polygons: aligned features against gap-filled raw series.
+"""Maps from few polygons: aligned features against gap-filled raw series.
 
     python -m scripts.bench_segment [--region FOLDER] [--model FOLDER]
         [--tables curve years clusters similar values]
 
-Prints Markdown tables: macro-F1 over the pixels of test polygons by polygons a class, for both
-kinds of features and the same classifier (the plugin's linear one); what a head of 2019 loses on
-2020; and how well classes found without labels (k-means, as the plugin's) agree with the truth over
-the whole map: adjusted Rand index (0 by chance, 1 for the same partition); and how well a few
-example polygons of one class find the rest of it: average precision (the class's share by chance, 1
-where all of it comes first); and how well the mean leaf area index of test polygons is estimated
-from that of others: R2 (1 where all are right, 0 for the mean of all everywhere). The raw series are gap-filled with the simulator's cloud mask, which
-ALISE does not get.
+Prints Markdown tables, of both kinds of features with the plugin's own classifier and regression:
+curve: macro-F1 over the pixels of test polygons by polygons a class;
+years: what a head of 2019 loses on 2020;
+clusters: how well classes found without labels (k-means) agree with the truth over the whole map:
+    adjusted Rand index (0 by chance, 1 for the same partition);
+similar: how well a few example polygons of one class find the rest of it: average precision (the
+    class's share by chance, 1 where all of it comes first);
+values: how well the mean leaf area index of test polygons is estimated from that of others: R2 (1
+    where all are right, 0 for the mean of all everywhere).
+The raw series are gap-filled with the simulator's cloud mask, which ALISE does not get.
 """
 
 from __future__ import annotations
@@ -45,8 +47,9 @@ CLUSTERS = (8, 12, 20)
 MAP_PIXELS = 4000  # that are clustered, or searched
 EXAMPLES = (1, 2, 5)  # polygons
 MEASURED = (12, 30, 60, 120, 240)  # polygons of any class
-SEARCHES = 5  # of a class, each with other examples
+SEARCHES = 5  # of a class, and of measured polygons, each with others
 NAMES = ("raw", "ALISE")
+TABLES = ("curve", "years", "clusters", "similar", "values")
 STEP = 5  # days between two points of a gap-filled series, as in the paper
 
 
@@ -135,7 +138,7 @@ def main() -> None:
                     measured[name, year, part] = ValueSamples(
                         values[seen], leaf_area[seen], polygon[seen], polygon[seen]
                     )
-    print(f"Model: {package.model_id}. Macro-F1 on the pixels of test polygons, 12 classes.")
+    print(f"Model: {package.model_id}.")
     if "curve" in given.tables:
         print("\n| polygons a class | gap-filled raw series | ALISE |\n| --- | --- | --- |")
         for size in SIZES:
@@ -190,7 +193,7 @@ def leaf_areas(path: Path, year: int) -> np.ndarray:
 def determined(train: ValueSamples, test: ValueSamples, count: int) -> float:
     """R2 of the plugin's regression on test polygons, mean of a few draws of so many others."""
     scores = []
-    for draw in range(DRAWS):
+    for draw in range(SEARCHES):
         chosen = np.random.default_rng(draw).permutation(np.unique(train.group))[:count]
         kept = np.isin(train.group, chosen)
         part = ValueSamples(

@@ -22,6 +22,7 @@ FIGURES = ("RMSE", "mean absolute error", "bias", "R2")
 # What regularisation is chosen from: strength of the penalty, against one for each area.
 STRENGTHS = (1.0, 10.0, 30.0, 100.0, 300.0, 1e3, 3e3, 1e4, 1e5)
 _WITHOUT_CHOICE = 1e3
+_SPLITS = 3  # in threes, each by another seed: one alone often picks too weak a penalty
 _CHOOSING = 5000  # samples at most that regularisation is chosen on
 CURVE = (5, 10, 20, 50, 100, 200, 500)  # groups
 
@@ -54,8 +55,8 @@ class ValueValidation:
     curve: list[tuple[int, float, float]]
 
 
-def fit_value(samples: ValueSamples, strength: float) -> Network:
-    """Fit a regression of one output.
+def fit_value(samples: ValueSamples, *strengths: float) -> Network:
+    """Fit a regression of one output for each strength of regularisation.
 
     Raises:
         RuntimeMissingError: scikit-learn is not there.
@@ -63,10 +64,11 @@ def fit_value(samples: ValueSamples, strength: float) -> Network:
     linear_model, _ = require_scikit_learn()
     mean, scale, standard = standardised(samples.features)
     _, which, sizes = np.unique(samples.area, return_inverse=True, return_counts=True)
-    model = linear_model.Ridge(alpha=strength)
-    model.fit(standard.astype(np.float64), samples.value, 1 / sizes[which.reshape(-1)])
-    weights = np.asarray(model.coef_, np.float32)[:, None]
-    return Network(mean, scale, ((weights, np.array([model.intercept_], np.float32)),))
+    model = linear_model.Ridge(alpha=np.array(strengths))
+    values = np.tile(samples.value[:, None], len(strengths))
+    model.fit(standard.astype(np.float64), values, 1 / sizes[which.reshape(-1)])
+    weights = np.atleast_2d(model.coef_).T.astype(np.float32)
+    return Network(mean, scale, ((weights, np.atleast_1d(model.intercept_).astype(np.float32)),))
 
 
 def fit_and_choose_value(samples: ValueSamples, seed: int, feedback: Feedback) -> FittedValue:
@@ -190,20 +192,18 @@ def _choose(samples: ValueSamples, seed: int, feedback: Feedback) -> float:
     if len(samples.value) > _CHOOSING:
         chosen = np.random.default_rng(seed).permutation(len(samples.value))[:_CHOOSING]
         samples = _of(samples, chosen)
-    folds = value_folds(samples, 3, seed)
-    if len(np.unique(folds)) < 2:
+    if samples.group.min() == samples.group.max():
         return _WITHOUT_CHOICE
-    errors = []
-    for strength in STRENGTHS:
-        total = 0.0
+    errors = np.zeros(len(STRENGTHS))
+    for split in range(_SPLITS):
+        folds = value_folds(samples, 3, seed + split)
         for fold in np.unique(folds):
             stop_if_cancelled(feedback)
             out = np.flatnonzero(folds == fold)
-            network = fit_value(_of(samples, np.flatnonzero(folds != fold)), strength)
-            found = network.outputs(samples.features[out])[:, 0].astype(np.float64)
-            measured, means, _ = by_area(samples, out, found)
-            total += float(((means - measured) ** 2).sum())
-        errors.append(total)
+            network = fit_value(_of(samples, np.flatnonzero(folds != fold)), *STRENGTHS)
+            for number, found in enumerate(network.outputs(samples.features[out]).T):
+                measured, means, _ = by_area(samples, out, found.astype(np.float64))
+                errors[number] += float(((means - measured) ** 2).sum())
     return STRENGTHS[int(np.argmin(errors))]
 
 
