@@ -96,13 +96,15 @@ def validate_value(samples: ValueSamples, seed: int, feedback: Feedback) -> Valu
     used = np.unique(folds)
     if len(used) < 2:
         used = used[:0]
+    count = len(np.unique(samples.group))
+    most = count - -(-count // FOLDS)  # groups that are left where most are left out
+    sizes = [size for size in CURVE if size < 0.75 * most]
     estimated = np.full(len(samples.value), np.nan)
     curve: dict[int, list[float]] = {}
     strengths: dict[int, float] = {}  # of a size, chosen in the first fold
     for done, fold in enumerate(used):
         out, rest = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
         groups = np.random.default_rng(seed + done).permutation(np.unique(samples.group[rest]))
-        sizes = [size for size in CURVE if size < len(groups)]
         for size in [*sizes, 0]:
             chosen = groups[: size or None]
             part = _of(samples, rest[np.isin(samples.group[rest], chosen)])
@@ -113,7 +115,7 @@ def validate_value(samples: ValueSamples, seed: int, feedback: Feedback) -> Valu
             measured, means, _ = by_area(samples, out, found.astype(np.float64))
             if np.ptp(measured):
                 score = float(1 - ((means - measured) ** 2).sum() / _spread(measured))
-                curve.setdefault(size or len(groups), []).append(score)
+                curve.setdefault(size or most, []).append(score)
         estimated[out] = found
         feedback.progress((done + 1) / len(used))
     points = [
