@@ -440,27 +440,29 @@ class Encoder:
         count = int(np.prod(shape))
         out = np.full((package.n_features, count), np.nan, np.float32)
 
+        everywhere = seen.valid[:, pixels][dates]
+
         def project_block(block: slice) -> None:
+            valid = everywhere[:, block]
+            used = valid.any(1)  # Dates that nobody in the block has are not computed at all.
+            if not used.any():
+                return
             if isinstance(pixels, slice):
                 here: Places = slice(pixels.start + block.start, pixels.start + block.stop)
             else:
                 here = pixels[block]
-            valid = seen.valid[:, here][dates]
-            used = valid.any(1)  # Dates that nobody in the block has are not computed at all.
-            if not used.any():
-                return
             some = slice(None) if used.all() else used
             inputs: Inputs = {
                 "features": seen.features_of(dates, some, here),
                 "days": np.ascontiguousarray(days[some]),
                 "valid": np.ascontiguousarray(valid[some].T),
             }
-            aligned = self._temporal.run(inputs, ("features", "valid")).reshape(len(valid.T), -1)
-            aligned[~valid.any(0)] = np.nan
-            out[:, block] = aligned.T
+            aligned = self._temporal.run(inputs, ("features", "valid"))
+            out[:, block] = aligned.reshape(len(valid.T), -1).T
 
         step = max(1, TEMPORAL_ROWS[self.device_used] // max(1, len(days)))
         self._each_block(project_block, count, step, stop)
+        out[:, ~everywhere.any(0)] = np.nan
         return out.reshape(package.n_queries, package.d_model, *shape)
 
     def _each_block(
