@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qgis.core import QgsApplication
+from qgis.PyQt.QtCore import QCoreApplication
+from qgis.PyQt.QtGui import QIcon
 
-from .provider import AliseProvider
+from .provider import ICON, AliseProvider
 from .runtime import location
+
+if TYPE_CHECKING:
+    from qgis.gui import QgisInterface
+
+MENU = "ALISE"
 
 
 class AlisePlugin:
-    """Registers the Processing provider; there is no other user interface.
+    """Registers the Processing provider and, in QGIS desktop, a map tool.
 
     Args:
         iface: the interface of QGIS desktop, or None under `qgis_process`.
     """
 
-    def __init__(self, iface: object) -> None:
+    def __init__(self, iface: QgisInterface | None) -> None:
         self.iface = iface
         self.provider: AliseProvider | None = None
+        self._take_away: Callable[[], None] | None = None
 
     def initProcessing(self) -> None:
         """Make the runtime importable and add the provider (all that `qgis_process` calls)."""
@@ -33,9 +43,47 @@ class AlisePlugin:
     def initGui(self) -> None:
         """Start in QGIS desktop."""
         self.initProcessing()
+        if self.iface is not None:
+            self._take_away = _add_click_tool(self.iface)
 
     def unload(self) -> None:
-        """Take the provider out again."""
+        """Take everything out again."""
+        if self._take_away is not None:
+            self._take_away()
+            self._take_away = None
         if self.provider is not None:
             QgsApplication.processingRegistry().removeProvider(self.provider)
             self.provider = None
+
+
+def _add_click_tool(iface: QgisInterface) -> Callable[[], None]:
+    """Put the tool into the toolbar and the Raster menu; returns what takes it away."""
+    # Windows and their parts: not there under qgis_process.
+    from qgis.PyQt.QtWidgets import QAction
+
+    from .click_tool import ClickTool
+
+    canvas = iface.mapCanvas()
+    text = QCoreApplication.translate("Alise", "Find similar places by a click")
+    action = QAction(QIcon(str(ICON)), text, iface.mainWindow())
+    action.setToolTip(
+        QCoreApplication.translate(
+            "Alise",
+            "Click on a place: where else does the active image series or embedding raster look "
+            "like there? Shift adds an example.",
+        )
+    )
+    action.setCheckable(True)
+    tool = ClickTool(iface)
+    tool.setAction(action)
+    action.triggered.connect(lambda: canvas.setMapTool(tool))
+    iface.addToolBarIcon(action)
+    iface.addPluginToRasterMenu(MENU, action)
+
+    def take_away() -> None:
+        canvas.unsetMapTool(tool)
+        tool.clear()
+        iface.removeToolBarIcon(action)
+        iface.removePluginRasterMenu(MENU, action)
+
+    return take_away

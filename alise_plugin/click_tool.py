@@ -1,0 +1,155 @@
+"""A map tool: click on a place, and Find similar places looks for the like in the active layer."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from qgis.core import (
+    Qgis,
+    QgsApplication,
+    QgsCoordinateReferenceSystem,
+    QgsFeature,
+    QgsGeometry,
+    QgsMapLayer,
+    QgsPointXY,
+    QgsProcessing,
+    QgsProcessingAlgRunnerTask,
+    QgsProcessingContext,
+    QgsProcessingFeedback,
+    QgsProject,
+    QgsRasterLayer,
+    QgsVectorLayer,
+)
+from qgis.gui import QgisInterface, QgsMapMouseEvent, QgsMapToolEmitPoint, QgsVertexMarker
+from qgis.PyQt.QtCore import QCoreApplication, Qt
+from qgis.PyQt.QtGui import QColor
+
+ALGORITHM = "alise:findsimilar"
+_TITLE = "ALISE"
+_SECONDS = 8  # that a message stays
+
+
+class _Feedback(QgsProcessingFeedback):
+    """Keeps the last error, which the task only logs."""
+
+    def __init__(self) -> None:
+        super().__init__(False)
+        self.error = ""
+
+    def reportError(self, error: str, fatalError: bool = False) -> None:
+        self.error = error
+        super().reportError(error, fatalError)
+
+
+class ClickTool(QgsMapToolEmitPoint):
+    """Makes of each click an example; with Shift one more, else the only one.
+
+    The search runs in the background, as a task that QGIS shows and can cancel.
+
+    Args:
+        iface: of QGIS desktop.
+    """
+
+    def __init__(self, iface: QgisInterface) -> None:
+        super().__init__(iface.mapCanvas())
+        self._iface = iface
+        self._markers: list[QgsVertexMarker] = []
+        # What runs, and all that it needs until it has run.
+        self._tasks: dict[int, tuple[QgsProcessingAlgRunnerTask, Any]] = {}
+
+    def canvasReleaseEvent(self, event: QgsMapMouseEvent) -> None:
+        more = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
+        self.search(self.toMapCoordinates(event.pos()), more)
+
+    def deactivate(self) -> None:
+        self.clear()
+        super().deactivate()
+
+    def clear(self) -> None:
+        """Take the marks of the examples off the map."""
+        for marker in self._markers:
+            self.canvas().scene().removeItem(marker)
+        self._markers.clear()
+
+    def search(self, point: QgsPointXY, more: bool = False) -> None:
+        """Look for places like a point in the active layer.
+
+        Args:
+            point: in the CRS of the map.
+            more: beside the examples that are there, instead of them.
+        """
+        layer = self._iface.activeLayer()
+        if not isinstance(layer, QgsRasterLayer):
+            self._say("Choose an image series or an embedding raster in the layer panel first.")
+            return
+        if not more:
+            self.clear()
+        self._mark(point)
+        self._run(layer)
+
+    def _mark(self, point: QgsPointXY) -> None:
+        marker = QgsVertexMarker(self.canvas())
+        marker.setCenter(point)
+        marker.setColor(QColor("#d22d2d"))
+        marker.setPenWidth(2)
+        self._markers.append(marker)
+
+    def _examples(self) -> QgsVectorLayer:
+        """The marks as a layer of points."""
+        layer = QgsVectorLayer("Point", self.tr("clicks"), "memory")
+        layer.setCrs(self._crs())
+        for marker in self._markers:
+            feature = QgsFeature()
+            feature.setGeometry(QgsGeometry.fromPointXY(marker.center()))
+            layer.dataProvider().addFeature(feature)
+        return layer
+
+    def _crs(self) -> QgsCoordinateReferenceSystem:
+        return self.canvas().mapSettings().destinationCrs()
+
+    def _run(self, layer: QgsMapLayer) -> None:
+        algorithm = QgsApplication.processingRegistry().createAlgorithmById(ALGORITHM)
+        context, feedback, examples = QgsProcessingContext(), _Feedback(), self._examples()
+        context.setProject(QgsProject.instance())
+        parameters = {
+            "INPUT": [layer],
+            "EXAMPLES": examples,
+            "OUTPUT": QgsProcessing.TEMPORARY_OUTPUT,
+        }
+        fine, message = algorithm.canExecute()
+        if fine:
+            fine, message = algorithm.checkParameterValues(parameters, context)
+        if not fine:
+            self._say(message)
+            return
+        task = QgsProcessingAlgRunnerTask(algorithm, parameters, context, feedback)
+        number = id(task)
+        self._tasks[number] = task, (algorithm, context, feedback, examples)
+        name = self.tr("Similar places in {}").format(layer.name())
+        task.executed.connect(partial(self._show, number, name, feedback))
+        QgsApplication.taskManager().addTask(task)
+
+    def _show(
+        self, number: int, name: str, feedback: _Feedback, fine: bool, results: dict[str, Any]
+    ) -> None:
+        """Load what a search has found, or say why it found nothing."""
+        self._tasks.pop(number, None)
+        if not fine:
+            if not feedback.isCanceled():
+                self._say(feedback.error or self.tr("The search failed; see the log."))
+            return
+        QgsProject.instance().addMapLayer(QgsRasterLayer(results["OUTPUT"], name))
+        self._say(
+            self.tr("Nine of ten pixels of the examples have a similarity of {} or more.").format(
+                f"{results['LEVEL']:.2f}"
+            ),
+            Qgis.MessageLevel.Success,
+        )
+
+    def _say(self, text: str, level: Qgis.MessageLevel = Qgis.MessageLevel.Warning) -> None:
+        self._iface.messageBar().pushMessage(_TITLE, self.tr(text), level, _SECONDS)
+
+    def tr(self, text: str) -> str:
+        """`text` in the user's language."""
+        return QCoreApplication.translate("Alise", text)

@@ -1,0 +1,213 @@
+"""A click on the map canvas: what is searched for, what appears, and what is said instead."""
+
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from osgeo import gdal
+
+sys.path[:0] = [str(Path(__file__).parents[1] / name) for name in ("mapping", "sits")]
+from fake_encoder import FakeEncoder  # noqa: E402
+from labelled_region import FIELD, region  # noqa: E402
+from rasters_for_tests import TRANSFORM  # noqa: E402
+
+from alise_plugin.mapping.embed import embed  # noqa: E402
+
+qgis_core = pytest.importorskip("qgis.core", reason="QGIS is not installed")
+pytest.importorskip("onnxruntime")
+UTM = "EPSG:32631"
+LONGEST = 60  # seconds that a search may take
+
+
+class Interface:
+    """As much of QGIS desktop as a map tool sees."""
+
+    def __init__(self, layer):
+        from qgis.gui import QgsMapCanvas
+
+        self.layer, self.messages = layer, []
+        self.canvas = QgsMapCanvas()
+        self.canvas.setDestinationCrs(qgis_core.QgsCoordinateReferenceSystem(UTM))
+        self.canvas.resize(400, 400)
+        if layer is not None:
+            self.canvas.setExtent(layer.extent())
+        self.icons, self.menu = [], []
+
+    def mapCanvas(self):
+        return self.canvas
+
+    def activeLayer(self):
+        return self.layer
+
+    def mainWindow(self):
+        return None
+
+    def messageBar(self):
+        return SimpleNamespace(pushMessage=lambda *given: self.messages.append(given[1]))
+
+    def addToolBarIcon(self, action):
+        self.icons.append(action)
+
+    def removeToolBarIcon(self, action):
+        self.icons.remove(action)
+
+    def addPluginToRasterMenu(self, name, action):
+        self.menu.append((name, action))
+
+    def removePluginRasterMenu(self, name, action):
+        self.menu.remove((name, action))
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("clicks") / "data"
+    found = region(folder, rows=6, columns=6, dates=3)
+    found.embedding = found.path.replace("series.vrt", "embedding.tif")
+    embed(found.series, FakeEncoder(), found.embedding)
+    return found
+
+
+@pytest.fixture
+def iface(plugin, place):
+    from qgis.PyQt.QtCore import QCoreApplication
+
+    made = Interface(qgis_core.QgsRasterLayer(place.embedding, "my embedding"))
+    yield made
+    QCoreApplication.processEvents()
+    qgis_core.QgsProject.instance().removeAllMapLayers()
+
+
+@pytest.fixture
+def tool(iface):
+    from alise_plugin.click_tool import ClickTool
+
+    made = ClickTool(iface)
+    yield made
+    made.clear()
+
+
+def point_of(cell):
+    """The middle of a field, on the map."""
+    row, col = cell
+    left, dx, _, top, _, dy = TRANSFORM
+    return qgis_core.QgsPointXY(left + dx * FIELD * (col + 0.5), top + dy * FIELD * (row + 0.5))
+
+
+def wait_for(iface, count=1):
+    """Until so many messages were shown."""
+    from qgis.PyQt.QtCore import QCoreApplication
+
+    end = time.monotonic() + LONGEST
+    while len(iface.messages) < count and time.monotonic() < end:
+        QCoreApplication.processEvents()
+        time.sleep(0.01)
+    assert len(iface.messages) == count
+    return iface.messages[-1]
+
+
+def loaded():
+    return list(qgis_core.QgsProject.instance().mapLayers().values())
+
+
+def values_of(layer):
+    return gdal.Open(layer.source()).ReadAsArray()
+
+
+def test_a_click_finds_the_like(tool, iface, place):
+    tool.search(point_of(place.cells[0]))
+    assert "Nine of ten pixels" in wait_for(iface)
+    (layer,) = loaded()
+    assert layer.name() == "Similar places in my embedding"
+    values = values_of(layer)
+    row, col = (FIELD * number + FIELD // 2 for number in place.cells[0])
+    assert values[row, col] >= 0.99 * values.max()
+    first = np.argsort(-values.ravel())[: np.count_nonzero(place.truth == place.kinds[0]) // 2]
+    assert (place.truth.ravel()[first] == place.kinds[0]).mean() > 0.9
+    assert layer.renderer().type() == "singlebandpseudocolor"
+
+
+def test_shift_adds_an_example_and_a_plain_click_begins_anew(tool, iface, place):
+    from qgis.PyQt.QtCore import QEvent, QPoint, Qt
+    from qgis.PyQt.QtGui import QMouseEvent
+
+    other = next(number for number, kind in enumerate(place.kinds) if kind != place.kinds[0])
+
+    def click(cell, *keys):
+        shown = tool.toCanvasCoordinates(point_of(cell))
+        modifiers = Qt.KeyboardModifier.NoModifier
+        for key in keys:
+            modifiers = modifiers | key
+        left = Qt.MouseButton.LeftButton
+        place_of_click = QPoint(shown.x(), shown.y())
+        mouse = QMouseEvent(QEvent.Type.MouseButtonRelease, place_of_click, left, left, modifiers)
+        from qgis.gui import QgsMapMouseEvent
+
+        tool.canvasReleaseEvent(QgsMapMouseEvent(iface.canvas, mouse))
+
+    click(place.cells[0])
+    wait_for(iface, 1)
+    click(place.cells[other], Qt.KeyboardModifier.ShiftModifier)
+    wait_for(iface, 2)
+    click(place.cells[0])
+    wait_for(iface, 3)
+    by_examples = {}
+    for layer in loaded():
+        values = values_of(layer)
+        by_examples.setdefault(values[FIELD // 2, FIELD // 2] > 9900, []).append(values)
+    assert len(loaded()) == 3
+    # Between two kinds nothing is the middle of the examples; alone the first is, both times.
+    (both,), (first, again) = by_examples[False], by_examples[True]
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, both)
+
+
+def test_the_map_may_have_another_crs(tool, iface, place):
+    tool.search(point_of(place.cells[3]))
+    wait_for(iface, 1)
+    mercator = qgis_core.QgsCoordinateReferenceSystem("EPSG:3857")
+    iface.canvas.setDestinationCrs(mercator)
+    to_mercator = qgis_core.QgsCoordinateTransform(
+        qgis_core.QgsCoordinateReferenceSystem(UTM), mercator, qgis_core.QgsProject.instance()
+    )
+    tool.search(to_mercator.transform(point_of(place.cells[3])))
+    wait_for(iface, 2)
+    one, other = loaded()
+    np.testing.assert_array_equal(values_of(one), values_of(other))
+
+
+def test_without_a_raster_it_says_what_to_choose(tool, iface):
+    iface.layer = None
+    tool.search(qgis_core.QgsPointXY(0, 0))
+    assert "Choose an image series or an embedding raster" in wait_for(iface)
+    assert not tool._markers
+    assert not loaded()
+
+
+def test_a_click_beside_the_layer_is_one_sentence(tool, iface):
+    tool.search(qgis_core.QgsPointXY(0, 0))
+    said = wait_for(iface)
+    assert (
+        said == "clicks and embedding.tif do not overlap; choose layers of the same area, or "
+        "check the CRS of both."
+    )
+    assert not loaded()
+
+
+def test_the_desktop_gets_a_button_and_loses_it(plugin, iface):
+    from alise_plugin.plugin import AlisePlugin
+
+    mine = AlisePlugin(iface)
+    mine.initProcessing = lambda: None  # its provider is there
+    mine.initGui()
+    (action,) = iface.icons
+    assert iface.menu == [("ALISE", action)]
+    assert action.isCheckable()
+    action.trigger()
+    assert iface.canvas.mapTool() is not None
+    assert action.isChecked()
+    mine.unload()
+    assert iface.canvas.mapTool() is None
+    assert iface.icons == iface.menu == []
