@@ -72,12 +72,14 @@ def place(tmp_path_factory):
 
 @pytest.fixture
 def iface(plugin, place):
+    from qgis.PyQt import sip
     from qgis.PyQt.QtCore import QCoreApplication
 
     made = Interface(qgis_core.QgsRasterLayer(place.embedding, "my embedding"))
     yield made
     QCoreApplication.processEvents()
     qgis_core.QgsProject.instance().removeAllMapLayers()
+    sip.delete(made.canvas)  # before the application, which Python would not see to
 
 
 @pytest.fixture
