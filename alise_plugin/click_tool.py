@@ -28,6 +28,9 @@ from qgis.PyQt.QtGui import QColor
 ALGORITHM = "alise:findsimilar"
 _TITLE = "ALISE"
 _SECONDS = 8  # that a message stays
+# What a result says of itself: the layer that was searched. QGIS makes a new layer the active one,
+# and the next click is meant for the same.
+_SEARCHED = "alise/searched"
 
 
 class _Feedback(QgsProcessingFeedback):
@@ -55,6 +58,7 @@ class ClickTool(QgsMapToolEmitPoint):
         super().__init__(iface.mapCanvas())
         self._iface = iface
         self._markers: list[QgsVertexMarker] = []
+        self._result = ""  # layer of the last search
         # What runs, and all that it needs until it has run.
         self._tasks: dict[int, tuple[QgsProcessingAlgRunnerTask, Any]] = {}
 
@@ -79,14 +83,21 @@ class ClickTool(QgsMapToolEmitPoint):
             point: in the CRS of the map.
             more: beside the examples that are there, instead of them.
         """
-        layer = self._iface.activeLayer()
-        if not isinstance(layer, QgsRasterLayer):
+        layer = self._searched(self._iface.activeLayer())
+        if layer is None:
             self._say("Choose an image series or an embedding raster in the layer panel first.")
             return
         if not more:
             self.clear()
+            self._result = ""
         self._mark(point)
         self._run(layer)
+
+    def _searched(self, layer: QgsMapLayer | None) -> QgsRasterLayer | None:
+        """The layer to look in: a raster, or the one that a result is of."""
+        if layer is not None and layer.customProperty(_SEARCHED):
+            layer = QgsProject.instance().mapLayer(layer.customProperty(_SEARCHED))
+        return layer if isinstance(layer, QgsRasterLayer) else None
 
     def _mark(self, point: QgsPointXY) -> None:
         marker = QgsVertexMarker(self.canvas())
@@ -126,23 +137,37 @@ class ClickTool(QgsMapToolEmitPoint):
         task = QgsProcessingAlgRunnerTask(algorithm, parameters, context, feedback)
         number = id(task)
         self._tasks[number] = task, (algorithm, context, feedback, examples)
-        name = self.tr("Similar places in {}").format(layer.name())
-        task.executed.connect(partial(self._show, number, name, feedback))
+        count = len(self._markers)
+        task.executed.connect(
+            partial(self._show, number, layer.id(), layer.name(), count, feedback)
+        )
         QgsApplication.taskManager().addTask(task)
 
     def _show(
-        self, number: int, name: str, feedback: _Feedback, fine: bool, results: dict[str, Any]
+        self,
+        number: int,
+        searched: str,
+        name: str,
+        count: int,
+        feedback: _Feedback,
+        fine: bool,
+        results: dict[str, Any],
     ) -> None:
-        """Load what a search has found, or say why it found nothing."""
+        """Load what a search of `count` examples has found, or say why it found nothing."""
         self._tasks.pop(number, None)
         if not fine:
             if not feedback.isCanceled():
                 self._say(feedback.error or self.tr("The search failed; see the log."))
             return
-        QgsProject.instance().addMapLayer(QgsRasterLayer(results["OUTPUT"], name))
+        layer = QgsRasterLayer(results["OUTPUT"], self.tr("Similar places in {}").format(name))
+        layer.setCustomProperty(_SEARCHED, searched)
+        project = QgsProject.instance()
+        if count > 1 and project.mapLayer(self._result) is not None:
+            project.removeMapLayer(self._result)  # the same search with fewer examples
+        self._result = project.addMapLayer(layer).id()
         self._say(
-            self.tr("Nine of ten pixels of the examples have a similarity of {} or more.").format(
-                f"{results['LEVEL']:.2f}"
+            self.tr("1 is like the examples ({}), 0 as usual as anything else there.").format(
+                count
             ),
             Qgis.MessageLevel.Success,
         )

@@ -120,7 +120,7 @@ def values_of(layer):
 
 def test_a_click_finds_the_like(tool, iface, place):
     tool.search(point_of(place.cells[0]))
-    assert "Nine of ten pixels" in wait_for(iface)
+    assert wait_for(iface) == "1 is like the examples (1), 0 as usual as anything else there."
     (layer,) = loaded()
     assert layer.name() == "Similar places in my embedding"
     values = values_of(layer)
@@ -151,19 +151,32 @@ def test_shift_adds_an_example_and_a_plain_click_begins_anew(tool, iface, place)
 
     click(place.cells[0])
     wait_for(iface, 1)
+    (alone,) = map(values_of, loaded())
     click(place.cells[other], Qt.KeyboardModifier.ShiftModifier)
-    wait_for(iface, 2)
+    assert "(2)" in wait_for(iface, 2)
+    (second,) = loaded()  # in the place of the first
+    both = values_of(second)
     click(place.cells[0])
-    wait_for(iface, 3)
-    by_examples = {}
-    for layer in loaded():
-        values = values_of(layer)
-        by_examples.setdefault(values[FIELD // 2, FIELD // 2] > 9900, []).append(values)
-    assert len(loaded()) == 3
-    # Between two kinds nothing is the middle of the examples; alone the first is, both times.
-    (both,), (first, again) = by_examples[False], by_examples[True]
-    np.testing.assert_array_equal(first, again)
-    assert not np.array_equal(first, both)
+    assert "(1)" in wait_for(iface, 3)
+    (again,) = (values_of(layer) for layer in loaded() if layer != second)
+    middle = FIELD // 2
+    assert both[middle, middle] < 9900 < alone[middle, middle]
+    np.testing.assert_array_equal(again, alone)
+
+
+def test_a_result_that_became_active_is_not_what_is_searched(tool, iface, place):
+    """QGIS makes a layer that is added the active one."""
+    searched = qgis_core.QgsProject.instance().addMapLayer(iface.layer)
+    tool.search(point_of(place.cells[0]))
+    wait_for(iface, 1)
+    (iface.layer,) = (layer for layer in loaded() if layer != searched)
+    tool.search(point_of(place.cells[0]))
+    assert "(1)" in wait_for(iface, 2)
+    first, second = (values_of(layer) for layer in loaded() if layer != searched)
+    np.testing.assert_array_equal(first, second)
+    qgis_core.QgsProject.instance().removeMapLayer(searched)
+    tool.search(point_of(place.cells[0]))
+    assert "Choose an image series" in wait_for(iface, 3)
 
 
 def test_the_map_may_have_another_crs(tool, iface, place):
