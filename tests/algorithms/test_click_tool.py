@@ -75,11 +75,15 @@ def iface(plugin, place):
     from qgis.PyQt import sip
     from qgis.PyQt.QtCore import QCoreApplication
 
-    made = Interface(qgis_core.QgsRasterLayer(place.embedding, "my embedding"))
+    layer = qgis_core.QgsRasterLayer(place.embedding, "my embedding")
+    made = Interface(layer)
     yield made
     QCoreApplication.processEvents()
     qgis_core.QgsProject.instance().removeAllMapLayers()
-    sip.delete(made.canvas)  # before the application, which Python would not see to
+    # Before the application, which Python would not see to: tasks that have run hold the layer.
+    for one in (made.canvas, layer):
+        if not sip.isdeleted(one):
+            sip.delete(one)
 
 
 @pytest.fixture
