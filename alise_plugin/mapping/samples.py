@@ -44,7 +44,7 @@ from .labels import (
 from .tile_loop import cache_size, choose_tile_size, tile_halo, tile_step
 
 VALIDATIONS = ("polygons", "blocks")
-_STRIP = 2048  # pixels: side of the windows in which labels are looked for
+_STRIP = 1024  # pixels: side of the windows in which labels are looked for
 _MOST = 50_000  # samples: more of them cost time and change a classifier little
 _SHARE = 1 / 6  # of the memory that samples may take; fitting needs copies of them
 _NAMED = 10  # classes that a sentence names at most
