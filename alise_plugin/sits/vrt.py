@@ -576,6 +576,9 @@ def _path_from(folder: str, record: SourceBand) -> tuple[str, bool]:
         return path, False
     try:
         relative = os.path.relpath(path, folder)
+        if relative.startswith(os.pardir):  # from a link, the system goes up where the link leads
+            folder = os.path.realpath(folder)
+            relative = os.path.relpath(os.path.realpath(path), folder)
     except ValueError:  # another drive
         return path, False
     ups = relative.split(os.sep).count("..")

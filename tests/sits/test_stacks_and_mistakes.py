@@ -402,6 +402,18 @@ def test_names_with_spaces_accents_and_300_characters(tmp_path, rng):
     assert str(tmp_path) not in text  # nothing in it leads out of the folder
 
 
+def test_a_series_in_a_linked_folder_finds_its_files(tmp_path, rng):
+    """From `link`, the system goes up to where the folder really lies."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "disk" / "deep" / "out").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "disk" / "deep" / "out")
+    paths, _, values = dated_rasters(tmp_path / "data", rng, 2)
+    same(build_series(paths, tmp_path / "link" / "series.vrt"), values)
+    product = write_safe(tmp_path / "data", DAY)  # needs a helper, one folder below
+    series = build_series([product], tmp_path / "link" / "safe.vrt")
+    assert np.abs(series.read(series.grid.window, 0) - expected(series, DAY)).max() < 5e-3
+
+
 def test_building_again_and_failing_leaves_no_helpers_behind(tmp_path, monkeypatch):
     product = write_safe(tmp_path, DAY)
     output = tmp_path / "out" / "series.vrt"
