@@ -115,12 +115,21 @@ class Values:
         raw = record.nodata if nodata is None else nodata
         if raw is None:
             raw = 0.0 if is_integer(record.dtype) else np.nan
-        return Layer(
+        layer = Layer(
             record,
             nodata=float(raw),
             scale=_first(scale, record.scale, judged.get(is_integer(record.dtype))),
             offset=_first(offset, record.offset, 0.0),
         )
+        # 10000 and -1000 are what divides DN and is added to them. A VRT cannot state a scale of 1.
+        unscaled = is_integer(record.dtype) and (layer.scale, layer.offset) == (1.0, 0.0)
+        if unscaled or not (0 < layer.scale <= 1 and abs(layer.offset) <= 1):
+            raise SeriesError(
+                f"With scale {layer.scale:g} and offset {layer.offset:g} the values of "
+                f"{record.name} are no reflectance; give SCALE and OFFSET, the reflectance per "
+                "unit and that of the raw value 0 (0.0001 and -0.1, for example)."
+            )
+        return layer
 
     def _note_stated(self, layers: Sequence[Layer]) -> None:
         stated: dict[tuple[float, float], set[str]] = {}

@@ -49,3 +49,25 @@ def test_dark_water_and_bright_snow_are_dn(tmp_path, kind):
     path = write_raster(tmp_path / "20190105.tif", values)
     series = build_series([path], tmp_path / "s.vrt")
     np.testing.assert_allclose(series.read(series.grid.window, 0), values * 1e-4, atol=2e-7)
+
+
+@pytest.mark.parametrize(
+    ("stated", "given"),
+    [
+        ({"scale": 10000}, {}),
+        ({"scale": 0}, {}),
+        ({}, {"scale": 10000}),
+        ({}, {"scale": -1e-4}),
+        ({}, {"scale": float("nan")}),
+        ({}, {"scale": 1}),  # of integers
+        ({}, {"offset": -1000}),
+        ({}, {"offset": float("nan")}),
+    ],
+)
+def test_a_scale_or_an_offset_that_makes_no_reflectance_is_refused(tmp_path, stated, given):
+    values = landscape(date(2019, 1, 5)).astype(np.uint16)
+    path = write_raster(tmp_path / "20190105.tif", values, **stated)
+    output = tmp_path / "s.vrt"
+    with pytest.raises(SeriesError, match=r"values of 20190105\.tif are no reflectance"):
+        build_series([path], output, **given)
+    assert not output.exists()
