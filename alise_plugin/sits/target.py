@@ -45,12 +45,14 @@ def extent_in(grid: Grid, crs_wkt: str) -> Extent:
     if grid.crs_wkt == crs_wkt:
         return grid.extent
     result = None
-    with quiet_gdal():
+    with quiet_gdal() as failures:
         transform = osr.CoordinateTransformation(reference_of(grid.crs_wkt), reference_of(crs_wkt))
-        result = transform.TransformBounds(*grid.extent, _EDGE_POINTS)
+        if not failures:  # else there is none, which GDAL may say without an exception
+            result = transform.TransformBounds(*grid.extent, _EDGE_POINTS)
     if result is None or not all(math.isfinite(value) for value in result):
         raise SeriesError(
-            f"The extent {grid.extent} cannot be taken to the target CRS; choose another CRS."
+            f"The extent {grid.extent} in {grid.crs_name} cannot be taken to the target CRS; "
+            "choose another CRS."
         )
     return tuple(result)
 
@@ -112,7 +114,8 @@ def target_grid(
             )
     # Counted from the lattice's corner, so that sums of rounded corners do not drift.
     col, row = _floor((box[0] - x0) / dx), _floor((y0 - box[3]) / dy)
-    width, height = _ceil((box[2] - x0) / dx) - col, _ceil((y0 - box[1]) / dy) - row
+    width = max(1, _ceil((box[2] - x0) / dx) - col)
+    height = max(1, _ceil((y0 - box[1]) / dy) - row)
     if max(width, height) > _MAX_PIXELS:
         raise SeriesError(
             f"A series of {width} x {height} pixels is too large; give a coarser resolution."

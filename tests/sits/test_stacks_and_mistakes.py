@@ -251,7 +251,11 @@ def test_crs_resolution_and_extent_of_the_user(tmp_path):
     assert degrees.grid.same_crs(series.grid)
     assert 10 <= degrees.grid.width <= 20
     output = tmp_path / "x.vrt"
+    point = (CORNER[0] + 100.1, CORNER[1] - 100.3, CORNER[0] + 100.3, CORNER[1] - 100.1)
+    clicked = build_series([product], tmp_path / "p.vrt", extent=point)
+    assert clicked.grid.extent == (600100, 4999890, 600110, 4999900)
     refuse([product], output, "is no CRS", crs="EPSG:nowhere")
+    refuse([product], output, "cannot be taken to the target CRS", crs='LOCAL_CS["x"]')
     refuse([product], output, "No raster overlaps the extent", extent=(0, 0, 10, 10))
     refuse([product], output, "is empty", extent=(10, 10, 0, 0))
     refuse([product], output, "not a positive number", resolution=-5)
