@@ -54,22 +54,24 @@ def parse_date(text: str | None) -> date | None:
         The date: that of sensing, where a Sentinel-2 product, image or Earth Engine index is named,
         whatever else the text holds; None where there is none, or several different ones.
     """
-    text = text or ""
+    found = dates_in(text or "")
+    return found.pop() if len(found) == 1 else None
+
+
+def dates_in(text: str) -> set[date]:
+    """The calendar dates that a text holds: those of sensing alone, where it names such."""
     for pattern in _SENSED:
         sensed = {match["sensed"][:8] for match in pattern.finditer(text)}
         if sensed:
-            return _one_date(" ".join(sensed))
-    return _one_date(text)
-
-
-def _one_date(text: str) -> date | None:
+            text = " ".join(sensed)
+            break
     found = set()
     for year, _, month, day in _DATE.findall(text):
         try:
             found.add(date(int(year), int(month), int(day)))
         except ValueError:  # 30 February is a number, not a date
             continue
-    return found.pop() if len(found) == 1 else None
+    return found
 
 
 def without_date(text: str) -> str:

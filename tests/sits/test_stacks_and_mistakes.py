@@ -223,6 +223,25 @@ def test_where_dates_come_from(tmp_path, rng):
     assert sum("date from" in text for text in plan.notes) == 4
 
 
+@pytest.mark.parametrize("name", ["image.tif", "2023-01-05/image.tif", "20190514_20190524.tif"])
+def test_dates_that_disagree_are_asked_for(tmp_path, rng, name):
+    """Of the file, its folder, and the day in TIFFTAG_DATETIME, which may be of processing."""
+    path = tmp_path / "2019-07-07" / name
+    path.parent.mkdir(parents=True)
+    tags = {} if name.startswith("2019") else {"TIFFTAG_DATETIME": "2024:02:03 10:00:00"}
+    write_raster(path, digital_numbers(rng), metadata=tags)
+    refuse([path], tmp_path / "s.vrt", "in its folder name and 2024-02-03|has no acquisition date")
+    series = build_series([path], tmp_path / "s.vrt", dates=[date(2019, 7, 8)])
+    assert series.dates == (date(2019, 7, 8),)
+
+
+def test_of_two_dates_in_a_name_the_folder_chooses_one(tmp_path, rng):
+    (tmp_path / "2019-05-14").mkdir()
+    path = tmp_path / "2019-05-14" / "20190514_made_20190524.tif"
+    write_raster(path, digital_numbers(rng))
+    assert build_series([path], tmp_path / "s.vrt").dates == (DAY,)
+
+
 # ---- the grid ----
 
 

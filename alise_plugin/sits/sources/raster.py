@@ -11,7 +11,7 @@ from datetime import date
 from osgeo import gdal
 
 from ...errors import SeriesError
-from ..acquisitions import parse_date, scene_of, without_date
+from ..acquisitions import dates_in, parse_date, scene_of, without_date
 from ..bands import (
     BANDS,
     PRODUCT_ORDERS,
@@ -260,28 +260,37 @@ def _file_date(dataset: gdal.Dataset, path: str, layer_day: date | None) -> tupl
             return stated, f"metadata ({item})"
     if layer_day is not None:
         return layer_day, "the layer's temporal range"
-    # Many programs write the day of processing into TIFFTAG_DATETIME: where the name disagrees
-    # with it, either could be the acquisition.
-    from_tag, from_name = parse_date(items.get("TIFFTAG_DATETIME")), parse_date(name)
-    if from_tag and from_name and from_tag != from_name:
+    day, date_from = _named_date(path)
+    # Many programs write the day of processing into TIFFTAG_DATETIME: where a name disagrees with
+    # it, either could be the acquisition.
+    tagged = parse_date(items.get("TIFFTAG_DATETIME"))
+    if tagged and day and tagged != day:
         raise SeriesError(
-            f"{name} bears {from_name} in its name and {from_tag} in its TIFFTAG_DATETIME; give "
-            "the acquisition dates explicitly."
+            f"{name} bears {day} in its {date_from} and {tagged} in its TIFFTAG_DATETIME; give the "
+            "acquisition dates explicitly."
         )
-    if from_tag:
-        return from_tag, "metadata (TIFFTAG_DATETIME)"
-    if from_name:
-        return from_name, "file name"
-    folder = os.path.dirname(os.path.abspath(path))
-    for _ in range(_FOLDERS_READ):
-        day = parse_date(os.path.basename(folder))
-        if day:
-            return day, "folder name"
-        folder = os.path.dirname(folder)
+    if tagged:
+        return tagged, "metadata (TIFFTAG_DATETIME)"
+    if day:
+        return day, date_from
     raise SeriesError(
         f"{name} has no acquisition date, neither in its metadata (ACQUISITION_DATE) nor, "
         "unmistakably, in its name (20190514 or 2019-05-14); rename it or give the dates."
     )
+
+
+def _named_date(path: str) -> tuple[date | None, str]:
+    """The date in the name of a file, or else of a folder that it is in, and in which of them."""
+    named = dates_in(os.path.basename(path))
+    if len(named) == 1:
+        return named.pop(), "file name"
+    folder = os.path.dirname(os.path.abspath(path))
+    for _ in range(_FOLDERS_READ):
+        day = parse_date(os.path.basename(folder))
+        if day and (day in named or not named):
+            return day, "folder name"
+        folder = os.path.dirname(folder)
+    return None, ""
 
 
 def _refuse_repeats(name: str, dataset: gdal.Dataset, placed: Sequence[_Placed]) -> None:
