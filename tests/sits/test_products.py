@@ -474,6 +474,31 @@ def test_a_static_catalogue_and_its_folder(tmp_path):
         near(series, DAY)
 
 
+def test_a_catalogue_of_before_stac_1(tmp_path):
+    write_json(tmp_path / "item.json", stac_item(tmp_path, DAY))
+    links = [{"rel": "item", "href": "./item.json"}, "?"]
+    catalogue = {"stac_version": "1.0.0-beta.2", "id": "x", "links": links}
+    path = write_json(tmp_path / "catalog.json", catalogue)
+    for given in (path, tmp_path):
+        near(build_series([given], tmp_path / "series.vrt"), DAY)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("proj:shape", [None, None]),
+        ("proj:transform", [10, 0, None, 0, -10, None]),
+        ("roles", 7),
+        ("raster:bands", {"scale": 5}),
+    ],
+)
+def test_fields_of_an_asset_that_say_nothing_are_read_from_its_file(tmp_path, key, value):
+    item = stac_item(tmp_path, DAY)
+    for name in ("asset_0", "asset_7"):
+        item["assets"][name][key] = value
+    near(build_series([write_json(tmp_path / "i.json", item)], tmp_path / "series.vrt"), DAY)
+
+
 def test_remote_assets_are_described_without_the_network(tmp_path):
     item = stac_item(tmp_path, DAY)
     for asset in item["assets"].values():

@@ -111,16 +111,17 @@ def _items(path: str, root: str, seen: set[str], depth: int) -> Iterator[tuple[_
             "STAC search or catalogue wrote."
         )
     base = posixpath.dirname(path.replace("\\", "/"))
-    if content["type"] == "Feature":
+    kind = content.get("type")  # which catalogues had none of before STAC 1.0
+    if kind == "Feature":
         yield content, base
-    elif content["type"] == "FeatureCollection":
+    elif kind == "FeatureCollection":
         for item in content["features"]:
             if isinstance(item, dict):
                 yield item, base
     else:
         if depth >= _MAX_DEPTH:
             raise SeriesError(f"The catalogue of {path} is nested too deep; give a part of it.")
-        for link in content.get("links") or []:
+        for link in _list(content.get("links")):
             if isinstance(link, dict) and link.get("rel") in ("item", "child", "items"):
                 target = _resolve(str(link.get("href", "")), base, root, os.path.basename(path))
                 yield from _items(target, root, seen, depth + 1)
@@ -177,7 +178,7 @@ def _item(item: _Json, base: str, root: str, path: str) -> list[SourceBand]:
             _record(path, target, index, day, band, asset, description, properties, product)
         )
     for asset in _dict(item.get("assets")).values():
-        if isinstance(asset, dict) and "thumbnail" in (asset.get("roles") or []):
+        if isinstance(asset, dict) and "thumbnail" in _list(asset.get("roles")):
             href = str(asset.get("href", ""))
             if not urlsplit(href).scheme and not href.startswith("/"):
                 preview = _resolve(href, base, root, f"The item {name}")
@@ -187,6 +188,10 @@ def _item(item: _Json, base: str, root: str, path: str) -> list[SourceBand]:
 
 def _dict(value: Any) -> _Json:
     return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _product(name: str, stated: str, properties: _Json, day: date) -> Product:
@@ -214,14 +219,14 @@ def _assets(item: _Json) -> dict[str, tuple[int, _Json, _Json]]:
     found: dict[str, tuple[int, _Json, _Json]] = {}
     for key, asset in _dict(item.get("assets")).items():
         asset = _dict(asset)
-        roles = asset.get("roles") or []
-        if key.lower() in _PICTURES or set(roles) & {"visual", "overview", "thumbnail"}:
+        roles = _list(asset.get("roles"))
+        if key.lower() in _PICTURES or any(r in roles for r in ("visual", "overview", "thumbnail")):
             continue
         media = str(asset.get("type", "")).lower()
         if media and "tiff" not in media and "jp2" not in media:
             continue
-        described = [_dict(b) for b in asset.get("bands") or asset.get("eo:bands") or []]
-        raster = [_dict(b) for b in asset.get("raster:bands") or []]
+        described = [_dict(b) for b in _list(asset.get("bands") or asset.get("eo:bands"))]
+        raster = [_dict(b) for b in _list(asset.get("raster:bands"))]
         for position in range(max(1, len(described))):
             band = described[position] if position < len(described) else {}
             names = [band.get("name"), band.get("eo:common_name"), band.get("common_name")]
@@ -364,12 +369,11 @@ def _projected(asset: _Json, properties: _Json) -> Grid | None:
     with quiet_gdal():
         text = str(code)
         known = reference.SetFromUserInput(text if ":" in text else f"EPSG:{text}") == 0
-    dx, skew, left, tilt, dy, top = (float(number) for number in transform[:6])
+    try:
+        height, width = (int(number) for number in shape)
+        dx, skew, left, tilt, dy, top = (float(number) for number in transform[:6])
+    except (TypeError, ValueError):  # null, as some write what they do not know
+        return None
     if not known or skew or tilt or dx <= 0 or dy >= 0:
         return None
-    return Grid(
-        Grid.registered_wkt(reference),
-        (left, dx, 0.0, top, 0.0, dy),
-        int(shape[1]),
-        int(shape[0]),
-    )
+    return Grid(Grid.registered_wkt(reference), (left, dx, 0.0, top, 0.0, dy), width, height)
