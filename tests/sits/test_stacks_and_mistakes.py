@@ -437,6 +437,15 @@ def test_a_series_in_a_linked_folder_finds_its_files(tmp_path, rng):
     assert np.abs(series.read(series.grid.window, 0) - expected(series, DAY)).max() < 5e-3
 
 
+def test_linked_folders_are_searched_and_circles_end(tmp_path, rng):
+    for name in ("disk", "given"):
+        (tmp_path / name).mkdir()
+    _, _, values = dated_rasters(tmp_path / "disk", rng, 3)
+    (tmp_path / "given" / "images").symlink_to(tmp_path / "disk")
+    (tmp_path / "disk" / "back").symlink_to(tmp_path / "given")
+    same(build_series([tmp_path / "given"], tmp_path / "s.vrt"), values)
+
+
 def test_building_again_and_failing_leaves_no_helpers_behind(tmp_path, monkeypatch):
     product = write_safe(tmp_path, DAY)
     output = tmp_path / "out" / "series.vrt"

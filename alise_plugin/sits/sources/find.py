@@ -80,16 +80,18 @@ def _search(folder: str, avoid: frozenset[str]) -> Iterator[Found]:
     if kind is not None:
         yield Found(kind, folder, searched=False)
         return
-    for current, folders, files in os.walk(folder):
+    searched = {os.path.realpath(folder)}  # a link may lead back to where the search came from
+    for current, folders, files in os.walk(folder, followlinks=True):
         folders.sort()
         for name in list(folders):
             path = os.path.join(current, name)
-            kind = _folder_kind(path)
+            kind, real = _folder_kind(path), os.path.realpath(path)
             if kind is not None:
                 folders.remove(name)
                 yield Found(kind, path, searched=True)
-            elif name.startswith(".") or _are_helpers(path):
+            elif name.startswith(".") or real in searched or _are_helpers(path):
                 folders.remove(name)
+            searched.add(real)
         # A catalogue is read from its top, which lies nearest to the folder that was given.
         order = {"catalog.json": 0, "collection.json": 1}
         for name in sorted(files, key=lambda item: (order.get(item.lower(), 2), item)):
