@@ -20,8 +20,10 @@ from .rasters import is_integer, open_raster, read_bands, stated_scale
 
 ABSENT = "ABSENT"
 """Metadata item of a band that an acquisition does not have: there is nothing to read in it."""
-_LOWEST = -0.2  # reflectance: correction of the atmosphere overshoots black by less than this
-_FULL = 65535.0  # of unsigned 16 bits: saturated, or another program's "no value"
+LOWEST = -0.2
+"""Reflectance: correction of the atmosphere overshoots black by less than this."""
+FULL = 65535.0
+"""The highest of unsigned 16 bits: saturated, or another program's "no value"."""
 
 _UNSIGNED = (gdal.GDT_Byte, gdal.GDT_UInt16, gdal.GDT_UInt32)
 
@@ -62,7 +64,7 @@ class RawValues:
             rows.append(
                 (
                     np.nan if nodata is None else nodata,
-                    _FULL if band.DataType == gdal.GDT_UInt16 else np.nan,
+                    FULL if band.DataType == gdal.GDT_UInt16 else np.nan,
                     1.0 if scale is None else scale,
                     0.0 if offset is None else offset,
                 )
@@ -87,8 +89,8 @@ class RawValues:
             missing |= ((values == 0) | missing).all(axis=0)
         values *= self.scale
         values += self.offset
-        if self.signed or self.offset.min(initial=0) < _LOWEST:
-            missing |= values < _LOWEST
+        if self.signed or self.offset.min(initial=0) < LOWEST:
+            missing |= values < LOWEST
         values[missing] = np.nan
 
 

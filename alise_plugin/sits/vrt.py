@@ -3,8 +3,9 @@
 Most sources are referred to directly. Two kinds need a helper, because a VRT source can neither
 declare nodata for another file nor change its CRS:
 
-- "native": on the source's own grid, declaring the nodata that the source does not declare, so
-  that bicubic resampling keeps "no value" out of its kernel;
+- "native": on the source's own grid, declaring the nodata that the source does not declare, and
+  putting it in the place of what else means "no value", so that bicubic resampling keeps all of
+  that out of its kernel;
 - "warped": on the grid of the series, from a source in another CRS, beside the lattice of the
   series, or upside down. It resamples from the source's own pixels, so nothing is resampled twice.
 """
@@ -20,12 +21,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 
+import numpy as np
 from osgeo import gdal
 
 from ..errors import OutputError
 from .bands import BANDS
 from .grid import Grid, Window
-from .series import ABSENT
+from .series import ABSENT, FULL, LOWEST
 from .sources.find import PARTS_ENDING
 from .sources.record import SourceBand
 from .target import extent_in, on_lattice, overlap
@@ -227,8 +229,7 @@ class _Composer:
     ) -> None:
         placed = []
         for layer in layers:
-            nodata = layer.nodata
-            source, algorithm = self._place(layer.source, nodata, "cubic")
+            source, algorithm = self._place(layer.source, layer.nodata, "cubic", _no_values(layer))
             if source is not None:
                 placed.append((replace(layer, source=source), algorithm))
         # Layers that mean the same by the same raw value stay raw; others become reflectance.
@@ -319,7 +320,7 @@ class _Composer:
     # ---- placing a record on the grid of the series ----
 
     def _place(
-        self, record: SourceBand, nodata: float, finest: str
+        self, record: SourceBand, nodata: float, finest: str, table: str = ""
     ) -> tuple[SourceBand | None, str]:
         """What to lay over the series for a record, and how a VRT resamples it.
 
@@ -327,6 +328,7 @@ class _Composer:
             record: band or mask.
             nodata: its raw value without meaning.
             finest: "cubic" for reflectance, "nearest" for classes.
+            table: GDAL's, from raw values to raw values, for a record that is resampled.
 
         Returns:
             The record itself or one of a helper; None where it lies outside the grid.
@@ -342,12 +344,12 @@ class _Composer:
         elif finest == "cubic" and self._finer(record):
             algorithm = "average"
         if not aligned:
-            return self._warp(record, nodata, algorithm), "nearest"
+            return self._warp(record, nodata, algorithm, table), "nearest"
         if algorithm == "nearest":
             return record, algorithm
         # GDAL keeps "no value" out of the kernel only where the source itself declares it.
         if not record.declared or record.nodata is None or record.nodata != nodata:
-            record = self._native(record, nodata, None)
+            record = self._native(record, nodata, None, table)
         return record, algorithm
 
     def _finer(self, record: SourceBand) -> bool:
@@ -368,7 +370,9 @@ class _Composer:
             self._boxes[grid] = extent_in(grid, self._grid.crs_wkt)
         return self._boxes[grid]
 
-    def _native(self, record: SourceBand, nodata: float, day: date | None) -> SourceBand:
+    def _native(
+        self, record: SourceBand, nodata: float, day: date | None, table: str
+    ) -> SourceBand:
         """The record as a band of a helper on its own grid, which declares its nodata.
 
         One helper holds all dates, except for warping, where a helper is read as a whole.
@@ -383,13 +387,15 @@ class _Composer:
         band = _helper_band(helper, record.dtype)
         ET.SubElement(band, "NoDataValue").text = repr(nodata)
         north_up = replace(record, flipped=False)
-        self._source(band, north_up, True, "nearest", self._parts, record.grid)
+        source = self._source(band, north_up, not table, "nearest", self._parts, record.grid)
+        if table:
+            ET.SubElement(source, "LUT").text = table
         return _of_helper(record, helper, nodata, (_HELPER_BLOCK, _HELPER_BLOCK))
 
-    def _warp(self, record: SourceBand, nodata: float, algorithm: str) -> SourceBand:
+    def _warp(self, record: SourceBand, nodata: float, algorithm: str, table: str) -> SourceBand:
         """The record as a band of a helper on the grid of the series."""
         flipped = record.flipped
-        native = self._native(record, nodata, record.day)
+        native = self._native(record, nodata, record.day, table)
         key = (native.path, algorithm)
         helper = self._warped.get(key)
         if helper is None:
@@ -436,6 +442,23 @@ class _Composer:
             return None
         record = replace(template, dtype=gdal.GDT_Byte, grid=self._grid)
         return _of_helper(record, helper, None, (_HELPER_BLOCK, _HELPER_BLOCK))
+
+
+def _no_values(layer: Layer) -> str:
+    """GDAL's table that makes nodata of what `RawValues` takes for no value; "" where none is.
+
+    Products are left as they are: their metadata state what they hold.
+    """
+    dtype, nodata = layer.source.dtype, layer.nodata
+    if layer.source.certain or dtype in (gdal.GDT_Byte, gdal.GDT_UInt32):
+        return ""
+    if dtype == gdal.GDT_UInt16:
+        return f"0:0,{FULL - 1}:{FULL - 1},{FULL}:{nodata!r}"
+    limits = np.finfo(np.float32)
+    lowest = np.float32((LOWEST - layer.offset) / layer.scale)
+    below = np.nextafter(lowest, limits.min)
+    steps = (limits.min, nodata), (below, nodata), (lowest, lowest), (limits.max, limits.max)
+    return ",".join(f"{float(raw)!r}:{float(to)!r}" for raw, to in steps)
 
 
 def _look_up(mask: str) -> str:
