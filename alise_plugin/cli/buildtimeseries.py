@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
-from ..errors import SeriesError
-from ..mapping.feedback import Feedback
+from ..errors import AliseError, SeriesError
+from ..mapping.feedback import Feedback, Part
 from ..mapping.natural_color import write_series_style
 from ..mapping.output import require_folder
 from ..sits.build import SeriesOptions, plan_series
@@ -77,16 +78,22 @@ def run(args: argparse.Namespace, feedback: Feedback) -> dict[str, object]:
         mask_clouds=args.mask_clouds,
         measured=bool(args.report),
     )
-    plan = plan_series(sources, args.output, options, feedback)
+    plan = plan_series(sources, args.output, options, Part(feedback, 0, 0.9))
     for text in (*plan.notes, *plan.warnings):
         feedback.info(text)
     for name, reason in plan.left_out:
         feedback.info(f"Left out: {name} ({reason.rstrip('.')}).")
-    with plan.write(args.output) as series:
-        dates = series.dates
-        write_series_style(series, plan)
     if args.report:
-        write_report(plan, args.output, args.report, feedback)
+        write_report(plan, args.output, args.report, Part(feedback, 0.9, 1))
+    try:
+        with plan.write(args.output) as series:
+            dates = series.dates
+            write_series_style(series, plan)
+    except AliseError:
+        if args.report:
+            Path(args.report).unlink()
+        raise
+    feedback.progress(1.0)
     feedback.info(f"{len(dates)} dates from {dates[0]} to {dates[-1]}.")
     return {
         "OUTPUT": args.output,

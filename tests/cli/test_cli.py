@@ -16,8 +16,10 @@ from osgeo import gdal, ogr, osr
 from alise_plugin.cli.main import COMMANDS, DONE, MISTAKE, STOPPED, main
 from alise_plugin.cli.progress import Progress
 from alise_plugin.cli.zone_files import write_zones
+from alise_plugin.errors import Cancelled
 from alise_plugin.mapping.embed import EmbedResult
 from alise_plugin.mapping.zones import ZoneChange
+from alise_plugin.sits.build import SeriesPlan
 
 pytest.importorskip("onnxruntime")
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,6 +51,30 @@ def test_scenes_become_a_series_and_an_embedding(scenes, engine, tmp_path, capsy
     assert main(["embed", "--input", *scenes, "--output", loose, "--quiet", *engine]) == DONE
     assert capsys.readouterr().err == ""
     np.testing.assert_array_equal(gdal.Open(tif).ReadAsArray(), gdal.Open(loose).ReadAsArray())
+
+
+def test_a_series_and_its_report_are_written_both_or_neither(scenes, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "out"
+    out.mkdir()
+    vrt, page = str(out / "series.vrt"), str(out / "series.html")
+    arguments = ["buildtimeseries", "--input", *scenes, "--output", vrt, "--report", page]
+    report = "alise_plugin.cli.buildtimeseries.write_report"
+
+    def stopped(*_):
+        raise Cancelled("The run was cancelled; nothing was written.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(report, stopped)
+        assert main(arguments) == STOPPED
+    assert list(out.iterdir()) == []
+    with monkeypatch.context() as patch:
+        patch.setattr(SeriesPlan, "write", stopped)
+        assert main(arguments) == STOPPED
+    assert list(out.iterdir()) == []
+    capsys.readouterr()
+    assert main(arguments) == DONE
+    assert sorted(path.suffix for path in out.iterdir()) == [".html", ".qml", ".vrt"]
+    assert capsys.readouterr().err.count("100 % after") == 1
 
 
 def test_segment_and_train(scenes, engine, tmp_path, capsys):
