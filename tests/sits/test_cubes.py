@@ -178,3 +178,23 @@ def test_cubes_that_do_not_say_where_or_when(tmp_path):
     refuse(
         6, r"dimensions \(time, y, x\)", ("y", "x"), {"y": (y, {}), "x": (x, {})}, image=values[0]
     )
+    swapped = {"time": time, "y": (y[::-1], {}), "x": (x, {})}
+    refuse(7, r"B04\) has its rows along x; reshape it", ("time", "x", "y"), swapped)
+
+
+@pytest.mark.parametrize("form", ["zarr", "nc"])
+def test_the_first_of_january_with_one_digit(tmp_path, form):
+    """terra counts days since 1970-1-1."""
+    x, y = axes()
+    planes = {
+        b: (("time", "y", "x"), np.stack([dn(b, d) for d in DAYS]).astype("u2")) for b in BANDS
+    }
+    time = np.array([(day - date(1970, 1, 1)).days for day in DAYS], "i4")
+    path = WRITERS[form](
+        tmp_path / f"cube.{form}",
+        planes,
+        {"time": (time, {"units": "days since 1970-1-1"}), "y": (y, {}), "x": (x, {})},
+        scalars={"epsg": (np.int32(32631), {})},
+    )
+    series = build_series([path], tmp_path / "series.vrt")
+    assert series.dates == DAYS

@@ -40,6 +40,8 @@ _DAYS_PER_UNIT = {
 }
 _CALENDARS = ("standard", "gregorian", "proleptic_gregorian")
 _TIME = re.compile(r"t|time|date|dates|day", re.IGNORECASE)
+_ACROSS = ("x", "lon", "longitude", "easting")
+_ALONG = ("y", "lat", "latitude", "northing")
 _UNEVEN = 0.01  # pixels: how far coordinates may lie beside even steps
 _ZARR_MARKS = (".zgroup", ".zarray", ".zmetadata", "zarr.json")
 
@@ -202,6 +204,11 @@ class _Variable:
     def _grid(self) -> tuple[Grid, bool]:
         """The grid, and whether the cube's rows run from south to north."""
         *_, vertical, horizontal = self.array.GetDimensions()
+        if vertical.GetName().lower() in _ACROSS or horizontal.GetName().lower() in _ALONG:
+            raise SeriesError(
+                f"{self.where} has its rows along {vertical.GetName()}; reshape it to (time, y, x) "
+                "or (time, band, y, x)."
+            )
         xs, dx = self._steps(horizontal)
         ys, dy = self._steps(vertical)
         if dx <= 0:
@@ -335,7 +342,9 @@ def _units(coordinate: gdal.MDArray) -> str:
 
 def _day(where: str, moment: float, units: str, calendar: str) -> date:
     """The calendar day of a CF time coordinate ("days since 2015-08-01 00:00:00")."""
-    match = re.fullmatch(r"(\w+?)s? since (.+)", units.strip())
+    # "1970-1-1", as terra writes it, is 1970-01-01.
+    padded = re.sub(r"-(\d)(?!\d)", r"-0\1", units.strip())
+    match = re.fullmatch(r"(\w+?)s? since (.+)", padded)
     origin = parse_date(match[2]) if match else None
     unit = _DAYS_PER_UNIT.get(match[1].lower()) if match else None
     if match is None or origin is None or unit is None or calendar not in _CALENDARS:
