@@ -198,3 +198,29 @@ def test_the_first_of_january_with_one_digit(tmp_path, form):
     )
     series = build_series([path], tmp_path / "series.vrt")
     assert series.dates == DAYS
+
+
+@pytest.mark.parametrize("form", ["zarr", "nc"])
+@pytest.mark.parametrize("kind", ["f8", "u2"])
+def test_two_images_of_a_day_are_a_mosaic(tmp_path, form, kind):
+    """stackstac lists the tiles of a day one by one, each with what it has of the grid."""
+    x, y = axes()
+    days = (DAYS[0], DAYS[0], DAYS[1])
+    values = np.stack([[dn(band, day) for band in BANDS] for day in days]).astype(kind)
+    values[0, ..., 14:] = values[1, ..., :10] = np.nan if kind == "f8" else 0
+    path = WRITERS[form](
+        tmp_path / f"cube.{form}",
+        {"stackstac": (("time", "band", "y", "x"), values)},
+        {
+            "time": (moments(days) + np.array([0, 14, 0]), {"units": SECONDS}),
+            "band": (np.array(BANDS), {}),
+            "y": (y, {}),
+            "x": (x, {}),
+        },
+        scalars={"epsg": (np.int32(32631), {})},
+    )
+    series = build_series([path], tmp_path / "series.vrt")
+    assert series.dates == DAYS[:2]
+    for number, day in enumerate(series.dates):
+        got = series.read(series.grid.window, number)
+        np.testing.assert_allclose(got, expected(series, day, BANDS), atol=1.01e-4)

@@ -11,6 +11,7 @@ import itertools
 import math
 import os
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -23,7 +24,7 @@ from ...errors import SeriesError
 from ..acquisitions import parse_date
 from ..bands import BANDS, asset_band
 from ..grid import Grid
-from ..rasters import open_raster, quiet_gdal, read_bands
+from ..rasters import is_integer, open_raster, quiet_gdal, read_bands
 from .record import NotAScene, Product, SourceBand
 
 # Cubes written by xarray often lack the CF attributes of x and y. Without this option the driver
@@ -116,6 +117,7 @@ class _Variable:
                 "reshape it."
             )
         days = self._days(extra[times[0]])
+        often = Counter(days)
         own = asset_band(self.variable)
         others = [axis for axis in range(len(extra)) if axis != times[0]]
         bands: Sequence[str | None] = [own]
@@ -139,6 +141,9 @@ class _Variable:
             if band is None:
                 continue
             indices = ":".join(map(str, place))
+            moment = place[times[0]]
+            # Two images of a day, as two tiles that a swath crosses, are parts of a mosaic.
+            scene = f"{self.path} {moment}" if often[days[moment]] > 1 else ""
             record = SourceBand(
                 file=self.path,
                 path=self.path,
@@ -149,7 +154,7 @@ class _Variable:
                 ),
                 open_options=() if zarr else _NETCDF_OPTIONS,
                 index=1 if zarr else number + 1,
-                day=days[place[times[0]]],
+                day=days[moment],
                 band=band,
                 grid=grid,
                 nodata=None,
@@ -161,6 +166,7 @@ class _Variable:
                     name=os.path.basename(self.path),
                     kind="Zarr" if zarr else "NetCDF",
                     date_from="the cube's time",
+                    scene=scene,
                 ),
             )
             if opened is None:
@@ -170,6 +176,9 @@ class _Variable:
             if south_first is None:
                 south_first = self._shows_south_first(opened, record, place, ascending)
             records.append(record)
+        kind = self.array.GetDataType().GetNumericDataType()
+        if self.array.GetNoDataValueAsDouble() is None and is_integer(kind):
+            nodata = None  # as of other files: what the driver has is no value in any of them
         if nodata is not None and math.isnan(nodata):
             nodata = None
         return [replace(item, flipped=bool(south_first), nodata=nodata) for item in records]
