@@ -7,6 +7,7 @@ of their own, and only then take the final name.
 
 from __future__ import annotations
 
+import importlib
 import importlib.machinery
 import importlib.metadata
 import os
@@ -36,7 +37,17 @@ def is_complete(variant: str) -> bool:
         importlib.metadata.version(DISTRIBUTION[variant])
     except importlib.metadata.PackageNotFoundError:
         return False
-    return location.is_installed("onnxruntime") and location.is_installed("sklearn")
+    return _starts("onnxruntime") and _starts("sklearn")
+
+
+def _starts(package: str) -> bool:
+    try:
+        importlib.import_module(package)
+    except Exception:  # whatever a broken binary package raises while it is imported
+        for name in [name for name in sys.modules if name.partition(".")[0] == package]:
+            del sys.modules[name]  # they would be mixed with those of another installation
+        return False
+    return True
 
 
 def scikit_learn_requirements(folder: Path) -> list[str]:

@@ -95,6 +95,21 @@ def test_it_installs_beside_numpy_and_a_second_run_does_nothing(run_install, tmp
     assert folder.stat().st_ctime_ns == before
 
 
+@pytest.mark.parametrize("package", ["onnxruntime", "sklearn"])
+def test_what_does_not_start_is_installed_again(run_install, package):
+    """The report tells to do so."""
+    folder = Path(run_install()["folder"])
+    if not (folder / package).is_dir():
+        pytest.skip("the system's Python has it itself")
+    (folder / package / "part.py").write_text("")
+    broken = f"import {package}.part\nraise ImportError('cut off')"
+    (folder / package / "__init__.py").write_text(broken)
+    report = run_install()
+    assert report["problem"] is None
+    assert "there already" not in report["lines"][-1]
+    assert not (folder / package / "part.py").exists()
+
+
 def test_cuda_brings_the_libraries_that_onnxruntime_gpu_names(run_install):
     run_install("cpu")
     report = run_install("cuda")
