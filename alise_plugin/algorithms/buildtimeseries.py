@@ -44,6 +44,7 @@ from .base import (
     dates_as_text,
     dates_from_text,
     layer_sources,
+    require_ending,
 )
 from .compat import DATE, FOLDER, REAL, TYPE_FILE, TYPE_RASTER
 from .inputs import declare_extent
@@ -231,6 +232,8 @@ class BuildTimeSeries(AliseAlgorithm):
                 f"{output or 'OUTPUT'}: an image series is a VRT, let its name end in .vrt."
             )
         report = self.parameterAsFileOutput(parameters, "REPORT", context)
+        if report:
+            require_ending(report, "REPORT", (".html",), "a report is a web page")
         options = self._options(parameters, context, layer_days(layers), measured=bool(report))
         plan = plan_series(sources, output, options, QgisFeedback(feedback, 0, 0.9))
         for text in plan.notes:
@@ -274,8 +277,12 @@ class BuildTimeSeries(AliseAlgorithm):
         measured: bool,
     ) -> SeriesOptions:
         crs = self.parameterAsCrs(parameters, "CRS", context)
+        if isinstance(parameters.get("CRS"), str) and parameters["CRS"] and not crs.isValid():
+            raise SeriesError(f"{parameters['CRS']!r} is no CRS; write for example EPSG:32631.")
         box = self.parameterAsExtent(parameters, "EXTENT", context)
         drawn_in = self.parameterAsExtentCrs(parameters, "EXTENT", context)
+        if str(parameters.get("EXTENT")).endswith("]") and not drawn_in.isValid():
+            raise SeriesError(f"EXTENT {parameters['EXTENT']} names no CRS that is known.")
         extent = (box.xMinimum(), box.yMinimum(), box.xMaximum(), box.yMaximum())
         cloud = self.number_or_none(parameters, "MAX_CLOUD", context)
         valid = self.number_or_none(parameters, "MIN_VALID", context)

@@ -319,6 +319,9 @@ def test_layers_that_show_a_part_of_a_product(plugin):
         ({"FILES": ["{folder}/gone.zip"]}, "does not exist"),
         ({"MAX_CLOUD": 0, "MIN_VALID": 100}, None),
         ({"EXTENT": "0,10,0,10"}, "No raster overlaps the extent"),
+        ({"EXTENT": "600000,600100,4999900,5000000 [EPSG:326]"}, "names no CRS that is known"),
+        ({"CRS": "EPSG:326"}, "'EPSG:326' is no CRS"),
+        ({"REPORT": "{folder}/report.txt"}, "let its name end in .html"),
         ({"BAND_ORDER": "B02,B03"}, None),
     ],
 )
