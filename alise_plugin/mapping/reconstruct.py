@@ -17,6 +17,7 @@ from ..sits.acquisitions import days_since_reference, parse_date
 from ..sits.bands import BANDS
 from ..sits.grid import Window, plan_tiles
 from ..sits.rasters import block_cache
+from ..sits.series import RECONSTRUCTED
 from .embedding_raster import EmbeddingRaster
 from .feature_tiles import FeatureSource, features_of, tiles_for
 from .feedback import Feedback, SilentFeedback, stop_if_cancelled
@@ -196,7 +197,7 @@ def _form(
         scale=[1 / _STEPS] * len(descriptions),
         offset=[0.0] * len(descriptions),
         metadata={
-            "ALISE_RECONSTRUCTED_BY": encoder.package.model_id,
+            RECONSTRUCTED: encoder.package.model_id,
             "ALISE_RECONSTRUCTED_FROM": os.path.basename(source.path),
             "ALISE_DATES": ",".join(map(str, seen)),
             "ALISE_BANDS": ",".join(bands_of(source) or ()),

@@ -20,6 +20,8 @@ from .rasters import is_integer, open_raster, read_bands, stated_scale
 
 ABSENT = "ABSENT"
 """Metadata item of a band that an acquisition does not have: there is nothing to read in it."""
+RECONSTRUCTED = "ALISE_RECONSTRUCTED_BY"
+"""Metadata item of images that a model made, and no satellite: its name."""
 LOWEST = -0.2
 """Reflectance: correction of the atmosphere overshoots black by less than this."""
 FULL = 65535.0

@@ -18,7 +18,7 @@ from alise_plugin.mapping.reconstruct import reconstruct
 from alise_plugin.model.package import load_package
 from alise_plugin.sits.acquisitions import days_since_reference
 from alise_plugin.sits.bands import BANDS
-from alise_plugin.sits.build import build_series
+from alise_plugin.sits.build import SeriesOptions, build_series, plan_series
 from alise_plugin.sits.series import ImageSeries
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -128,6 +128,17 @@ def test_the_images_are_an_image_series(series, encoder, tmp_path):
     assert result.dates == DAYS
     raster = EmbeddingRaster(tmp_path / "vectors.tif")
     assert np.isfinite(raster.read(raster.grid.window)[..., 10:]).all()
+
+
+def test_a_search_takes_what_a_model_made_for_no_acquisition(series, encoder, tmp_path):
+    """They may lie beside the downloads that the next series is built of."""
+    made = tmp_path / "made" / "images.tif"
+    made.parent.mkdir()
+    reconstruct(series, encoder, made, dates=DAYS)
+    with pytest.raises(SeriesError, match="images that a model made; give it by itself"):
+        plan_series([made.parent], tmp_path / "s.vrt", SeriesOptions())
+    plan = plan_series([made], tmp_path / "s.vrt", SeriesOptions())
+    assert tuple(item.acquisition.day for item in plan.dates) == DAYS
 
 
 def test_it_says_what_nobody_has_seen(series, encoder, tmp_path):

@@ -10,8 +10,11 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 
+from osgeo import gdal
+
 from ...errors import SeriesError
-from ..rasters import open_raster
+from ..rasters import quiet_gdal
+from ..series import RECONSTRUCTED
 from .cube import is_cube, read_cube
 from .product_files import read_json, refuse_l1c
 from .raster import Declared, read_raster
@@ -239,9 +242,8 @@ def read_all(
             readings.records += read_stac(
                 item.path, partial(step, number, len(found)), seen_json, readings.left_out
             )
-        elif item.searched and item.path.lower().endswith(".vrt") and _is_series(item.path):
-            # It refers to what lies around it, and would come before the originals.
-            readings.left_out.append((name, "an image series; give it by itself to take it in"))
+        elif item.searched and item.kind == "raster" and (made := _made_here(item.path)):
+            readings.left_out.append((name, f"{made}; give it by itself to take it in"))
         else:
             declared = Declared(
                 _dates_of(item, rasters, dates),
@@ -266,9 +268,20 @@ def read_all(
     return readings
 
 
-def _is_series(path: str) -> bool:
-    dataset = open_raster(path)
-    return bool(dataset.RasterCount and dataset.GetRasterBand(1).GetMetadataItem("BAND"))
+def _made_here(path: str) -> str:
+    """What a raster is that this package made of others, empty for an image as it was taken.
+
+    A series refers to what lies around it, and would come before the originals.
+    """
+    dataset = None
+    with quiet_gdal():
+        dataset = gdal.OpenEx(path, gdal.OF_RASTER)
+    if dataset is None:  # whoever reads it says why
+        return ""
+    if dataset.GetMetadataItem(RECONSTRUCTED):
+        return "images that a model made"
+    vrt = dataset.GetDriver().ShortName == "VRT" and dataset.RasterCount
+    return "an image series" if vrt and dataset.GetRasterBand(1).GetMetadataItem("BAND") else ""
 
 
 def _refuse_dates(found: Sequence[Found], rasters: Sequence[Found], dates: Sequence[date]) -> None:
