@@ -225,7 +225,7 @@ def _read(
     if _identity(output) in {_identity(path) for path in files}:
         raise SeriesError(f"{output} is also an input; choose another name for the image series.")
     readings = read_all(
-        find(files, frozenset({os.path.realpath(output)})),
+        find(files, frozenset({os.path.realpath(output)}), lambda: steps.at(0, 1)),
         dates=options.dates,
         layer_days=options.layer_days,
         band_order=options.band_order,

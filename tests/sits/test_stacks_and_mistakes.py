@@ -496,6 +496,33 @@ def test_progress_and_cancel(tmp_path, rng):
     assert not (tmp_path / "c.vrt").exists()
 
 
+def test_a_search_can_be_cancelled(tmp_path, monkeypatch):
+    """Before anything is read: there may be very many files."""
+    (tmp_path / "0.tif").write_text("not opened")
+
+    def is_cube(path):
+        assert os.path.isdir(path)
+
+    monkeypatch.setattr("alise_plugin.sits.sources.find.is_cube", is_cube)
+    with pytest.raises(Cancelled):
+        build_series([tmp_path], tmp_path / "c.vrt", feedback=Feedback(0.0))
+
+
+def test_a_folder_that_cannot_be_read_is_left_out_and_said(tmp_path, rng, monkeypatch):
+    dated_rasters(tmp_path, rng, 2)
+    (tmp_path / "closed").mkdir()
+    scandir = os.scandir
+
+    def refusing(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    plan = plan_series([tmp_path], tmp_path / "s.vrt", SeriesOptions())
+    assert plan.left_out == (("closed", "a folder that cannot be read"),)
+
+
 # ---- the report ----
 
 

@@ -52,12 +52,17 @@ class Readings:
     left_out: list[tuple[str, str]] = field(default_factory=list)
 
 
-def find(paths: Sequence[str], avoid: frozenset[str] = frozenset()) -> list[Found]:
+def find(
+    paths: Sequence[str],
+    avoid: frozenset[str] = frozenset(),
+    check: Callable[[], None] = lambda: None,
+) -> list[Found]:
     """Products, cubes, STAC files and rasters in the given files and folders, in their order.
 
     Args:
         paths: files, folders (searched to the bottom) and product folders.
         avoid: real paths that a search passes by: the output.
+        check: called often during a search; may raise to stop.
 
     Raises:
         SeriesError: a path is not there, or a file is of no known kind.
@@ -67,7 +72,7 @@ def find(paths: Sequence[str], avoid: frozenset[str] = frozenset()) -> list[Foun
         if path.startswith("/vsi") or not os.path.isdir(path):
             found.append(_file(path, searched=False))
             continue
-        inside = list(_search(path, avoid))
+        inside = list(_search(path, avoid, check))
         if not inside:
             raise SeriesError(
                 f"The folder {path} holds no raster and no Sentinel-2 product (SAFE, Theia, "
@@ -77,14 +82,16 @@ def find(paths: Sequence[str], avoid: frozenset[str] = frozenset()) -> list[Foun
     return list(dict.fromkeys(found))
 
 
-def _search(folder: str, avoid: frozenset[str]) -> Iterator[Found]:
+def _search(folder: str, avoid: frozenset[str], check: Callable[[], None]) -> Iterator[Found]:
     """What a folder is, or else what is in it."""
     kind = _folder_kind(folder)
     if kind is not None:
         yield Found(kind, folder, searched=False)
         return
     searched = {os.path.realpath(folder)}  # a link may lead back to where the search came from
-    for current, folders, files in os.walk(folder, followlinks=True):
+    closed: list[OSError] = []
+    for current, folders, files in os.walk(folder, onerror=closed.append, followlinks=True):
+        check()
         folders.sort()
         for name in list(folders):
             path = os.path.join(current, name)
@@ -98,6 +105,7 @@ def _search(folder: str, avoid: frozenset[str]) -> Iterator[Found]:
         # A catalogue is read from its top, which lies nearest to the folder that was given.
         order = {"catalog.json": 0, "collection.json": 1}
         for name in sorted(files, key=lambda item: (order.get(item.lower(), 2), item)):
+            check()
             path = os.path.join(current, name)
             suffix = os.path.splitext(name)[1].lower()
             if name.startswith(".") or os.path.realpath(path) in avoid:
@@ -106,6 +114,8 @@ def _search(folder: str, avoid: frozenset[str]) -> Iterator[Found]:
                 yield Found("cube" if is_cube(path) else "raster", path, searched=True)
             elif suffix == ".zip" or (suffix in _JSON_SUFFIXES and _is_stac_file(path)):
                 yield _file(path, searched=True)
+    for error in closed:
+        yield Found("closed", str(error.filename), searched=True)
 
 
 def _are_helpers(folder: str) -> bool:
@@ -232,6 +242,8 @@ def read_all(
         name = os.path.basename(item.path.rstrip("/\\"))
         if item.kind == "other":
             readings.left_out.append((name, "a zip without a Sentinel-2 product"))
+        elif item.kind == "closed":
+            readings.left_out.append((name, "a folder that cannot be read"))
         elif item.kind == "l1c":
             _level_1c(item, name, found, readings)
         elif item.kind == "safe":
