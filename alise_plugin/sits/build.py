@@ -15,8 +15,9 @@ from .bands import BANDS
 from .choose import Chosen, choose, refuse_too_few_bands
 from .grid import Grid
 from .measure import Fractions, measure
+from .rasters import files_behind
 from .series import ImageSeries
-from .sources.find import Readings, find, read_all
+from .sources.find import Readings, find, made_here, read_all
 from .sources.record import Product, SourceBand
 from .steps import Feedback, Steps
 from .target import extent_in, overlap, target_grid
@@ -222,10 +223,16 @@ def _read(
     files = list({_identity(path): path for path in reversed(paths)}.values())[::-1]
     if not files:
         raise SeriesError("No raster was given; choose at least one.")
-    if _identity(output) in {_identity(path) for path in files}:
+    # A search passes by the series that a run before made, and nothing else of that name.
+    avoid = frozenset({os.path.realpath(output)} if made_here(output) else ())
+    found = find(files, avoid, lambda: steps.at(0, 1))
+    behind = (
+        name for path in (*files, *(item.path for item in found)) for name in files_behind(path)
+    )
+    if _identity(output) in {_identity(name) for name in behind}:
         raise SeriesError(f"{output} is also an input; choose another name for the image series.")
     readings = read_all(
-        find(files, frozenset({os.path.realpath(output)}), lambda: steps.at(0, 1)),
+        found,
         dates=options.dates,
         layer_days=options.layer_days,
         band_order=options.band_order,

@@ -423,6 +423,20 @@ def test_the_output_must_be_writable_and_not_an_input(tmp_path, rng):
     assert sorted(os.listdir(tmp_path)) == sorted(os.path.basename(path) for path in paths)
 
 
+def test_the_output_is_no_raster_of_the_folder_nor_behind_one(tmp_path, rng):
+    """Except for the series that a run before made."""
+    paths, _, values = dated_rasters(tmp_path, rng)
+    mosaic, output = str(tmp_path / "20191231.vrt"), str(tmp_path / "series.vrt")
+    gdal.GetDriverByName("VRT").CreateCopy(mosaic, gdal.Open(paths[0])).FlushCache()
+    for inputs in ([tmp_path], [build_series([mosaic, *paths], output).path]):
+        before = (tmp_path / "20191231.vrt").read_bytes()
+        with pytest.raises(SeriesError, match="also an input"):
+            build_series(inputs, mosaic)
+        assert (tmp_path / "20191231.vrt").read_bytes() == before
+    os.remove(mosaic)
+    same(build_series([tmp_path], output), values * 1e-4)
+
+
 def test_other_rasters_are_not_a_series(tmp_path, rng):
     values = digital_numbers(rng)
     plain = write_raster(tmp_path / "plain.tif", values)

@@ -254,7 +254,7 @@ def read_all(
             readings.records += read_stac(
                 item.path, partial(step, number, len(found)), seen_json, readings.left_out
             )
-        elif item.searched and item.kind == "raster" and (made := _made_here(item.path)):
+        elif item.searched and item.kind == "raster" and (made := made_here(item.path)):
             readings.left_out.append((name, f"{made}; give it by itself to take it in"))
         else:
             declared = Declared(
@@ -280,7 +280,7 @@ def read_all(
     return readings
 
 
-def _made_here(path: str) -> str:
+def made_here(path: str) -> str:
     """What a raster is that this package made of others, empty for an image as it was taken.
 
     A series refers to what lies around it, and would come before the originals.
