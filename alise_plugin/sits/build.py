@@ -15,7 +15,7 @@ from .bands import BANDS
 from .choose import Chosen, choose, refuse_too_few_bands
 from .grid import Grid
 from .measure import Fractions, measure
-from .rasters import files_behind
+from .rasters import files_behind, refuse_unspeakable
 from .series import ImageSeries
 from .sources.find import Readings, find, made_here, read_all
 from .sources.record import Product, SourceBand
@@ -223,6 +223,7 @@ def _read(
     files = list({_identity(path): path for path in reversed(paths)}.values())[::-1]
     if not files:
         raise SeriesError("No raster was given; choose at least one.")
+    refuse_unspeakable(output)
     # A search passes by the series that a run before made, and nothing else of that name.
     avoid = frozenset({os.path.realpath(output)} if made_here(output) else ())
     found = find(files, avoid, lambda: steps.at(0, 1))

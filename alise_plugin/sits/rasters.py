@@ -109,6 +109,7 @@ def open_raster(name: str, open_options: Sequence[str] = ()) -> gdal.Dataset:
     Raises:
         SeriesError: GDAL cannot read it.
     """
+    refuse_unspeakable(name)
     dataset = None
     with quiet_gdal() as failures:
         dataset = gdal.OpenEx(name, gdal.OF_RASTER, open_options=list(open_options))
@@ -118,6 +119,16 @@ def open_raster(name: str, open_options: Sequence[str] = ()) -> gdal.Dataset:
         reason = f" ({failures[0]})" if failures else ""
         raise SeriesError(f"{name} cannot be opened as a raster{reason}; check the file.")
     return dataset
+
+
+def refuse_unspeakable(name: str) -> None:
+    """Raises SeriesError where a name is not UTF-8, as of old disks, which GDAL does not take."""
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise SeriesError(
+            f"{name!a} has letters that are not UTF-8; rename the file, or its folder."
+        ) from error
 
 
 _JP2_BOXED, _JP2_BARE = b"\x00\x00\x00\x0cjP  ", b"\xff\x4f\xff\x51"

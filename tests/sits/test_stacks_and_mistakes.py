@@ -1,6 +1,7 @@
 """Stacks, dates and orders; grids that the user chooses; everything a user gets wrong."""
 
 import os
+import sys
 from datetime import date, timedelta
 
 import numpy as np
@@ -423,6 +424,17 @@ def test_names_with_spaces_accents_and_300_characters(tmp_path, rng):
         path.read_text() for path in (moved / "s é_parts").iterdir()
     )
     assert str(tmp_path) not in text  # nothing in it leads out of the folder
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are UTF-16, or UTF-8, elsewhere")
+def test_names_of_old_disks(tmp_path, rng):
+    folder = os.fsdecode(os.fsencode(tmp_path) + b"/Fl\xe4che")
+    os.mkdir(folder)
+    paths, _, _ = dated_rasters(tmp_path, rng, 2)
+    refuse(paths, f"{folder}/s.vrt", r"Fl\\udce4che/s\.vrt' has letters that are not UTF-8")
+    os.rename(paths[0], f"{folder}/20190105.tif")
+    text = refuse([tmp_path], tmp_path / "s.vrt", "has letters that are not UTF-8; rename")
+    text.encode()  # can be shown
 
 
 def test_a_series_in_a_linked_folder_finds_its_files(tmp_path, rng):
