@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import re
 import uuid
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -34,6 +35,7 @@ from .target import extent_in, on_lattice, overlap
 
 _MAX_UPS = 2  # "../../data" is near; farther away, an absolute path says more
 _NO_VALUE = -9999.0  # nodata of a band that is kept as reflectance
+_HELPER_NAME = re.compile(r"[0-9a-f]{8}_(native|warped|masks)_\d+\.vrt")
 _HELPER_BLOCK = 512  # pixels: side of the blocks that helpers are read in
 _WARP_ALGORITHMS = {"cubic": "Cubic", "average": "Average", "nearest": "NearestNeighbour"}
 USABLE, UNUSABLE, CLOUD = 0, 1, 2
@@ -145,8 +147,7 @@ def _remove_helpers(folder: str, except_of: str) -> None:
     if not os.path.isdir(folder):
         return
     for name in os.listdir(folder):
-        token, _, kind = name.partition("_")
-        if token != except_of and kind.startswith(("native", "warped", "masks")):
+        if _HELPER_NAME.fullmatch(name) and not name.startswith(except_of):
             with contextlib.suppress(OSError):
                 os.remove(os.path.join(folder, name))
     with contextlib.suppress(OSError):  # not empty: in use

@@ -464,7 +464,10 @@ def test_building_again_and_failing_leaves_no_helpers_behind(tmp_path, monkeypat
     output.parent.mkdir()
     build_series([product], output)
     first = sorted(os.listdir(tmp_path / "out" / "series_parts"))
+    own = tmp_path / "out" / "series_parts" / "scene_native_10m.tif"
+    own.write_text("of the user")
     build_series([product], output)
+    own.unlink()  # which is still there
     second = sorted(os.listdir(tmp_path / "out" / "series_parts"))
     assert len(first) == len(second) == 1
     before = output.read_text()
