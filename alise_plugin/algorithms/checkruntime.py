@@ -13,8 +13,7 @@ from qgis.core import (
 
 from ..errors import AliseError
 from ..model.package import load_package
-from ..runtime import location
-from ..runtime.check import check_runtime
+from ..runtime.check import check_runtime, scikit_learn_problem
 from .base import BUNDLED_MODEL, AliseAlgorithm, profile_folder
 from .compat import FOLDER
 
@@ -74,8 +73,7 @@ class CheckRuntime(AliseAlgorithm):
         except AliseError as error:
             devices = list(report.devices)
             problem = problem or str(error)
-        if not problem and not location.is_installed("sklearn"):
-            problem = location.missing_sentence(profile_folder(), "scikit-learn")
+        problem = problem or scikit_learn_problem(profile_folder())
         status = problem or f"All is well: the model runs on {' and '.join(devices)}."
         for name, version in report.versions.items():
             feedback.pushInfo(f"{name}: {version}")

@@ -57,10 +57,24 @@ def check_runtime(profile: Path) -> RuntimeReport:
         versions["onnxruntime"] = onnxruntime.__version__
         providers = onnxruntime.get_available_providers()
     except Exception as error:  # whatever a broken binary package raises while it is imported
-        problem = (
-            f"onnxruntime is there but does not start ({error}): run the algorithm "
-            f'"Install runtime", or delete the folder {folder} and restart QGIS first.'
-        )
-        return RuntimeReport(versions, (), folder, problem)
+        return RuntimeReport(versions, (), folder, _broken("onnxruntime", error, folder))
     devices = tuple(DEVICE_OF_PROVIDER[p] for p in providers if p in DEVICE_OF_PROVIDER)
     return RuntimeReport(versions, devices, folder, None)
+
+
+def scikit_learn_problem(profile: Path) -> str | None:
+    """One sentence, or None when scikit-learn, which classifiers are trained with, works."""
+    if not location.is_installed("sklearn"):
+        return location.missing_sentence(profile, "scikit-learn")
+    try:
+        importlib.import_module("sklearn")
+    except Exception as error:  # as above
+        return _broken("scikit-learn", error, location.runtime_folder(profile))
+    return None
+
+
+def _broken(package: str, error: Exception, folder: Path) -> str:
+    return (
+        f"{package} is there but does not start ({error}): run the algorithm "
+        f'"Install runtime", or delete the folder {folder} and restart QGIS first.'
+    )

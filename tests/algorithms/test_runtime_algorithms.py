@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 
 from alise_plugin.runtime import location
@@ -41,6 +43,18 @@ def test_check_says_that_scikit_learn_is_missing(run, tiny_package, monkeypatch)
     monkeypatch.setattr(location, "is_installed", lambda name: name != "sklearn" and there(name))
     results = run("alise:checkruntime", {"MODEL": tiny_package})
     assert "scikit-learn is not installed" in results["STATUS"]
+    assert "cpu" in results["DEVICES"]
+
+
+def test_check_says_that_scikit_learn_does_not_start(run, tiny_package, monkeypatch, tmp_path):
+    pytest.importorskip("onnxruntime")
+    (tmp_path / "sklearn").mkdir()
+    (tmp_path / "sklearn" / "__init__.py").write_text("raise ValueError('size changed')")
+    for name in [name for name in sys.modules if name.partition(".")[0] == "sklearn"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.syspath_prepend(tmp_path)
+    results = run("alise:checkruntime", {"MODEL": tiny_package})
+    assert "scikit-learn is there but does not start (size changed)" in results["STATUS"]
     assert "cpu" in results["DEVICES"]
 
 
