@@ -397,6 +397,12 @@ def test_one_date_is_allowed_with_a_warning(tmp_path, rng):
     assert "one date only (2019-05-14)" in plan.warnings[0]
 
 
+def test_paths_that_are_none(tmp_path):
+    output = tmp_path / "s.vrt"
+    refuse([tmp_path / "gone.tif"], output, r"gone\.tif does not exist")
+    refuse([f"GPKG:{tmp_path}/a.gpkg:images"], output, "names a part of a file")
+
+
 def test_folders_with_nothing_in_them(tmp_path):
     (tmp_path / "empty").mkdir()
     refuse([tmp_path / "empty"], tmp_path / "s.vrt", "holds no raster and no Sentinel-2 product")

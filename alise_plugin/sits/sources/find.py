@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+import re
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ PARTS_ENDING = "_parts"
 """Ending of the folder with the helper VRTs of a series, which is never searched."""
 _JSON_SUFFIXES = (".json", ".geojson")
 _MAX_JSON = 200_000_000
+_PART = re.compile(r"\w{2,}:")  # GPKG:, HDF5:, as GDAL names what lies in a file; C: is a drive
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,10 @@ def _file(path: str, searched: bool) -> Found:
         folder = os.path.dirname(os.path.abspath(path))
         return Found(_folder_kind(folder) or "raster", folder, searched)
     if not os.path.exists(path):
+        if _PART.match(path):
+            raise SeriesError(
+                f"{path} names a part of a file; give the file, or export the part to a GeoTIFF."
+            )
         raise SeriesError(f"{path} does not exist; check the path.")
     if lower.endswith(".zip"):
         return _zip(path, searched)
