@@ -474,6 +474,14 @@ def test_a_static_catalogue_and_its_folder(tmp_path):
         near(series, DAY)
 
 
+def test_a_product_in_a_folder_of_its_own_name(tmp_path):
+    """What many programs make of x.SAFE.zip."""
+    product = write_safe(tmp_path / "unpacked", DAY)
+    product.parent.rename(tmp_path / product.name)
+    for given in (tmp_path, tmp_path / product.name):
+        near(build_series([given], tmp_path / "series.vrt"), DAY)
+
+
 def test_a_catalogue_of_before_stac_1(tmp_path):
     write_json(tmp_path / "item.json", stac_item(tmp_path, DAY))
     links = [{"rel": "item", "href": "./item.json"}, "?"]

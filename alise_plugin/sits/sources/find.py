@@ -140,7 +140,9 @@ def _folder_kind(folder: str) -> str | None:
         return "theia"
     if is_cube(folder):
         return "cube"
-    if folder.rstrip("/\\").upper().endswith(".SAFE"):
+    # Unpacking "x.SAFE.zip" often makes a folder of that name around the product's own.
+    around = any(name.upper().endswith(".SAFE") for name in names)
+    if folder.rstrip("/\\").upper().endswith(".SAFE") and not around:
         return "l1c" if "MSIL1C" in os.path.basename(folder).upper() else "safe"
     return None
 
