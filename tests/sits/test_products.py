@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import zipfile
 from datetime import date
 
 import numpy as np
@@ -480,6 +481,22 @@ def test_a_product_in_a_folder_of_its_own_name(tmp_path):
     product.parent.rename(tmp_path / product.name)
     for given in (tmp_path, tmp_path / product.name):
         near(build_series([given], tmp_path / "series.vrt"), DAY)
+
+
+@pytest.mark.parametrize("given", ["zip", "folder"])
+def test_a_zip_of_several_products(tmp_path, given):
+    path = tmp_path / "all of it.zip"
+    write_safe(tmp_path / "a", DAY)
+    write_theia(tmp_path / "b", LATER)
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(tmp_path.glob("[ab]/**/*")):
+            archive.write(file, file.relative_to(tmp_path))
+    for folder in "ab":
+        shutil.rmtree(tmp_path / folder)
+    series = build_series([path if given == "zip" else tmp_path], tmp_path / "series.vrt")
+    assert series.dates == (DAY, LATER)
+    for day in series.dates:
+        near(series, day)
 
 
 def test_a_catalogue_of_before_stac_1(tmp_path):

@@ -72,7 +72,7 @@ def find(
     found: list[Found] = []
     for path in paths:
         if path.startswith("/vsi") or not os.path.isdir(path):
-            found.append(_file(path, searched=False))
+            found += _file(path, searched=False)
             continue
         inside = list(_search(path, avoid, check))
         if not inside:
@@ -115,7 +115,7 @@ def _search(folder: str, avoid: frozenset[str], check: Callable[[], None]) -> It
             if suffix in RASTER_SUFFIXES:
                 yield Found("cube" if is_cube(path) else "raster", path, searched=True)
             elif suffix == ".zip" or (suffix in _JSON_SUFFIXES and _is_stac_file(path)):
-                yield _file(path, searched=True)
+                yield from _file(path, searched=True)
     for error in closed:
         yield Found("closed", str(error.filename), searched=True)
 
@@ -147,13 +147,14 @@ def _folder_kind(folder: str) -> str | None:
     return None
 
 
-def _file(path: str, searched: bool) -> Found:
+def _file(path: str, searched: bool) -> list[Found]:
+    """What a file is, or the products that it holds."""
     if path.startswith("/vsi"):
-        return Found("raster", path, searched)
+        return [Found("raster", path, searched)]
     lower = path.lower()
     if lower.endswith((METADATA.lower(), METADATA_L1C.lower(), METADATA_ENDING.lower())):
         folder = os.path.dirname(os.path.abspath(path))
-        return Found(_folder_kind(folder) or "raster", folder, searched)
+        return [Found(_folder_kind(folder) or "raster", folder, searched)]
     if not os.path.exists(path):
         if _PART.match(path):
             raise SeriesError(
@@ -163,8 +164,8 @@ def _file(path: str, searched: bool) -> Found:
     if lower.endswith(".zip"):
         return _zip(path, searched)
     if lower.endswith(_JSON_SUFFIXES):
-        return Found("stac", path, searched)
-    return Found("cube" if is_cube(path) else "raster", path, searched)
+        return [Found("stac", path, searched)]
+    return [Found("cube" if is_cube(path) else "raster", path, searched)]
 
 
 def _is_stac_file(path: str) -> bool:
@@ -177,8 +178,8 @@ def _is_stac_file(path: str) -> bool:
         return False
 
 
-def _zip(path: str, searched: bool) -> Found:
-    """The product in a zip, which is read where it lies and never unpacked.
+def _zip(path: str, searched: bool) -> list[Found]:
+    """The products in a zip, which are read where they lie and never unpacked.
 
     Raises:
         SeriesError: the file is no zip, names places outside itself, or holds no product.
@@ -199,17 +200,20 @@ def _zip(path: str, searched: bool) -> Found:
                 "do not trust it."
             )
     prefix = "/vsizip/" + os.path.abspath(path).replace("\\", "/")
-    for entry in sorted(entries, key=lambda item: item.count("/")):
+    found = []
+    for entry in entries:
         folder, _, last = entry.rpartition("/")
         target = posixpath.join(prefix, folder) if folder else prefix
         if last == METADATA:
-            return Found("safe", target, searched)
-        if last == METADATA_L1C:
-            return Found("l1c", target, searched)
-        if last.endswith(METADATA_ENDING):
-            return Found("theia", target, searched)
+            found.append(Found("safe", target, searched))
+        elif last == METADATA_L1C:
+            found.append(Found("l1c", target, searched))
+        elif last.endswith(METADATA_ENDING):
+            found.append(Found("theia", target, searched))
+    if found:
+        return found
     if searched:
-        return Found("other", path, searched)
+        return [Found("other", path, searched)]
     raise SeriesError(
         f"{name} holds no Sentinel-2 product (neither {METADATA} nor *{METADATA_ENDING} is in "
         "it); unpack it and give its rasters."
