@@ -48,7 +48,7 @@ def choose(records: Sequence[SourceBand], check: Callable[[], None] = lambda: No
 
     Raises:
         SeriesError: two files hold different pixels for one band, day and place, and nothing says
-            which is newer.
+            which is newer; or a tile and day comes from two providers.
     """
     chosen = Chosen()
     for record in _newest(records, chosen, check):
@@ -148,6 +148,12 @@ def _add(
             continue  # masks of two kinds
         scenes = record.product.scene, other.product.scene
         if all(scenes) and scenes[0] != scenes[1]:
+            if record.band in BANDS and _is_other_processor(record, other):
+                raise SeriesError(
+                    f"{other.name} ({other.product.kind}) and {record.name} "
+                    f"({record.product.kind}) are of one tile and day, {record.day}, and may be "
+                    "corrected differently; give one of them."
+                )
             continue
         if all(scenes) and record.product.processed != other.product.processed:
             continue  # two parts of one scene
@@ -166,6 +172,13 @@ def _add(
         elif _covers(other, record):
             return
     pile.append(record)
+
+
+def _is_other_processor(first: SourceBand, second: SourceBand) -> bool:
+    """Whether two records are of one tile, from two providers that name its scenes differently."""
+    tiles = {record.product.scene.partition("_")[0].lstrip("T") for record in (first, second)}
+    kinds = {record.product.kind for record in (first, second)}
+    return len(tiles) == 1 and len(kinds) == 2 and kinds <= set(_COPIES)
 
 
 def _covers(finer: SourceBand, coarser: SourceBand) -> bool:

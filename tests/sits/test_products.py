@@ -483,6 +483,15 @@ def test_a_product_in_a_folder_of_its_own_name(tmp_path):
         near(build_series([given], tmp_path / "series.vrt"), DAY)
 
 
+def test_one_tile_and_day_of_two_providers_is_not_mixed(tmp_path):
+    write_safe(tmp_path, DAY)
+    write_theia(tmp_path, LATER)
+    assert build_series([tmp_path], tmp_path / "s.vrt").dates == (DAY, LATER)
+    write_theia(tmp_path, DAY)
+    with pytest.raises(SeriesError, match=r"\(SAFE\) and .*\(Theia\) are of one tile and day"):
+        build_series([tmp_path], tmp_path / "s.vrt")
+
+
 @pytest.mark.parametrize("given", ["zip", "folder"])
 def test_a_zip_of_several_products(tmp_path, given):
     path = tmp_path / "all of it.zip"
