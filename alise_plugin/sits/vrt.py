@@ -231,6 +231,9 @@ class _Composer:
         placed = []
         for layer in layers:
             source, algorithm = self._place(layer.source, layer.nodata, "cubic", _no_values(layer))
+            if len(layers) > 1 and source is layer.source and source.nodata is None:
+                # What no file declares would hide the layers below.
+                source = self._native(source, layer.nodata, None, _no_values(layer))
             if source is not None:
                 placed.append((replace(layer, source=source), algorithm))
         # Layers that mean the same by the same raw value stay raw; others become reflectance.
@@ -448,7 +451,8 @@ class _Composer:
 def _no_values(layer: Layer) -> str:
     """GDAL's table that makes nodata of what `RawValues` takes for no value; "" where none is.
 
-    Products are left as they are: their metadata state what they hold.
+    Products are left as they are: their metadata state what they hold. Where a file declares no
+    nodata, 0 is none, as the nodata of integers is then.
     """
     dtype, nodata = layer.source.dtype, layer.nodata
     if layer.source.certain or dtype in (gdal.GDT_Byte, gdal.GDT_UInt32):
@@ -456,10 +460,13 @@ def _no_values(layer: Layer) -> str:
     if dtype == gdal.GDT_UInt16:
         return f"0:0,{FULL - 1}:{FULL - 1},{FULL}:{nodata!r}"
     limits = np.finfo(np.float32)
+    least, most, tiny = float(limits.min), float(limits.max), float(limits.tiny)
     lowest = np.float32((LOWEST - layer.offset) / layer.scale)
-    below = np.nextafter(lowest, limits.min)
-    steps = (limits.min, nodata), (below, nodata), (lowest, lowest), (limits.max, limits.max)
-    return ",".join(f"{float(raw)!r}:{float(to)!r}" for raw, to in steps)
+    below, kept = float(np.nextafter(lowest, limits.min)), float(lowest)
+    steps = [(least, nodata), (below, nodata), (kept, kept), (most, most)]
+    if math.isnan(nodata) and kept < 0:
+        steps[3:3] = [(-tiny, -tiny), (0.0, nodata), (tiny, tiny)]
+    return ",".join(f"{raw!r}:{to!r}" for raw, to in steps)
 
 
 def _look_up(mask: str) -> str:

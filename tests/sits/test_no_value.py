@@ -54,6 +54,7 @@ def test_black_in_some_bands_is_a_value(tmp_path, rng):
         (np.uint16, 65535),
         (np.float32, -9999),
         (np.float32, -1),
+        (np.float32, 0),
         (np.float32, np.finfo(np.float32).min),
     ],
 )
@@ -79,3 +80,20 @@ def test_what_no_file_declares_does_not_bleed_where_it_is_resampled(tmp_path, rn
     if crs == "EPSG:32631":
         assert np.isnan(got[:, 9:15, 9:15]).all()
         assert np.isfinite(got[:, :5]).all()
+
+
+@pytest.mark.parametrize(
+    ("kind", "hole"),
+    [(np.int16, -9999), (np.uint16, 65535), (np.uint16, 0), (np.float32, -9999), (np.float32, 0)],
+)
+def test_what_no_file_declares_hides_no_other_image_of_the_day(tmp_path, rng, kind, hole):
+    values = digital_numbers(rng).astype(kind)
+    if kind is np.float32:
+        values /= 10000
+    for tile, hidden in (("T31TCJ", slice(0, 5)), ("T31TDJ", slice(5, None))):
+        part = values.copy()
+        part[..., hidden] = hole
+        write_raster(tmp_path / f"{tile}_20190514T105031.tif", part)
+    series = build_series([tmp_path], tmp_path / "s.vrt")
+    got = series.read(series.grid.window, 0)
+    np.testing.assert_allclose(got, values * (1 if kind is np.float32 else 1e-4), atol=2e-7)
