@@ -18,7 +18,7 @@ from .measure import Fractions, measure
 from .rasters import files_behind, refuse_unspeakable
 from .series import ImageSeries
 from .sources.find import Readings, find, made_here, read_all
-from .sources.record import Product, SourceBand
+from .sources.record import DATE_GIVEN, Product, SourceBand
 from .steps import Feedback, Steps
 from .target import extent_in, overlap, target_grid
 from .values import Values
@@ -378,14 +378,18 @@ def _grid_notes(grid: Grid, records: Sequence[SourceBand]) -> list[str]:
 def _remarks(planned: Sequence[PlannedDate]) -> list[str]:
     """What the readers had to decide, and where dates come from, each once."""
     remarks: dict[str, set[str]] = {}
+    given = []
     for item in planned:
         for product in item.products:
             if product.remark:
                 remarks.setdefault(product.remark, set()).add(product.name)
-            if product.date_from:
+            if product.date_from == DATE_GIVEN:
+                given.append(f"{item.acquisition.day} {product.name}")
+            elif product.date_from:
                 text = f"date from {product.date_from}"
                 remarks.setdefault(text, set()).add(product.name)
-    return [
+    notes = [f"Dates as given: {', '.join(given)}."] if given else []
+    return notes + [
         f"{min(names)}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {text}."
         for text, names in sorted(remarks.items())
     ]

@@ -224,6 +224,25 @@ def test_where_dates_come_from(tmp_path, rng):
     assert sum("date from" in text for text in plan.notes) == 4
 
 
+def test_which_raster_has_which_of_the_dates_given_is_said(tmp_path, rng):
+    """Of a folder, that is the order of names."""
+    for name in "ba":
+        write_raster(tmp_path / f"{name}.tif", digital_numbers(rng))
+    plan = plan_series([tmp_path], tmp_path / "s.vrt", SeriesOptions(dates=days(2)))
+    assert "Dates as given: 2019-01-05 a.tif, 2019-01-16 b.tif." in plan.notes
+
+
+def test_an_order_of_bands_may_name_colours(tmp_path, rng):
+    values = digital_numbers(rng, 4)
+    path = write_raster(tmp_path / "20190514.tif", values[[2, 1, 0, 3]])
+    order = ["red", "green", "blue", "nir"]
+    series = build_series([path], tmp_path / "s.vrt", band_order=order)
+    assert series.bands_present == ("B02", "B03", "B04", "B08")
+    got = series.read(series.grid.window, 0)[[0, 1, 2, 6]]
+    np.testing.assert_allclose(got, values * 1e-4, atol=2e-7)
+    refuse([path], tmp_path / "x.vrt", "None of a, b, c, d is a name", band_order=list("abcd"))
+
+
 @pytest.mark.parametrize("name", ["image.tif", "2023-01-05/image.tif", "20190514_20190524.tif"])
 def test_dates_that_disagree_are_asked_for(tmp_path, rng, name):
     """Of the file, its folder, and the day in TIFFTAG_DATETIME, which may be of processing."""

@@ -24,7 +24,7 @@ from ..grid import Grid
 from ..rasters import is_integer, open_raster, refuse_truncated, stated_scale
 from ..series import ABSENT, band_identity
 from .product_files import refuse_l1c
-from .record import NotAScene, Product, SourceBand
+from .record import DATE_GIVEN, NotAScene, Product, SourceBand
 from .safe import OFFSET_BASELINE, stated_of_image
 
 _DATE_ITEMS = (
@@ -198,7 +198,7 @@ def _place(
             position = number % len(dates) if declared.band_major else number // per_date
             if band:
                 placed.append((index, dates[position], band))
-        return placed, remark, "given"
+        return placed, remark, DATE_GIVEN
     if all(day is not None for _, day, _ in named):
         placed = [(i, day, band) for i, day, band in named if day and band]
         return placed, remark, "band descriptions"
@@ -218,7 +218,15 @@ def _order(
     dates = len(declared.dates) if declared.dates else 1
     per_date = count // dates
     if declared.band_order:
-        order = [canonical_band(text) or canonical_mask(text) for text in declared.band_order]
+        order = [
+            canonical_band(text) or canonical_mask(text) or colour
+            for text, colour in zip(declared.band_order, colour_bands(declared.band_order))
+        ]
+        if not any(order):
+            raise SeriesError(
+                f"None of {', '.join(declared.band_order)} is a name of a Sentinel-2 band; give "
+                "names as B02, B03, ..."
+            )
         if len(order) != per_date:
             raise SeriesError(
                 f"{name} has {per_date} bands a date, and {len(order)} band names were given; "

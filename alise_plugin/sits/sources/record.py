@@ -9,6 +9,9 @@ from datetime import date
 from ...errors import SeriesError
 from ..grid import Grid
 
+DATE_GIVEN = "what was given"
+"""Where a date comes from that the user gave for a raster."""
+
 
 class NotAScene(SeriesError):
     """A raster that holds no band of Sentinel-2: in a searched folder it is left out, and said."""
