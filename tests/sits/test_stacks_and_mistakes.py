@@ -460,6 +460,9 @@ def test_names_of_old_disks(tmp_path, rng):
     os.rename(paths[0], f"{folder}/20190105.tif")
     text = refuse([tmp_path], tmp_path / "s.vrt", "has letters that are not UTF-8; rename")
     text.encode()  # can be shown
+    os.remove(f"{folder}/20190105.tif")
+    write_safe(tmp_path, DAY).rename(f"{folder}/product.SAFE")
+    refuse([folder], tmp_path / "s.vrt", "has letters that are not UTF-8; rename")
 
 
 def test_a_series_in_a_linked_folder_finds_its_files(tmp_path, rng):

@@ -14,7 +14,7 @@ from functools import partial
 from osgeo import gdal
 
 from ...errors import SeriesError
-from ..rasters import quiet_gdal
+from ..rasters import quiet_gdal, refuse_unspeakable
 from ..series import RECONSTRUCTED
 from .cube import is_cube, read_cube
 from .product_files import read_json, refuse_l1c
@@ -251,6 +251,7 @@ def read_all(
     seen_json: set[str] = set()
     for number, item in enumerate(found):
         step(number, len(found))
+        refuse_unspeakable(item.path)
         name = os.path.basename(item.path.rstrip("/\\"))
         if item.kind == "other":
             readings.left_out.append((name, "a zip without a Sentinel-2 product"))
