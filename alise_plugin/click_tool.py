@@ -85,7 +85,9 @@ class ClickTool(QgsMapToolEmitPoint):
         """
         layer = self._searched(self._iface.activeLayer())
         if layer is None:
-            self._say("Choose an image series or an embedding raster in the layer panel first.")
+            self._say(
+                self.tr("Choose an image series or an embedding raster in the layer panel first.")
+            )
             return
         if not more:
             self.clear()
@@ -173,7 +175,7 @@ class ClickTool(QgsMapToolEmitPoint):
         )
 
     def _say(self, text: str, level: Qgis.MessageLevel = Qgis.MessageLevel.Warning) -> None:
-        self._iface.messageBar().pushMessage(_TITLE, self.tr(text), level, _SECONDS)
+        self._iface.messageBar().pushMessage(_TITLE, text, level, _SECONDS)
 
     def tr(self, text: str) -> str:
         """`text` in the user's language."""
