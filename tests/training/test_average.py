@@ -42,12 +42,19 @@ def test_a_model_with_itself_is_itself(files, tmp_path):
         torch.testing.assert_close(value, first[name])
 
 
+def test_the_folder_of_the_mean_is_made(files, tmp_path):
+    assert average(*files[:2], "--out", tmp_path / "runs" / "mean.pt") == 0
+    assert (tmp_path / "runs" / "mean.pt").exists()
+
+
 @pytest.mark.parametrize(
     ("chosen", "shares", "sentence"),
     [
         ((0, 2), (), "different architectures"),
         ((0, 1), (1,), "as many positive shares"),
         ((0, 1), (1, 0), "as many positive shares"),
+        ((0, 1), ("nan", 1), "as many positive shares"),
+        ((0, 1), (1, "inf"), "as many positive shares"),
     ],
 )
 def test_what_has_no_mean_is_refused(files, tmp_path, capsys, chosen, shares, sentence):

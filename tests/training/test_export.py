@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 import torch
 
-from alise_plugin.errors import ModelPackageError
+from alise_plugin.errors import AliseError, ModelPackageError
 from alise_plugin.model.package import load_package
 from training.export import command, package
 from training.export.command import untrained
@@ -120,6 +120,10 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path):
     with pytest.raises(ModelPackageError, match="something else"):
         export("--untrained", "--out", tmp_path, "--name", "x")
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+    with pytest.raises(ModelPackageError, match="something else"):
+        export("--untrained", "--out", tmp_path / "thesis.txt", "--name", "x")
+    with pytest.raises(AliseError, match=r"card.*absent\.md"):
+        export("--untrained", "--out", tmp_path / "new", "--name", "x", "--card", "absent.md")
 
 
 def test_a_failed_export_keeps_the_package_that_was_there(tmp_path, monkeypatch):

@@ -4,11 +4,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from training.__main__ import main  # noqa: E402
 from training.models.alise import PRESETS, Alise, AliseConfig, receptive_halo  # noqa: E402
-from training.models.checkpoint import load_alise, save_alise  # noqa: E402
+from training.models.checkpoint import ModelFileError, load_alise, save_alise  # noqa: E402
 from training.models.day_encoding import DayEncoding  # noqa: E402
 from training.models.temporal_projector import TemporalProjector  # noqa: E402
 from training.models.transformer import TransformerLayer, attendable  # noqa: E402
+from training.models.ubarn import load_ubarn  # noqa: E402
 from training.models.unet import (  # noqa: E402
     BatchNorm,
     Norms,
@@ -16,6 +18,7 @@ from training.models.unet import (  # noqa: E402
     convolve_constant,
     receptive_radius,
 )
+from training.segmentation.networks import load_encoder  # noqa: E402
 
 
 def small_alise(seed=0, **changes):
@@ -248,10 +251,48 @@ def test_a_saved_model_comes_back_with_its_facts(tmp_path):
     assert torch.equal(model(image.float(), days, observed), again(image.float(), days, observed))
 
 
-def test_another_file_is_not_taken_for_a_model(tmp_path):
-    torch.save({"state_dict": {}}, tmp_path / "other.pt")
-    with pytest.raises(ValueError, match=r"other\.pt"):
-        load_alise(tmp_path / "other.pt")
+@pytest.fixture
+def other_files(tmp_path):
+    """What is given in the place of a model file, by mistake or after a full disk."""
+    save_alise(tmp_path / "whole.pt", small_alise(layers=1))
+    whole = (tmp_path / "whole.pt").read_bytes()
+    contents = {
+        "text": b"hello world", "empty": b"", "half": whole[: len(whole) // 2], "start": whole[:900]
+    }  # fmt: skip
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    torch.save({"state_dict": {}}, tmp_path / "checkpoint")
+    torch.save(torch.zeros(2), tmp_path / "tensor")
+    (tmp_path / "folder").mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "name", ["text", "empty", "half", "start", "checkpoint", "tensor", "folder", "absent"]
+)
+def test_another_file_is_not_taken_for_a_model(other_files, capsys, name):
+    path = other_files / name
+    for load in (load_alise, load_ubarn, load_encoder):
+        with pytest.raises(ModelFileError, match=f"{name} is not a model file"):
+            load(path)
+    out = ["--out", str(other_files / "out")]
+    assert main(["export", "--checkpoint", str(path), *out, "--name", "x"]) == 2
+    assert main(["average", str(other_files / "whole.pt"), str(path), *out]) == 2
+    assert capsys.readouterr().err.count("is not a model file") == 2
+
+
+def test_a_model_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "runs" / "model.pt"
+    save_alise(path, small_alise(layers=1), steps=1)
+
+    def full_disk(*_):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("os.replace", full_disk)
+    with pytest.raises(OSError, match="No space"):
+        save_alise(path, small_alise(layers=1), steps=2)
+    assert load_alise(path)[1] == {"steps": 1}
+    assert [one.name for one in path.parent.iterdir()] == ["model.pt"]
 
 
 @pytest.mark.parametrize("count", [2, 300, 50000])

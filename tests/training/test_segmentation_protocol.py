@@ -342,7 +342,7 @@ def test_a_file_that_is_no_model_is_refused(small_pastis, tmp_path, capsys):
     (tmp_path / "thesis.pt").write_text("four years")
     common = ["--config", str(config), "--data", str(data)]
     assert main(["finetune", *common, "--checkpoint", str(tmp_path / "thesis.pt")]) == 2
-    assert "no model file" in capsys.readouterr().err
+    assert "not a model file" in capsys.readouterr().err
     save_alise(tmp_path / "alise.pt", Alise(SMALL))
     assert main(["probe", *common, "--ubarn", str(tmp_path / "alise.pt")]) == 2
     assert "--model" in capsys.readouterr().err

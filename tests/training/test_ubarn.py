@@ -98,9 +98,9 @@ def test_model_files_tell_the_two_models_apart(tmp_path):
     loaded, facts = load_ubarn(tmp_path / "u.pt")
     assert facts == {"steps": 3}
     assert loaded.config == SMALL
-    with pytest.raises(ValueError, match="not a model"):
+    with pytest.raises(ValueError, match=r"u\.pt is not a model file of ALISE"):
         load_alise(tmp_path / "u.pt")
-    with pytest.raises(ValueError, match="not a model"):
+    with pytest.raises(ValueError, match="not a model file of U-BARN"):
         load_ubarn(CONFIGS.parent / "checkpoints" / "alise-s2.pt")
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from alise_plugin.errors import AliseError
 from training.models.alise import PRESETS, Alise, AliseConfig
 from training.models.checkpoint import load_alise
 from training.pretext.normalise import EUROPE
@@ -71,7 +72,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the package and say where."""
+    """Write the package and say where.
+
+    Raises:
+        ModelFileError: the checkpoint is none.
+        AliseError: the card cannot be read.
+    """
     if args.untrained:
         model, facts = untrained(args.preset), {"training": "none, random weights"}
     else:
@@ -82,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
         name=args.name,
         version=args.version,
         statistics=np.stack([EUROPE.median, EUROPE.q05, EUROPE.q95]),
-        card=args.card.read_text(encoding="utf-8") if args.card else _card(args, model, facts),
+        card=_card(args, model, facts),
     )
     print(f"{args.out}: {args.name} {args.version}, {model.encoder_parameters()} parameters")
     if args.compact and args.checkpoint:
@@ -96,6 +102,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _card(args: argparse.Namespace, model: Alise, facts: dict[str, Any]) -> str:
+    if args.card:
+        try:
+            return str(args.card.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise AliseError(f"The card {args.card} cannot be read: {error}.") from error
     return CARD.format(
         name=args.name,
         version=args.version,

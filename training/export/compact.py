@@ -11,8 +11,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +20,7 @@ from onnx import TensorProto
 
 from alise_plugin.model.encoder import Encoder
 from alise_plugin.model.package import COMPACT, MANIFEST, load_package
+from training.files import replace_file
 from training.simulation.landscapes import simulate_landscapes
 from training.simulation.pixels import Options
 
@@ -147,12 +146,3 @@ def write_compact(folder: Path, projection: Projection) -> None:
         "bytes": len(content),
     }
     replace_file(folder / MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-    os.chmod(temporary, 0o644)
-    os.replace(temporary, path)

@@ -22,8 +22,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from alise_plugin.model.package import HALF, MANIFEST, load_package
-
-from .compact import replace_file
+from training.files import replace_file
 
 # Stands for what masks attention: within float16, and far below any score (thousands were seen).
 LARGEST = 3e4

@@ -48,7 +48,8 @@ def write_package(
     Raises:
         ModelPackageError: `folder` holds something else, which is left alone.
     """
-    if folder.exists() and not (folder / MANIFEST).is_file() and any(folder.iterdir()):
+    ours = folder.is_dir() and ((folder / MANIFEST).is_file() or not any(folder.iterdir()))
+    if folder.exists() and not ours:
         raise ModelPackageError(
             f"{folder} holds something else than a model package; choose another folder."
         )

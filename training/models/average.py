@@ -7,9 +7,9 @@ Runs that began from the same weights lie in one valley; their mean is often bet
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
 from pathlib import Path
-from pickle import UnpicklingError
 
 from alise_plugin.errors import AliseError
 
@@ -46,14 +46,15 @@ def average(paths: Sequence[Path], shares: Sequence[float] | None = None) -> Ali
         shares: positive, one for each; divided by their sum. Equal if not given.
 
     Raises:
-        AverageError: a file is no model, architectures differ, or the shares do not fit.
+        AverageError: architectures differ, or the shares do not fit.
+        ModelFileError: a file is no model.
     """
     shares = [1.0] * len(paths) if shares is None else shares
-    if len(shares) != len(paths) or min(shares) <= 0:
+    if len(shares) != len(paths) or not all(0 < share < math.inf for share in shares):
         raise AverageError(
             f"{len(paths)} models need as many positive shares; got {', '.join(map(str, shares))}."
         )
-    models = [_read(path) for path in paths]
+    models = [load_alise(path)[0] for path in paths]
     mean = models[0]
     if any(model.config != mean.config for model in models):
         raise AverageError("The models have different architectures: average runs of one.")
@@ -68,10 +69,3 @@ def average(paths: Sequence[Path], shares: Sequence[float] | None = None) -> Ali
         }
     )
     return mean
-
-
-def _read(path: Path) -> Alise:
-    try:
-        return load_alise(path)[0]
-    except (OSError, ValueError, UnpicklingError) as error:
-        raise AverageError(f"{path} is not a model file of a run ({error}).") from error

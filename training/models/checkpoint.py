@@ -2,30 +2,65 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from alise_plugin.errors import AliseError
+from training.files import replace_file
+
 from .alise import Alise, AliseConfig
+
+
+class ModelFileError(AliseError, ValueError):
+    """A file is not there, or is not a model file of a run."""
 
 
 def save_alise(path: str | Path, model: Alise, **facts: Any) -> None:
     """Write the weights of ``model``, its configuration and ``facts`` (plain numbers and texts)."""
-    state = {name: value.detach().cpu() for name, value in model.state_dict().items()}
-    torch.save({"config": asdict(model.config), "state": state, "facts": facts}, path)
+    write_model_file(path, {"config": asdict(model.config), "facts": facts}, model)
 
 
 def load_alise(path: str | Path) -> tuple[Alise, dict[str, Any]]:
     """Read what `save_alise` wrote: the model in evaluation mode, and the facts.
 
     Raises:
-        ValueError: the file is something else.
+        ModelFileError: the file is something else.
     """
-    content = torch.load(path, map_location="cpu", weights_only=True)
-    if not {"config", "state", "facts"} <= set(content):
-        raise ValueError(f"{path} is not a model of save_alise")
+    content = read_model_file(path)
+    if "config" not in content:
+        raise ModelFileError(f"{path} is not a model file of ALISE but of U-BARN: give another.")
     model = Alise(AliseConfig.from_dict(content["config"]))
     model.load_state_dict(content["state"])
     return model.eval(), content["facts"]
+
+
+def write_model_file(path: str | Path, content: dict[str, Any], model: torch.nn.Module) -> None:
+    """Write `content` and the weights, whole or not at all: a run that is stopped spoils none."""
+    state = {name: value.detach().cpu() for name, value in model.state_dict().items()}
+    buffer = io.BytesIO()
+    torch.save({**content, "state": state}, buffer)
+    replace_file(Path(path), buffer.getvalue())
+
+
+def read_model_file(path: str | Path) -> dict[str, Any]:
+    """What a model file of either kind holds: `config` or `ubarn`, `state` and `facts`.
+
+    Raises:
+        ModelFileError: it is none, or only a part of one.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        if not {"state", "facts"} <= set(content) or not {"config", "ubarn"} & set(content):
+            raise ValueError("it holds something else")
+    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
+        raise ModelFileError(f"{path} is not a model file: {error.strerror}.") from error
+    except Exception as error:  # whatever torch.load meets in a file of another kind
+        raise ModelFileError(
+            f"{path} is not a model file of pretrain, or only a part of one: give model.pt or "
+            "best.pt of a run."
+        ) from error
+    return dict(content)

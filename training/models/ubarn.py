@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .alise import AliseConfig, encode_dates
+from .checkpoint import ModelFileError, read_model_file, write_model_file
 from .day_encoding import DayEncoding
 from .initial import NOISE, PROJECTOR_GAIN, RESIDUAL_GAIN
 from .transformer import Transformer, TransformerLayer, attendable
@@ -121,19 +122,18 @@ class ShallowClassifier(nn.Module):
 
 def save_ubarn(path: str | Path, model: UBarn, **facts: Any) -> None:
     """Write the weights of ``model``, its configuration and ``facts`` (plain numbers and texts)."""
-    state = {name: value.detach().cpu() for name, value in model.state_dict().items()}
-    torch.save({"ubarn": asdict(model.config), "state": state, "facts": facts}, path)
+    write_model_file(path, {"ubarn": asdict(model.config), "facts": facts}, model)
 
 
 def load_ubarn(path: str | Path) -> tuple[UBarn, dict[str, Any]]:
     """Read what `save_ubarn` wrote: the model in evaluation mode, and the facts.
 
     Raises:
-        ValueError: the file is something else.
+        ModelFileError: the file is something else.
     """
-    content = torch.load(path, map_location="cpu", weights_only=True)
-    if not {"ubarn", "state", "facts"} <= set(content):
-        raise ValueError(f"{path} is not a model of save_ubarn")
+    content = read_model_file(path)
+    if "ubarn" not in content:
+        raise ModelFileError(f"{path} is not a model file of U-BARN but of ALISE: give another.")
     model = UBarn(AliseConfig.from_dict(content["ubarn"]))
     model.load_state_dict(content["state"])
     return model.eval(), content["facts"]

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from pickle import UnpicklingError
 
 import lightning
 import torch
@@ -17,7 +16,7 @@ from torch.optim.swa_utils import AveragedModel
 from torchmetrics import MeanMetric
 
 from training.models.alise import Alise, AliseConfig
-from training.models.checkpoint import load_alise, save_alise
+from training.models.checkpoint import ModelFileError, load_alise, save_alise
 from training.models.decoder import EmbeddingHead
 from training.models.initial import begin_with_seasons
 from training.models.unet import concentrate
@@ -239,8 +238,8 @@ def initial_weights(path: str, config: AliseConfig) -> dict[str, Tensor]:
     """
     try:
         trained, _ = load_alise(path)
-    except (OSError, ValueError, UnpicklingError) as error:
-        raise ConfigError(f"init_from: {path} is not a model file of a run ({error})") from error
+    except ModelFileError as error:
+        raise ConfigError(f"init_from: {error}") from error
     # Dropout holds no weights: it alone may differ.
     if replace(trained.config, dropout=config.dropout) != config:
         raise ConfigError(f"init_from: {path} holds another architecture than this run asks for")

@@ -7,9 +7,6 @@ from pathlib import Path
 
 from torch import nn
 
-from training.models.alise import Alise
-from training.models.ubarn import UBarn
-
 from .batches import ImageBatches
 from .command import add_common_arguments, read_arguments, run_all
 from .networks import load_encoder, save_encoder, segmenter
@@ -30,13 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train encoder and layer on every split, print the table."""
+    load_encoder(args.checkpoint)  # a wrong file is said before a large set is opened
     data, protocol = read_arguments(args)
 
-    def fresh() -> Alise | UBarn:
-        return load_encoder(args.checkpoint)
-
     def make_network() -> nn.Module:
-        return segmenter(fresh(), len(data.classes))
+        return segmenter(load_encoder(args.checkpoint), len(data.classes))
 
     run_all(
         args,

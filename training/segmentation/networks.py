@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
 from torch import Tensor, nn
 
 from training.models.alise import Alise
-from training.models.checkpoint import load_alise, save_alise
+from training.models.checkpoint import load_alise, read_model_file, save_alise
 from training.models.ubarn import ShallowClassifier, UBarn, load_ubarn, save_ubarn
-from training.pretrain.config import ConfigError
 
 
 class AliseSegmenter(nn.Module):
@@ -82,16 +80,9 @@ def load_encoder(path: Path) -> Alise | UBarn:
     """A pre-trained encoder, of either kind.
 
     Raises:
-        ConfigError: the file is none.
+        ModelFileError: the file is none.
     """
-    for load in (load_ubarn, load_alise):
-        try:
-            return load(path)[0]
-        except ValueError:
-            continue
-        except (OSError, UnpicklingError) as error:
-            raise ConfigError(f"{path} is no model file of pretrain ({error}).") from error
-    raise ConfigError(f"{path} is no model file of pretrain; give model.pt or best.pt of a run.")
+    return load_ubarn(path)[0] if "ubarn" in read_model_file(path) else load_alise(path)[0]
 
 
 def save_encoder(folder: Path | None, number: int, network: nn.Module) -> None:

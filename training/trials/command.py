@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader, Dataset
 from alise_plugin.errors import AliseError
 from training.evaluation import report
 from training.evaluation.command import PROJECT, CheckpointScores
-from training.export.compact import replace_file
+from training.files import replace_file
 from training.models.alise import Alise
 from training.models.checkpoint import load_alise
 from training.pretrain.command import MODEL_FILE, train, validation_batches
