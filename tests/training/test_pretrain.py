@@ -17,6 +17,7 @@ pytest.importorskip("lightning")
 
 from torch.utils.data import IterableDataset  # noqa: E402
 
+from alise_plugin.errors import AliseError  # noqa: E402
 from alise_plugin.sits.bands import BANDS  # noqa: E402
 from training.__main__ import main  # noqa: E402
 from training.data.gather.sources import SOURCES  # noqa: E402
@@ -292,6 +293,29 @@ def test_another_architecture_cannot_be_the_beginning(tmp_path):
         ("train: {}\nvalidation: {}\nmodel: {preset: big}\n", "preset 'big'"),
         ("train: {}\nvalidation: {}\noptimizer: sgd\n", "write adam or adamw"),
         ("train: {}\n", "validation"),
+        ("train: worlds\nvalidation: {}\n", "train is 'worlds'; write options"),
+        ("train: {}\nvalidation: {batches: 0}\n", "batches is 0; write 1 or more"),
+        ("train: {}\nvalidation: {}\nlearning_rate: 1e-3\n", r"'1e-3'.*1\.0e-3"),
+        ("train: {}\nvalidation: {}\nlearning_rate: -1.0\n", "more than 0"),
+        ("train: {}\nvalidation: {}\nvalidate_every: 0\n", "validate_every is 0"),
+        ("train: {}\nvalidation: {}\nmax_steps: 10.5\n", "max_steps is 10.5; write a whole"),
+        ("train: {}\nvalidation: {}\nmax_steps: true\n", "max_steps is True"),
+        ("train: {}\nvalidation: {}\nwindow: 0\n", "window is 0"),
+        ("train: {}\nvalidation: {}\nseed: -1\n", "seed is -1"),
+        ("train: {}\nvalidation: {}\nema: 1.0\n", r"ema is 1\.0; write 0 to less than 1"),
+        ("train: {}\nvalidation: {}\ndrop_dates: .nan\n", "drop_dates is nan; write 0 to 1"),
+        ("train: {}\nvalidation: {}\nschedule: {first_cycle: 0}\n", "first_cycle is 0"),
+        ("train: {}\nvalidation: {}\nschedule: fast\n", "'fast' stands where options should"),
+        ("train: {}\nvalidation: {}\nmodel: bundled\n", "model is 'bundled'"),
+        ("train: {}\nvalidation: {}\nmodel: {n_queries: '9'}\n", "n_queries is '9'"),
+        ("train: {}\nvalidation: {}\nmodel: {n_queries: 0}\n", "n_queries is 0"),
+        ("train: {}\nvalidation: {}\nmodel: {heads: 3}\n", "64 is not a multiple of 3 heads"),
+        ("train: {}\nvalidation: {}\nmodel: {d_model: 4}\n", "d_model 4 is no even number of 8"),
+        ("train: {}\nvalidation: {}\nmodel: {strided: [3, 2, 1]}\n", "must be the stride"),
+        ("train: {}\nvalidation: {}\nmodel: {decoder_widths: [8, 8]}\n", "same length"),
+        ("train: {}\nvalidation: {}\nmodel: {bands: 4}\n", "bands is 4; all sources have 10"),
+        ("train: {}\nvalidation: {}\nkeep_statistics: true\n", "keep_statistics without init_from"),
+        ("train: {}\nvalidation: {}\nmethod: ubarn\ninit_from: a.pt\n", "ubarn knows no init_from"),
         ("", "no options"),
         ("train: [", "YAML"),
     ],
@@ -309,6 +333,46 @@ def test_what_a_configuration_asks_in_vain_is_named(tmp_path, capsys, text, says
 def test_a_source_that_does_not_exist_is_named(place):
     with pytest.raises(ConfigError, match=place):
         make_source({"class": place}, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"dates": 0}, "dates is 0"),
+        ({"size": 9}, "size is 9"),
+    ],
+)
+def test_a_source_of_nothing_is_refused(changes, says):
+    with pytest.raises(ConfigError, match=says):
+        make_source({"class": "training.simulation.dataset:PatchWorlds", **changes}, seed=0)
+
+
+def test_series_or_images_that_do_not_fit_the_run_are_said_in_one_sentence(tmp_path):
+    module = Pretraining(config(window=9))
+    with pytest.raises(AliseError, match="16 dates do not make two windows of 9"):
+        module.training_step(next(iter(Seasons(0, batch_size=2))))
+    for size in (8, 20):
+        image = next(iter(Seasons(0, batch_size=2, size=size)))
+        with pytest.raises(AliseError, match=rf"{size} x {size} pixels do not fit.*multiples of 8"):
+            Pretraining(config()).training_step(image)
+
+
+@pytest.mark.parametrize("d_key", [4, 64, 80])
+def test_keys_of_any_width_begin_with_seasons(d_key):
+    projector = Pretraining(config(model={**SMALL, "d_key": d_key})).model.temporal.projector
+    assert projector.query.abs().max().item() == pytest.approx(1.5)
+    # One query looks at no date alone: each differs from the next.
+    assert (projector.query[0].diff(dim=0).abs().amax(1) > 0.1).all()
+
+
+@pytest.mark.parametrize(
+    "option", [("--threads", "0"), ("--workers", "-1"), ("--max-minutes", "0")]
+)
+def test_numbers_that_mean_nothing_are_refused(tmp_path, capsys, option):
+    with pytest.raises(SystemExit):
+        main(["pretrain", "--config", str(tmp_path / "run.yaml"), *option])
+    assert option[0] in capsys.readouterr().err
 
 
 def test_a_source_says_which_argument_it_does_not_take():

@@ -286,6 +286,10 @@ def test_the_configurations_that_come_with_the_project_are_the_papers(path):
         ("protocol: {}", "dataset"),
         ("dataset: {name: simulated}\nprotocol: {rate: 1}", "rate"),
         ("dataset: {name: simulated}\nepochs: 3", "epochs"),
+        ("dataset: {name: simulated}\nprotocol: {learning_rate: 1e-4}", "learning_rate is '1e-4'"),
+        ("dataset: {name: simulated}\nprotocol: {batch_size: 0}", "batch_size is 0"),
+        ("dataset: {name: simulated}\nprotocol: {decay: 1.0}", "decay is 1"),
+        ("dataset: {name: simulated}\nprotocol: {few: 2.5}", "few is 2.5; write a whole number"),
         ("a: [", "YAML"),
     ],
 )

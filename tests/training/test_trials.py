@@ -98,9 +98,9 @@ def test_another_source_takes_the_place_of_the_whole_of_the_first():
         ({"basis": {}}, "basis"),
         ({"trials": []}, "lists no trials"),
         ({"trials": [3]}, "plan.yaml"),
-        ({"trials": [{"name": 600}]}, "600 is no text"),
+        ({"trials": [{"name": 600}]}, "name is 600; write a text, in quotes"),
         ({"trials": [{"name": "a", "steps": 0}]}, "a has 0 steps"),
-        ({"trials": [{"name": "a", "steps": "many"}]}, "a has many steps"),
+        ({"trials": [{"name": "a", "steps": "many"}]}, "steps is 'many'; write a whole number"),
         ({"trials": [{"name": "a", "at": None}]}, "plan.yaml"),
         ({"trials": [{"name": "a", "change": None}]}, "plan.yaml"),
         ({"trials": [{"name": "a", "change": {"optimizer": "sgd"}}]}, "sgd"),
@@ -206,10 +206,14 @@ def test_trials_are_trained_once_and_again_only_when_changed(tmp_path, capsys):
     assert main(arguments) == 0
     assert capsys.readouterr().out == table
     assert (out / "short" / MODEL_FILE).stat().st_mtime_ns == before
-    content["base"]["model"]["heads"] = 7  # of 64 features: nothing that can be trained
+    content["base"]["train"]["class"] = "nowhere:Worlds"  # which only the trial itself finds out
     written(tmp_path, content)
     assert main(arguments) == 1
     assert "short" in capsys.readouterr().err
+    content["base"]["model"]["heads"] = 7  # of 64 features: nothing that can be trained
+    written(tmp_path, content)
+    assert main(arguments) == 2
+    assert "64 is not a multiple of 7 heads" in capsys.readouterr().err
 
 
 def test_what_cannot_be_measured_is_said_before_any_training(tmp_path, capsys):

@@ -11,8 +11,8 @@ import numpy as np
 
 from alise_plugin.model.distance import CosineDistance, compact_cosine
 from alise_plugin.model.package import load_package
+from training.arguments import positive
 from training.evaluation.report import table
-from training.segmentation.command import positive
 from training.segmentation.series import LabelledDataError
 
 from . import distances, measures

@@ -22,6 +22,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 from alise_plugin.errors import AliseError
 from alise_plugin.sits.acquisitions import days_since_reference
 from alise_plugin.sits.bands import BANDS
+from training.simulation.dataset import require_positive
 
 from .screen import doubtful
 
@@ -176,7 +177,7 @@ class RealSeries(IterableDataset[dict[str, Tensor]]):
 
     Raises:
         DataMissingError: as `read_sites`.
-        ValueError: `most_sites` is not positive.
+        ValueError: a size of the batches or `most_sites` is not positive.
     """
 
     def __init__(
@@ -197,6 +198,7 @@ class RealSeries(IterableDataset[dict[str, Tensor]]):
         shift_days: float = 0.0,
         mix: float = 0.0,
     ) -> None:
+        require_positive(batch_size=batch_size, dates=dates, size=size)
         self.seed = seed
         self.batch_size = batch_size
         self.dates = dates

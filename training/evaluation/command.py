@@ -13,6 +13,7 @@ import numpy as np
 from alise_plugin.model.encoder import Encoder
 from alise_plugin.model.package import ModelPackage, load_package
 from alise_plugin.sits.bands import BANDS
+from training.arguments import positive
 from training.export.command import untrained
 from training.export.package import write_package
 from training.models.checkpoint import load_alise
@@ -28,12 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
     parser.add_argument("--model", type=Path, default=PROJECT / "models" / "alise-s2")
     parser.add_argument("--data", type=Path, default=PROJECT.parent / "shared" / "data")
-    parser.add_argument("--pixels", type=int, default=None, help="of Arkansas; all by default")
+    parser.add_argument("--pixels", type=positive, default=None, help="of Arkansas; all by default")
     parser.add_argument("--malice", type=Path, help="malice_s2.onnx of the peer's repository")
     parser.add_argument("--presto", type=Path, help="checkout of the peer's repository")
     parser.add_argument("--places", type=Path, help="folder that `gather` wrote: a fifth measure")
     parser.add_argument("--measures", default="1234", help="which of the four to run")
-    parser.add_argument("--threads", type=int, default=None)
+    parser.add_argument("--threads", type=positive, default=None)
     parser.add_argument(
         "--checkpoints",
         type=Path,

@@ -20,6 +20,7 @@ from onnx import TensorProto
 
 from alise_plugin.model.encoder import Encoder
 from alise_plugin.model.package import COMPACT, MANIFEST, load_package
+from training.arguments import positive
 from training.files import replace_file
 from training.simulation.landscapes import simulate_landscapes
 from training.simulation.pixels import Options
@@ -57,7 +58,9 @@ class Projection:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
     parser.add_argument("--model", type=Path, required=True, help="folder of the package")
-    parser.add_argument("--landscapes", type=int, default=LANDSCAPES, help="simulated, to learn on")
+    parser.add_argument(
+        "--landscapes", type=positive, default=LANDSCAPES, help="simulated, to learn on"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -59,6 +59,18 @@ class AliseConfig:
     projector_heads: int = 2
     d_key: int = 16
 
+    def __post_init__(self) -> None:
+        sizes = ("bands", "groups", "d_model", "layers", "heads", "hidden", "n_queries", "d_key")
+        for name in (*sizes, "projector_heads"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; write 1 or more")
+        kernel, stride, padding = self.strided
+        if kernel - 2 * padding != stride:
+            raise ValueError(
+                f"strided {self.strided}: a kernel less twice the padding must be the stride, or "
+                "images come back in another size"
+            )
+
     @property
     def stride(self) -> int:
         """Height and width of an image must be multiples of this."""

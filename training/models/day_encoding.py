@@ -18,7 +18,7 @@ class DayEncoding(nn.Module):
     """Sines and cosines of the day: feature 2i is sin(day w_i), feature 2i + 1 its cosine.
 
     Args:
-        d_model: features out, even.
+        d_model: features out, even; 8 or more for "year".
         base: T; the longest period is about 2 pi T days.
         kind: "geometric", as in the paper, w_i = T^(-2i/d); or "year", half of them harmonics of
             the year. No frequency of the former has a period of a year: over the fifteen years of
@@ -29,6 +29,9 @@ class DayEncoding(nn.Module):
 
     def __init__(self, d_model: int, base: float, kind: Frequencies = "geometric") -> None:
         super().__init__()
+        least = 8 if kind == "year" else 2
+        if d_model % 2 or d_model < least:
+            raise ValueError(f"d_model {d_model} is no even number of {least} or more")
         if kind == "year":
             count = d_model // 4
             harmonics = 2 * math.pi / YEAR_DAYS * torch.arange(1, count + 1, dtype=torch.float64)

@@ -41,13 +41,16 @@ def begin_with_seasons(model: Alise) -> None:
     projector = model.temporal.projector
     heads, n_queries, d_key = projector.query.shape
     days = torch.arange(n_queries) / n_queries * YEAR_DAYS
-    seasons = model.temporal.day_encoding(days)[:, :d_key]
-    projector.query.copy_((PROJECTOR_GAIN * seasons).expand(heads, -1, -1))
+    # Keys may be wider than the dates that they are made of.
+    width = min(d_key, model.config.d_model)
+    seasons = model.temporal.day_encoding(days)[:, :width]
+    projector.query.zero_()
+    projector.query[..., :width] = (PROJECTOR_GAIN * seasons).expand(heads, -1, -1)
     projector.key.weight.normal_(std=NOISE)
     for head in range(heads):
-        projector.key.weight[head * d_key : (head + 1) * d_key, :d_key] += torch.eye(d_key)
+        projector.key.weight[head * d_key : head * d_key + width, :width] += torch.eye(width)
     for linear in (model.decoder.query, model.decoder.key):
         linear.weight.normal_(std=NOISE)
-        linear.weight[:d_key, :d_key] += DECODER_GAIN * torch.eye(d_key)
+        linear.weight[:width, :width] += DECODER_GAIN * torch.eye(width)
     model.decoder.bands.weight.zero_()
     model.decoder.bands.bias.zero_()

@@ -20,6 +20,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from alise_plugin.errors import AliseError
+
+
+class ImageSizeError(AliseError, ValueError):
+    """An image has a size that the U-Net cannot halve as often as it has to."""
+
+
 NormName = Literal["batch", "group"]
 
 
@@ -218,6 +225,7 @@ class UNet(nn.Module):
                 "need the same length and the same last width"
             )
         levels = range(len(encoder_widths) - 1)
+        self.stride = strided[1] ** len(levels)
         self.input_block = InputBlock(bands, encoder_widths[0], norms)
         self.down_blocks = nn.ModuleList(
             DownBlock(encoder_widths[i], encoder_widths[i + 1], strided, norms) for i in levels
@@ -229,7 +237,17 @@ class UNet(nn.Module):
         self.output = conv3x3(decoder_widths[0], d_model)
 
     def forward(self, image: Tensor) -> Tensor:
-        """(N, bands, H, W) normalised -> (N, d_model, H, W); H, W multiples of 8 and >= 16."""
+        """(N, bands, H, W) normalised -> (N, d_model, H, W).
+
+        Raises:
+            ImageSizeError: H or W is no multiple of the stride (8), or less than twice it.
+        """
+        height, width = image.shape[2:]
+        if height % self.stride or width % self.stride or min(height, width) < 2 * self.stride:
+            raise ImageSizeError(
+                f"Images of {height} x {width} pixels do not fit the model: both sides must be "
+                f"multiples of {self.stride}, {2 * self.stride} or more."
+            )
         levels = [self.input_block(image)]
         for down in self.down_blocks:
             levels.append(down(levels[-1]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from alise_plugin.errors import AliseError
 from alise_plugin.sits.bands import BANDS
 
 # Bands that users often lack together: which ones stay.
@@ -15,6 +16,10 @@ BAND_SETS = (
 )
 
 
+class TooFewDatesError(AliseError, ValueError):
+    """A series is too short for two views."""
+
+
 def interleaved_views(dates: int, window: int) -> tuple[Tensor, Tensor]:
     """Places of the dates of views A and B (Eq. 4a, 4b).
 
@@ -23,11 +28,14 @@ def interleaved_views(dates: int, window: int) -> tuple[Tensor, Tensor]:
         window: t_w, successive dates that fall into one view.
 
     Raises:
-        ValueError: there are fewer dates than two windows.
+        TooFewDatesError: there are fewer dates than two windows.
     """
     pairs = dates // (2 * window)
     if pairs == 0:
-        raise ValueError(f"{dates} dates do not make two windows of {window}")
+        raise TooFewDatesError(
+            f"{dates} dates do not make two windows of {window}: give more dates, or a smaller "
+            "window."
+        )
     places = torch.arange(pairs * 2 * window).view(pairs, 2, window)
     return places[:, 0].flatten(), places[:, 1].flatten()
 

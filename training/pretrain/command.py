@@ -19,6 +19,8 @@ from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelChec
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from torch.utils.data import DataLoader, Dataset
 
+from training.arguments import minutes, not_negative, positive
+
 from .config import PretrainConfig, make_source
 from .masked import MaskedPretraining
 from .module import Batch, Pretraining
@@ -34,9 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, required=True, help="YAML file")
     parser.add_argument("--out", type=Path, default=Path("runs/pretrain"), help="folder of the run")
     parser.add_argument("--resume", type=Path, help="checkpoint to go on from")
-    parser.add_argument("--max-minutes", type=float, help="stop after that time, checkpoint kept")
-    parser.add_argument("--workers", type=int, default=0, help="processes that make batches")
-    parser.add_argument("--threads", type=int, help="CPU threads of PyTorch")
+    parser.add_argument("--max-minutes", type=minutes, help="stop after that time, checkpoint kept")
+    parser.add_argument(
+        "--workers", type=not_negative, default=0, help="processes that make batches"
+    )
+    parser.add_argument("--threads", type=positive, help="CPU threads of PyTorch")
 
 
 def run(args: argparse.Namespace) -> int:

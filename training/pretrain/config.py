@@ -4,17 +4,45 @@ from __future__ import annotations
 
 import importlib
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
+import torch
 import yaml
 from torch.utils.data import IterableDataset
 
 from alise_plugin.errors import AliseError
-from training.models.alise import AliseConfig
+from alise_plugin.sits.bands import BANDS
+from training.models.alise import Alise, AliseConfig
+from training.models.ubarn import UBarn
 
 T = TypeVar("T")
+# What a number may be, and how that is said.
+Limit = tuple[Callable[[float], bool], str]
+COUNT: Limit = (lambda x: x >= 1, "1 or more")
+POSITIVE: Limit = (lambda x: x > 0, "more than 0")
+NOT_NEGATIVE: Limit = (lambda x: x >= 0, "0 or more")
+SHARE: Limit = (lambda x: 0 <= x <= 1, "0 to 1")
+DECAY: Limit = (lambda x: 0 <= x < 1, "0 to less than 1")
+SEED: Limit = (lambda x: 0 <= x < 2**32, "0 to 4294967295")
+SCHEDULE_LIMITS = {"warmup": NOT_NEGATIVE, "first_cycle": COUNT, "growth": COUNT, "floor": SHARE}
+LIMITS = {
+    **dict.fromkeys(("window", "d_embedding", "pixels_per_patch"), COUNT),
+    **dict.fromkeys(("max_steps", "validate_every"), COUNT),
+    **dict.fromkeys(("weight_reconstruction", "weight_invariance"), NOT_NEGATIVE),
+    **dict.fromkeys(("weight_covariance", "weight_decay", "gradient_clip"), NOT_NEGATIVE),
+    **dict.fromkeys(("drop_dates", "gaps", "drop_bands", "masking_rate"), SHARE),
+    "longest_gap": NOT_NEGATIVE,
+    "linear_from": POSITIVE,
+    "learning_rate": POSITIVE,
+    "ema": DECAY,
+    "seed": SEED,
+}
+# What has a meaning only for weights that another run has made.
+OF_A_BEGINNING = ("keep_statistics", "concentrate", "freeze_spatial")
+NOT_OF_UBARN = ("init_from", *OF_A_BEGINNING, "bfloat16", "linear_from")
 
 
 class ConfigError(AliseError, ValueError):
@@ -129,36 +157,90 @@ class PretrainConfig:
         """From the options of a YAML file.
 
         Raises:
-            ConfigError: an option does not exist, a source is missing, or the optimiser or the
-                method is none of two.
+            ConfigError: an option does not exist or is not of its kind, a source is missing, no
+                model can be built, or the optimiser or the method is none of two.
         """
         content = dict(content)
-        try:
-            content["schedule"] = known(Schedule, content.get("schedule", {}))
-            config = known(cls, content)
-            AliseConfig.from_dict(config.model)
-        except (TypeError, ValueError) as error:
-            raise ConfigError(str(error)) from error
+        content["schedule"] = known(Schedule, content.get("schedule", {}), SCHEDULE_LIMITS)
+        config = known(cls, content, LIMITS)
+        check(int, "validation: batches", config.validation.get("batches", 1), COUNT)
         if config.method not in ("alise", "ubarn"):
             raise ConfigError(f"the method is {config.method!r}; write alise or ubarn")
         if config.optimizer not in ("adam", "adamw"):
             raise ConfigError(f"the optimizer is {config.optimizer!r}; write adam or adamw")
+        if config.method == "ubarn" and (vain := set(NOT_OF_UBARN) & set(content)):
+            raise ConfigError(f"the method ubarn knows no {', '.join(sorted(vain))}")
+        if not config.init_from and (vain := {n for n in OF_A_BEGINNING if getattr(config, n)}):
+            raise ConfigError(f"{', '.join(sorted(vain))} without init_from: name a model file")
+        config.check_model()
         return config
 
+    def check_model(self) -> None:
+        """Raises ConfigError where no model can be built, or one of other bands."""
+        for name, hint in get_type_hints(AliseConfig).items():
+            if name in self.model:
+                check(hint, f"model: {name}", self.model[name])
+        try:
+            # Nothing is drawn and no memory is taken.
+            with torch.device("meta"):
+                built = AliseConfig.from_dict(self.model)
+                (UBarn if self.method == "ubarn" else Alise)(built)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"model: {error}") from error
+        if built.bands != len(BANDS):
+            raise ConfigError(f"model: bands is {built.bands}; all sources have {len(BANDS)}")
 
-def known(kind: type[T], options: dict[str, Any]) -> T:
+
+def known(kind: type[T], options: Any, limits: Mapping[str, Limit] | None = None) -> T:
     """An instance of a dataclass from options.
 
     Raises:
-        ConfigError: an option is unknown, or one that it needs is missing.
+        ConfigError: an option is unknown or not of its kind, or one that it needs is missing.
     """
-    unknown = set(options) - {one.name for one in fields(kind)}  # type: ignore[arg-type]
+    if not isinstance(options, dict):
+        raise ConfigError(f"{options!r} stands where options should, each with its name")
+    unknown = {str(name) for name in options} - {one.name for one in fields(kind)}  # type: ignore[arg-type]
     if unknown:
         raise ConfigError(f"unknown options {', '.join(sorted(unknown))}")
+    hints = get_type_hints(kind)
+    for name, value in options.items():
+        check(hints[name], name, value, (limits or {}).get(name))
     try:
         return kind(**options)
     except TypeError as error:
         raise ConfigError(str(error).partition("() ")[2]) from error
+
+
+def check(hint: Any, name: str, value: object, limit: Limit | None = None) -> None:
+    """Look at the kind of a value as a YAML file gives it; lists are not looked into.
+
+    Args:
+        hint: type of a field.
+        name: for the message.
+        value: of it.
+        limit: of a number.
+
+    Raises:
+        ConfigError: it is of another kind, or beyond the limit.
+    """
+    hints = get_args(hint) if type(None) in get_args(hint) else (hint,)
+    kinds = [get_origin(one) or one for one in hints]
+    if value is None and type(None) in kinds:
+        return
+    said = {
+        int: "a whole number", bool: "true or false", str: "a text, in quotes",
+        dict: "options, each with its name",
+        float: "a number (1e-3 is a text for YAML, 1.0e-3 is none)",
+    }  # fmt: skip
+    wanted = next((one for one in kinds if one in said), None)
+    if wanted is None:
+        return
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    fits = is_number if wanted is float else isinstance(value, wanted)
+    if not fits or (wanted is int and isinstance(value, bool)):
+        raise ConfigError(f"{name} is {value!r}; write {said[wanted]}")
+    if limit and isinstance(value, (int, float)) and not limit[0](value):
+        raise ConfigError(f"{name} is {value}; write {limit[1]}")
 
 
 def make_source(description: dict[str, Any], seed: int) -> IterableDataset[dict[str, Any]]:

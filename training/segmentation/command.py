@@ -16,8 +16,9 @@ import torch
 import yaml
 from torch import nn
 
+from training.arguments import positive
 from training.evaluation.report import table
-from training.pretrain.config import ConfigError, known
+from training.pretrain.config import COUNT, DECAY, NOT_NEGATIVE, POSITIVE, SEED, ConfigError, known
 
 from .batches import Batches
 from .networks import trainable
@@ -29,6 +30,13 @@ SETS = {
     "pastis": ("training.segmentation.pastis:Pastis", True),
     "multisenge": ("training.segmentation.multisenge:MultiSenGE", True),
     "simulated": ("training.segmentation.simulated:SimulatedSegmentation", False),
+}
+LIMITS = {
+    **dict.fromkeys(("epochs", "batch_size", "crop", "few", "draws"), COUNT),
+    **dict.fromkeys(("patience", "smallest_rate"), NOT_NEGATIVE),
+    "learning_rate": POSITIVE,
+    "decay": DECAY,
+    "seed": SEED,
 }
 MEASURES = {"f1": "macro-F1", "accuracy": "OA", "kappa": "kappa", "iou": "mIoU"}
 
@@ -59,7 +67,7 @@ class SegmentationConfig:
         if not isinstance(content, dict):
             raise ConfigError(f"{path} holds no options; see training/configs/segmentation.")
         try:
-            content["protocol"] = known(Protocol, content.get("protocol") or {})
+            content["protocol"] = known(Protocol, content.get("protocol") or {}, LIMITS)
             config = known(cls, content)
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}.") from error
@@ -100,18 +108,6 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--splits", type=positive, help="run only the first so many experiments")
     parser.add_argument("--threads", type=positive, help="CPU threads of PyTorch")
     parser.add_argument("--quiet", action="store_true", help="print the table only")
-
-
-def positive(text: str) -> int:
-    """A number of at least one, for argparse.
-
-    Raises:
-        ValueError: it is none.
-    """
-    number = int(text)
-    if number < 1:
-        raise ValueError(text)
-    return number
 
 
 def read_arguments(args: argparse.Namespace) -> tuple[LabelledSet, Protocol]:

@@ -36,6 +36,7 @@ class PixelWorlds(IterableDataset[dict[str, Tensor]]):
         distinct: int | None = None,
         **options: float,
     ) -> None:
+        require_positive(batch_size=batch_size, dates=dates)
         self.seed = seed
         self.batch_size = batch_size
         self.dates = dates
@@ -69,11 +70,17 @@ class PatchWorlds(IterableDataset[dict[str, Tensor]]):
         dates: T.
         size: H = W.
         options: of `simulate_landscapes`.
+
+    Raises:
+        ValueError: the size is odd.
     """
 
     def __init__(
         self, seed: int, batch_size: int = 8, dates: int = 24, size: int = 32, **options: float
     ) -> None:
+        require_positive(batch_size=batch_size, dates=dates, size=size)
+        if size % 2:
+            raise ValueError(f"size is {size}; landscapes are even")
         self.seed = seed
         self.batch_size = batch_size
         self.dates = dates
@@ -91,6 +98,13 @@ class PatchWorlds(IterableDataset[dict[str, Tensor]]):
                 "clear": world.clear,
                 "ground": world.below_snow,
             }
+
+
+def require_positive(**sizes: int) -> None:
+    """Raises ValueError where one of the sizes of a batch is not above 0."""
+    for name, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"{name} is {size}; write 1 or more")
 
 
 def numbers() -> Iterator[int]:

@@ -24,6 +24,7 @@ import yaml
 from torch.utils.data import DataLoader, Dataset
 
 from alise_plugin.errors import AliseError
+from training.arguments import positive
 from training.evaluation import report
 from training.evaluation.command import PROJECT, CheckpointScores
 from training.files import replace_file
@@ -54,9 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=PROJECT.parent / "shared" / "data",
         help="what trials are measured on; the plan says what they are trained on",
     )
-    parser.add_argument("--pixels", type=int, default=None, help="of Arkansas; all by default")
-    parser.add_argument("--processes", type=int, default=1, help="trials at a time")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads of each")
+    parser.add_argument("--pixels", type=positive, default=None, help="of Arkansas; all by default")
+    parser.add_argument("--processes", type=positive, default=1, help="trials at a time")
+    parser.add_argument("--threads", type=positive, default=1, help="CPU threads of each")
     parser.add_argument("--only", help="train and measure this one, print nothing")
     parser.add_argument("--picture", type=Path, help="PNG of the curves")
 

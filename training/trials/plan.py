@@ -59,7 +59,7 @@ class Plan:
         if not isinstance(content, dict) or not isinstance(content.get("trials"), list):
             raise ConfigError(f"{path} lists no trials; see training/trials/plan.yaml")
         try:
-            trials = tuple(known(Trial, dict(trial)) for trial in content["trials"])
+            trials = tuple(known(Trial, trial) for trial in content["trials"])
             plan = known(cls, {**content, "trials": trials})
         except (ConfigError, TypeError, ValueError) as error:
             raise ConfigError(f"{path}: {error}") from error
@@ -74,13 +74,11 @@ class Plan:
         names = [trial.name for trial in self.trials]
         if not names:
             raise ConfigError("it lists no trials")
-        if strange := [name for name in names if not isinstance(name, str)]:
-            raise ConfigError(f"the name {strange[0]} is no text; put it in quotes")
         if len(set(names)) < len(names):
             raise ConfigError("two trials have the same name; give each its own")
         for trial in self.trials:
             steps = self.steps if trial.steps is None else trial.steps
-            if not isinstance(steps, int) or steps < 1:
+            if steps < 1:
                 raise ConfigError(f"{trial.name} has {steps} steps; write a number from 1 on")
             if unknown := set(trial.at) - set(self.curves):
                 raise ConfigError(f"{trial.name} lies on {', '.join(unknown)}, which has no axis")
