@@ -171,6 +171,59 @@ def test_a_resumed_run_ends_with_the_weights_of_an_unbroken_one(tmp_path):
     assert (tmp_path / "parts" / "log" / "from_step_8" / "metrics.csv").exists()
 
 
+def test_a_run_that_was_broken_anywhere_goes_on_as_if_broken_once(tmp_path):
+    """A checkpoint in between sees other batches, but never the same ones twice."""
+    options = config(max_steps=6, validate_every=4)
+    train(options, tmp_path, progress=False)
+    (tmp_path / "last.ckpt").rename(tmp_path / "at_6.ckpt")
+
+    def resumed(steps, checkpoint, folder):
+        more = replace(options, max_steps=steps)
+        return train(more, tmp_path / folder, resume=tmp_path / checkpoint, progress=False)
+
+    once = resumed(12, "at_6.ckpt", "once")
+    resumed(8, "at_6.ckpt", "twice")
+    twice = resumed(12, "twice/last.ckpt", "twice")
+    for expected, found in zip(once.parameters(), twice.parameters(), strict=True):
+        assert torch.equal(expected, found)
+
+
+def test_what_a_run_cannot_go_on_from_is_said_in_one_sentence(tmp_path, capsys):
+    source = {"class": f"{__name__}:Seasons", "batch_size": 2}
+    options = {"train": source, "validation": {**source, "batches": 1}, "max_steps": 2}
+    path = tmp_path / "run.yaml"
+
+    def pretrain(checkpoint, **changes):
+        path.write_text(yaml.safe_dump({**options, "model": SMALL, **changes}))
+        out = ["--out", str(tmp_path / "run")]
+        resume = ["--resume", str(tmp_path / checkpoint)] if checkpoint else []
+        return main(["pretrain", "--config", str(path), *out, *resume])
+
+    assert pretrain(None) == 0
+    whole = (tmp_path / "run" / "last.ckpt").read_bytes()
+    (tmp_path / "half.ckpt").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "text.ckpt").write_text("four years")
+    for checkpoint in ("absent.ckpt", "half.ckpt", "text.ckpt", "run/model.pt", "run"):
+        assert pretrain(checkpoint) == 2
+        assert Path(checkpoint).name in capsys.readouterr().err
+    for changes in ({"model": {**SMALL, "layers": 2}}, {"method": "ubarn"}, {"d_embedding": 8}):
+        assert pretrain("run/last.ckpt", **changes) == 2
+        assert "another model" in capsys.readouterr().err
+    (tmp_path / "run" / "file").write_text("")
+    assert main(["pretrain", "--config", str(path), "--out", str(tmp_path / "run" / "file")]) == 2
+    assert "cannot be made" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("method", ["alise", "ubarn"])
+def test_a_run_that_diverges_ends_before_its_model_is_lost(tmp_path, method):
+    options = config(max_steps=8, validate_every=2, method=method)
+    train(replace(options, max_steps=2), tmp_path, progress=False)
+    before = (tmp_path / MODEL_FILE).read_bytes()
+    with pytest.raises(AliseError, match=r"The loss is .* lower learning_rate"):
+        train(replace(options, learning_rate=1e38, gradient_clip=0.0), tmp_path, progress=False)
+    assert (tmp_path / MODEL_FILE).read_bytes() == before
+
+
 def first_days(stream, count):
     return [batch["days"][0, 0].item() for batch in itertools.islice(stream, count)]
 
@@ -180,8 +233,11 @@ def test_the_stream_goes_on_after_a_break_and_differs_between_processes():
     days = first_days(Stream(source, seed=1, length=3), 9)
     assert len(set(days)) == 9
     assert first_days(Stream(source, seed=1, length=3, done=6), 3) == days[6:]
-    # Between two segments: on to the next, nothing comes twice.
-    assert first_days(Stream(source, seed=1, length=3, done=4), 3) == days[6:]
+    # Within a segment: others for the rest of it, nothing comes twice, in the second break neither.
+    resumed = first_days(Stream(source, seed=1, length=3, done=4), 5)
+    assert resumed[2:] == days[6:]
+    assert not set(resumed[:2]) & set(days)
+    assert first_days(Stream(source, seed=1, length=3, done=5), 2)[0] not in {*days, *resumed}
     assert not set(first_days(Stream(source, seed=1, length=3, rank=1), 9)) & set(days)
 
 
@@ -225,6 +281,8 @@ def test_a_batch_of_clouds_without_any_view_costs_nothing(tmp_path):
     batch["clear"][:] = False
     batch["reflectance"][:] = torch.nan
     assert module.training_step(batch).item() == 0
+    state = module.state_dict()
+    assert all(value.isfinite().all() for value in state.values() if value.is_floating_point())
 
 
 def test_patches_train_on_some_of_their_pixels(tmp_path):

@@ -60,7 +60,7 @@ class BatchNorm(nn.BatchNorm2d):
         assert self.running_var is not None
         assert self.momentum is not None
         mean, variance = self.running_mean, self.running_var
-        if self.training:
+        if self.training and len(input):
             some = input[:: max(1, len(input) // STATISTICS_ROWS)].to(mean.dtype)
             variance, mean = torch.var_mean(some, dim=0, unbiased=False)
             with torch.no_grad():

@@ -21,9 +21,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from training.arguments import minutes, not_negative, positive
 
-from .config import PretrainConfig, make_source
+from .config import ConfigError, PretrainConfig, make_source
 from .masked import MaskedPretraining
-from .module import Batch, Pretraining
+from .module import Batch, Pretraining, require_finite
 from .pictures import reconstruction_picture
 from .stream import VALIDATION_STREAM, Stream, mixed_seed
 
@@ -83,16 +83,21 @@ def train(
         max_minutes: stop after that time.
         workers: processes that make batches.
         progress: show a progress bar.
+
+    Raises:
+        ConfigError: a source, the beginning, the checkpoint or the folder is not what it should be.
+        DivergedError: the loss is no number any more.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"The folder {out} cannot be made: {error.strerror}.") from error
     lightning.seed_everything(config.seed, verbose=False)
     if resume is not None:
         # The checkpoint holds all weights: the file that they once began from may be gone.
         config = replace(config, init_from=None, concentrate=False)
     module = MaskedPretraining(config) if config.method == "ubarn" else Pretraining(config)
-    done = 0
-    if resume is not None:
-        done = int(torch.load(resume, map_location="cpu", weights_only=False)["global_step"])
+    done = 0 if resume is None else steps_of(resume, module)
     # Made once: every validation sees the same series.
     held_out = validation_batches(config)
     gpu = torch.cuda.is_available()
@@ -144,6 +149,31 @@ def train(
     return module
 
 
+def steps_of(checkpoint: Path, module: Pretraining | MaskedPretraining) -> int:
+    """The steps after which a checkpoint of the same model was written.
+
+    Raises:
+        ConfigError: it is no checkpoint, or one of another model.
+    """
+    try:
+        content = torch.load(checkpoint, map_location="cpu", weights_only=False)
+        done, state = int(content["global_step"]), content["state_dict"]
+    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
+        raise ConfigError(f"--resume: {checkpoint} cannot be read: {error.strerror}.") from error
+    except Exception as error:  # whatever torch.load meets in a file of another kind
+        raise ConfigError(
+            f"--resume: {checkpoint} is no checkpoint of a run, or only a part of one: give its "
+            "last.ckpt (a model.pt is a beginning: init_from)."
+        ) from error
+    expected = {name: value.shape for name, value in module.state_dict().items()}
+    if {name: value.shape for name, value in state.items()} != expected:
+        raise ConfigError(
+            f"--resume: {checkpoint} is of another model than the configuration asks for; give the "
+            "configuration that it was begun with."
+        )
+    return done
+
+
 def validation_batches(config: PretrainConfig) -> list[Batch]:
     """The series that a run is validated on."""
     source = dict(config.validation)
@@ -187,8 +217,9 @@ class KeepModel(Callback):
         if not trainer.is_global_zero:
             return
         assert isinstance(pl_module, (Pretraining, MaskedPretraining))
-        pl_module.save_model(self.out / MODEL_FILE)
         loss = float(trainer.callback_metrics["val/reconstruction"])
+        require_finite(loss, trainer.global_step)
+        pl_module.save_model(self.out / MODEL_FILE)
         if loss < self.best:
             self.best = loss
             pl_module.save_model(self.out / BEST_FILE, validation_loss=loss)

@@ -19,7 +19,7 @@ from training.pretext.ubarn import corrupted_dates, permuted
 from training.pretext.views import drop_bands
 
 from .config import PretrainConfig
-from .module import Batch, moving_average
+from .module import Batch, moving_average, require_finite
 from .optimise import optimiser
 from .stream import mixed_seed
 
@@ -61,6 +61,7 @@ class MaskedPretraining(lightning.LightningModule):
         image = normalise(batch["reflectance"])
         seen = drop_bands(image, self.config.drop_bands, MISSING_VALUE)
         loss, mean = self._losses(self.model, batch, image, seen)
+        require_finite(loss, self.global_step)
         self.log_dict({"train/loss": loss.detach(), "train/mean": mean}, prog_bar=True)
         return loss
 

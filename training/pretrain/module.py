@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 from torchmetrics import MeanMetric
 
+from alise_plugin.errors import AliseError
 from training.models.alise import Alise, AliseConfig
 from training.models.checkpoint import ModelFileError, load_alise, save_alise
 from training.models.decoder import EmbeddingHead
@@ -35,6 +36,10 @@ from .stream import mixed_seed
 
 Batch = dict[str, Tensor]
 Tensors = tuple[Tensor, ...] | list[Tensor]
+
+
+class DivergedError(AliseError):
+    """The loss of a run is no number any more: nothing can be learned from there."""
 
 
 class Pretraining(lightning.LightningModule):
@@ -98,6 +103,7 @@ class Pretraining(lightning.LightningModule):
             + self.config.weight_invariance * losses["invariance"]
             + self.config.weight_covariance * losses["covariance"]
         )
+        require_finite(total, self.global_step)
         losses["loss"] = total.detach()
         self.log_dict({f"train/{name}": value for name, value in losses.items()}, prog_bar=True)
         return total
@@ -206,6 +212,15 @@ class Pretraining(lightning.LightningModule):
         """(B, K) places of the pixels that go on, others for each series."""
         count = min(pixels, self.config.pixels_per_patch)
         return torch.rand(batch_size, pixels, device=device).argsort(1)[:, :count]
+
+
+def require_finite(loss: Tensor | float, step: int) -> None:
+    """Raises DivergedError where a loss is NaN or infinite, before such weights are kept."""
+    if not math.isfinite(loss):
+        raise DivergedError(
+            f"The loss is {float(loss)} after {step} steps: go on from an older checkpoint, or "
+            "begin again, with a lower learning_rate."
+        )
 
 
 def moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:

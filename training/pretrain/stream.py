@@ -19,13 +19,14 @@ class Stream(IterableDataset[dict[str, Any]]):
     """Batches in segments, each from a source with a seed of its own.
 
     The seed follows from the run's seed, the process and the segment. So processes never see the
-    same batch, and a run that goes on at the start of a segment sees what it would have seen.
+    same batch, and a run that goes on at the start of a segment sees what it would have seen. One
+    that goes on within a segment sees others for the rest of it, and the next segment as it is.
 
     Args:
         description: of the source (`make_source`).
         seed: of the run.
         length: batches of a segment.
-        done: batches that are already used; the stream goes on with the next whole segment.
+        done: batches that are already used.
         rank: number of the process, among several GPUs.
     """
 
@@ -35,16 +36,18 @@ class Stream(IterableDataset[dict[str, Any]]):
         self.description = description
         self.seed = seed
         self.length = length
-        self.first_segment = -(-done // length)
+        self.first_segment, self.used = divmod(done, length)
         self.rank = rank
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         worker = get_worker_info()
         step, start = (worker.num_workers, worker.id) if worker else (1, 0)
-        share = len(range(start, self.length, step))
+        used = self.used
         for segment in itertools.count(self.first_segment):
-            source = make_source(self.description, mixed_seed(self.seed, self.rank, segment))
-            yield from itertools.islice(source, share)
+            seed = mixed_seed(self.seed, self.rank, segment, *([used] if used else []))
+            source = make_source(self.description, seed)
+            yield from itertools.islice(source, len(range(start, self.length - used, step)))
+            used = 0
 
 
 def mixed_seed(*numbers: int) -> int:
