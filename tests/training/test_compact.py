@@ -48,6 +48,14 @@ def test_components_keep_the_variance_and_the_distances():
     assert (projection.scale[:10] / 2 <= 0.005 * spread).all()
 
 
+def test_a_small_model_keeps_all_that_it_has():
+    features = np.random.default_rng(0).normal(size=(300, 20)).astype(np.float32)
+    projection = principal_components(features)
+    assert projection.matrix.shape == (20, 20)
+    assert projection.scale.shape == projection.offset.shape == (20,)
+    assert projection.variance == pytest.approx(1)
+
+
 def test_the_graph_projects_as_the_arrays_do(package):
     before = load_package(package)
     assert before.compact is None

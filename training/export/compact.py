@@ -44,8 +44,8 @@ class Projection:
     """compact = features @ matrix, then raw = (compact - offset) / scale.
 
     Attributes:
-        matrix: `(n_features, FEATURES)` float32.
-        scale, offset: `(FEATURES,)` float64; raw runs from 1 to 255.
+        matrix: `(n_features, C)` float32, C at most FEATURES.
+        scale, offset: `(C,)` float64; raw runs from 1 to 255.
         variance: share of the sample's variance that is kept.
     """
 
@@ -66,7 +66,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Give a package its compact form and say what it keeps."""
     variance = add_compact(args.model, args.landscapes)
-    print(f"{args.model}: {FEATURES} compact features keep {100 * variance:.2f} % of the variance")
+    count = len(load_package(args.model).require_compact().scale)
+    print(f"{args.model}: {count} compact features keep {100 * variance:.2f} % of the variance")
     return 0
 
 
@@ -108,9 +109,10 @@ def principal_components(embeddings: np.ndarray, features: int = FEATURES) -> Pr
 
     Args:
         embeddings: `(N, F)`, N at least 2.
-        features: how many components.
+        features: how many components; all F where there are no more.
     """
     sample = embeddings.astype(np.float64)
+    features = min(features, sample.shape[1])
     moments, vectors = np.linalg.eigh(sample.T @ sample)
     matrix = vectors[:, np.argsort(moments)[::-1][:features]]
     # The sign of a component is free: its largest coefficient is made positive.
