@@ -1,6 +1,9 @@
-"""Numbers as the commands take them; argparse says what is wrong with others."""
+"""Numbers and files as the commands take them; argparse says what is wrong with others."""
 
 from __future__ import annotations
+
+import argparse
+from pathlib import Path
 
 
 def positive(text: str) -> int:
@@ -26,3 +29,14 @@ def minutes(text: str) -> float:
     if not number > 0:
         raise ValueError(text)
     return number
+
+
+def existing(text: str) -> Path:
+    """A file or folder that is there, for argparse.
+
+    Raises:
+        ArgumentTypeError: it is not.
+    """
+    if not Path(text).exists():
+        raise argparse.ArgumentTypeError(f"there is no {text}")
+    return Path(text)

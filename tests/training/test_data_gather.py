@@ -9,7 +9,7 @@ from osgeo import gdal
 from alise_plugin.sits.acquisitions import days_since_reference
 from training.__main__ import main
 from training.data.gather.sources import SOURCES
-from training.data.real import RealSeries, read_sites
+from training.data.real import DataMissingError, RealSeries, read_sites
 
 pyarrow = pytest.importorskip("pyarrow", reason="pyarrow reads Parquet files")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -222,6 +222,23 @@ def test_scenes_may_hold_all_bands_in_one_array(clone, out):
     assert dn.any((0, 2, 3)).sum() == 3
     (site,) = read_sites(out)
     assert [TEN[plane] for plane in site.planes] == ["B03", "B8A", "B11"]
+
+
+def test_a_gathering_that_is_stopped_leaves_no_index_of_files_in_part(clone, out, monkeypatch):
+    write(clone, "france", rows())
+    assert gather(clone, out) == 0
+
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("numpy.savez_compressed", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            gather(clone, out)
+    with pytest.raises(DataMissingError, match="index"):
+        read_sites.__wrapped__(out)
+    assert gather(clone, out) == 0
+    assert read_sites.__wrapped__(out)
 
 
 def test_scenes_that_lack_something_are_refused(clone, out, capsys):

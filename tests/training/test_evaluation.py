@@ -10,6 +10,7 @@ pytest.importorskip("sklearn")
 
 from alise_plugin.errors import AliseError
 from alise_plugin.model.package import load_package
+from training.__main__ import main
 from training.evaluation import features, probe, reconstruction, report, robustness
 from training.evaluation.arkansas import CropPixels
 from training.models.checkpoint import load_alise
@@ -117,6 +118,26 @@ def test_tables_replace_what_stood_between_the_marks(tmp_path):
     assert "| x | 0.500 |" in content
     assert "| y | - |" in content
     assert content.startswith("# Title\n\ntext\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--measures", "1", "--data", "nowhere"), "no real site at nowhere"),
+        (("--measures", "2", "--data", "nowhere"), "no crop pixels at nowhere"),
+        (("--measures", "25"), "no measure 5"),
+        (("--pixels", "-5"), "--pixels"),
+        (("--malice", "nowhere.onnx"), "there is no nowhere.onnx"),
+        (("--checkpoints", "nowhere.pt", "--data", "nowhere"), "nowhere"),
+    ],
+)
+def test_what_cannot_be_measured_is_said_in_one_sentence(capsys, options, says):
+    try:
+        code = main(["evaluate", *options])
+    except SystemExit as end:  # of argparse
+        code = end.code
+    assert code == 2
+    assert says in capsys.readouterr().err
 
 
 def test_the_bundled_package_is_the_committed_checkpoint():

@@ -268,6 +268,12 @@ def test_a_set_without_any_learned_label_is_refused(levels, package):
     batches = FeatureBatches(data, package.encoder(threads=1), 64, 2)
     with pytest.raises(LabelledDataError, match="No pixel"):
         run_experiment(lambda: linear_head(640, 2), batches, data.splits()[0], 2, QUICK, seed=0)
+    data, split = Levels(), levels.splits()[0]
+    for place in split.test:
+        data.series[place] = replace(data.series[place], labels=data.series[place].labels * 0)
+    batches = FeatureBatches(data, package.encoder(threads=1), 64, 2)
+    with pytest.raises(LabelledDataError, match="No pixel of the test series"):
+        run_experiment(lambda: linear_head(640, 2), batches, split, 2, QUICK, seed=0)
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)

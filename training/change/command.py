@@ -11,8 +11,9 @@ import numpy as np
 
 from alise_plugin.model.distance import CosineDistance, compact_cosine
 from alise_plugin.model.package import load_package
-from training.arguments import positive
+from training.arguments import existing, positive
 from training.evaluation.report import table
+from training.files import replace_file
 from training.segmentation.series import LabelledDataError
 
 from . import distances, measures
@@ -29,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
     parser.add_argument("--data", type=Path, help="folder of RotCrop; simulated rotations if not")
     parser.add_argument("--model", type=Path, default=PROJECT / "models" / "alise-s2")
-    parser.add_argument("--malice", type=Path, help="malice_s2.onnx of the peer's repository")
+    parser.add_argument("--malice", type=existing, help="malice_s2.onnx of the peer's repository")
     parser.add_argument("--places", type=positive, default=40, help="simulated, of 32 x 32 pixels")
     parser.add_argument("--variants", action="store_true", help="also what can be done to Eq. 12")
     parser.add_argument("--threads", type=positive)
@@ -72,9 +73,8 @@ def run(args: argparse.Namespace) -> int:
     )
     print(text)
     if args.out:
-        args.out.mkdir(parents=True, exist_ok=True)
         content = {name: vars(found) for name, found in scores.items()}
-        (args.out / "change.json").write_text(json.dumps(content, indent=1) + "\n")
+        replace_file(args.out / "change.json", (json.dumps(content, indent=1) + "\n").encode())
         if pixels.example:
             from .pictures import change_picture
 

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
+from alise_plugin.errors import AliseError
 from alise_plugin.model.encoder import Encoder
 from alise_plugin.model.package import ModelPackage, load_package
 from alise_plugin.sits.bands import BANDS
-from training.arguments import positive
+from training.arguments import existing, positive
 from training.export.command import untrained
 from training.export.package import write_package
+from training.files import replace_file
 from training.models.checkpoint import load_alise
 from training.pretext.normalise import EUROPE
 
@@ -30,8 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, default=PROJECT / "models" / "alise-s2")
     parser.add_argument("--data", type=Path, default=PROJECT.parent / "shared" / "data")
     parser.add_argument("--pixels", type=positive, default=None, help="of Arkansas; all by default")
-    parser.add_argument("--malice", type=Path, help="malice_s2.onnx of the peer's repository")
-    parser.add_argument("--presto", type=Path, help="checkout of the peer's repository")
+    parser.add_argument("--malice", type=existing, help="malice_s2.onnx of the peer's repository")
+    parser.add_argument("--presto", type=existing, help="checkout of the peer's repository")
     parser.add_argument("--places", type=Path, help="folder that `gather` wrote: a fifth measure")
     parser.add_argument("--measures", default="1234", help="which of the four to run")
     parser.add_argument("--threads", type=positive, default=None)
@@ -48,7 +50,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the measures asked for and print their tables."""
+    """Run the measures asked for and print their tables.
+
+    Raises:
+        AliseError: a measure is none of the four, or what it needs is not there.
+    """
+    if strange := set(args.measures) - set("1234"):
+        raise AliseError(f"There is no measure {' '.join(sorted(strange))}; write some of 1234.")
     if args.checkpoints:
         print(checkpoints_table(args))
         return 0
@@ -69,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     text = "\n\n".join(sections)
     print(text)
     if args.json:
-        args.json.write_text(json.dumps(figures, indent=1))
+        replace_file(args.json, json.dumps(figures, indent=1).encode())
     if args.write:
         for path in (args.model / "MODEL_CARD.md", PROJECT / "README.md"):
             report.write_between_marks(path, text)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from alise_plugin.sits.acquisitions import days_since_reference
-from training.data.real import INVALID_SCL, SNOW_SCL
+from training.data.real import INVALID_SCL, SNOW_SCL, DataMissingError
 
 # Whole sites: a year and a half in Belgium with every cloud, and fields of Bavaria.
 SITES = (
@@ -47,7 +47,12 @@ def read_site(path: Path, largest: int | None = None) -> RealSeries:
     Args:
         path: the file.
         largest: greatest height and width; None for all.
+
+    Raises:
+        DataMissingError: there is no such file.
     """
+    if not path.exists():
+        raise DataMissingError(f"There is no real site at {path}: give the folder of the data.")
     with np.load(path) as file:
         digital, clear, dates = file["reflectance"], file["clear"], file["dates"]
         if "scl" in file:

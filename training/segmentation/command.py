@@ -18,6 +18,7 @@ from torch import nn
 
 from training.arguments import positive
 from training.evaluation.report import table
+from training.files import replace_file
 from training.pretrain.config import COUNT, DECAY, NOT_NEGATIVE, POSITIVE, SEED, ConfigError, known
 
 from .batches import Batches
@@ -160,9 +161,8 @@ def run_all(
     text = f"**{title}** {summary(runs, data)}"
     print(text)
     if args.out:
-        args.out.mkdir(parents=True, exist_ok=True)
         content = {"title": title, "protocol": asdict(protocol), "experiments": figures(runs)}
-        (args.out / "scores.json").write_text(json.dumps(content, indent=1) + "\n")
+        replace_file(args.out / "scores.json", (json.dumps(content, indent=1) + "\n").encode())
     return runs
 
 

@@ -107,7 +107,7 @@ def run_experiment(
         report: hears of each epoch.
 
     Raises:
-        LabelledDataError: no pixel of the training or the validation series has a label.
+        LabelledDataError: no pixel of the training, the validation or the test series has a label.
     """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
@@ -144,6 +144,10 @@ def run_experiment(
         report(f"epoch {epoch}: training {training.value:.4f}, validation {validation:.4f}")
     network.load_state_dict(best)
     confusion = test_confusion(network, batches, split.test, classes, device)
+    if not confusion.any():
+        raise LabelledDataError(
+            "No pixel of the test series has a label of a class that is learned; check the labels."
+        )
     return Trained(network.cpu(), scores(confusion), confusion, epoch)
 
 

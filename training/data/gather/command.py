@@ -16,6 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
+from training.files import replace_file
+
 from . import scenes, tables, tibbles, worldcereal
 from .samples import GatheredSet, GatherError
 from .sources import SOURCES, Source
@@ -61,6 +63,8 @@ def run(args: argparse.Namespace) -> int:
             f"None of the repositories is in {', '.join(map(str, args.repositories))}: clone "
             f"https://github.com/{SOURCES[0].repository} and name its folder."
         )
+    # Without an index nobody takes half of the files for all of them.
+    (args.out / "index.json").unlink(missing_ok=True)
     args.out.mkdir(parents=True, exist_ok=True)
     index = []
     for source, one in sets:
@@ -76,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
         count = len(arrays["offset"]) - 1 if "offset" in arrays else arrays["clear"][0].size
         dates = len(arrays["dates"])
         print(f"{one.site}: {count} pixels, {dates} dates, {len(one.bands)} bands, {source.use}")
-    (args.out / "index.json").write_text(json.dumps(index, indent=1), encoding="utf-8")
+    replace_file(args.out / "index.json", json.dumps(index, indent=1).encode())
     return 0
 
 
