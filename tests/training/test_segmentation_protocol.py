@@ -31,7 +31,12 @@ from training.segmentation.networks import (  # noqa: E402
     trainable,
 )
 from training.segmentation.probe import write_probe  # noqa: E402
-from training.segmentation.protocol import Protocol, experiments, run_experiment  # noqa: E402
+from training.segmentation.protocol import (  # noqa: E402
+    Protocol,
+    chances,
+    experiments,
+    run_experiment,
+)
 from training.segmentation.series import (  # noqa: E402
     LabelledDataError,
     LabelledSeries,
@@ -68,6 +73,9 @@ class Levels:
 
     def read(self, index):
         return self.series[index]
+
+    def labels(self, index):
+        return self.series[index].labels
 
     def splits(self):
         return [Split((0, 1, 2, 3), (4, 5), (6, 7)), Split((4, 5, 6, 7), (8,), (9,))]
@@ -108,9 +116,40 @@ def test_classes_that_do_not_occur_and_ignored_pixels_do_not_count():
     assert np.isnan(scores(np.zeros((3, 3), int)).f1)
 
 
+class Fields(Levels):
+    """Forty series of which one in ten holds a field of the scarce class; the last has no label."""
+
+    def __init__(self, splits=5):
+        self.count = splits
+
+    def labels(self, index):
+        labels = np.full((4, 4), 4)
+        labels[0, : 4 if index % 10 == 0 else 0] = 9
+        return labels * (index < 39)
+
+    def splits(self):
+        return [Split(tuple(range(40)), (40,), (41,))] * self.count
+
+
+def test_series_of_scarce_classes_are_likelier_among_the_few():
+    """Eq. 5 of U-BARN: a field of 16 of the scarce class, of four of them, and 608 of the other."""
+    found = chances(Fields(), tuple(range(40)))
+    scarce, common = (4 / 16 + 12 / 608) / 16, 16 / 608 / 16
+    assert found.sum() == pytest.approx(1)
+    assert found[39] == 0
+    assert found[10] / found[11] == pytest.approx(scarce / common)
+    drawn = [split.train for _, split in experiments(Fields(), Protocol(few=4, draws=200))]
+    held = np.mean([any(place % 10 == 0 for place in train) for train in drawn])
+    assert held > 0.75  # of four drawn evenly, a third would hold one
+    assert 39 not in np.concatenate(drawn)
+    without = Fields()
+    without.labels = lambda index: np.zeros((4, 4), int)
+    with pytest.raises(LabelledDataError, match="No pixel of the training"):
+        list(experiments(without, Protocol(few=4)))
+
+
 def test_few_series_are_drawn_again_and_again_from_each_split():
-    splits = [Split(tuple(range(40)), (40,), (41,))] * 5
-    found = list(experiments(splits, Protocol(few=30, draws=5)))
+    found = list(experiments(Fields(), Protocol(few=30, draws=5)))
     assert len(found) == 25
     assert len({seed for seed, _ in found}) == 25
     assert {len(split.train) for _, split in found} == {30}
@@ -118,8 +157,10 @@ def test_few_series_are_drawn_again_and_again_from_each_split():
 
 
 def test_a_split_without_series_is_refused():
+    data = Levels()
+    data.splits = lambda: [Split((0,), (), (1,))]
     with pytest.raises(LabelledDataError, match="no validation series"):
-        list(experiments([Split((0,), (), (1,))], Protocol()))
+        list(experiments(data, Protocol()))
 
 
 def test_crops_lie_anywhere_when_training_and_in_the_centre_else(levels):

@@ -148,7 +148,7 @@ def run_all(
             print(text, flush=True)
 
     runs: list[Trained] = []
-    for number, (seed, split) in enumerate(experiments(data.splits(), protocol), start=1):
+    for number, (seed, split) in enumerate(experiments(data, protocol), start=1):
         if args.splits is not None and number > args.splits:
             break
         say(f"experiment {number}: {len(split.train)} series train")

@@ -102,17 +102,14 @@ class MultiSenGE:
     def read(self, index: int) -> LabelledSeries:
         """One patch: see the module for its layout."""
         name, images = self._patches[index]
-        match = _PATCH.fullmatch(name)
-        assert match is not None  # _images has looked
-        reference = "{tile}_GR_{x}_{y}.tif".format(**match.groupdict())
-        labels = self._read(self.folder / "ground_reference" / reference)[0].astype(np.int64)
+        labels = self.labels(index)
         days, series = [], []
         for path in images:
             values, day = self._read(path), parse_date(path.name.split("_")[1])
             if day is None or values.shape != (len(BANDS), *labels.shape):
                 raise LabelledDataError(
                     f"{path} has no date in its name, or its shape {values.shape} does not fit the "
-                    f"labels {reference} {labels.shape}; unpack MultiSenGE again."
+                    f"labels of {name} {labels.shape}; unpack MultiSenGE again."
                 )
             days.append(day)
             series.append(np.where(values == NO_VALUE, np.nan, values / 10000.0))
@@ -120,6 +117,14 @@ class MultiSenGE:
         order = np.argsort(since, kind="stable")
         reflectance = np.stack(series)[order].astype(np.float32)
         return LabelledSeries(name, reflectance, since[order], labels)
+
+    def labels(self, index: int) -> np.ndarray:
+        """`(H, W)` codes of one patch."""
+        match = _PATCH.fullmatch(self._patches[index][0])
+        assert match is not None  # _images has looked
+        reference = "{tile}_GR_{x}_{y}.tif".format(**match.groupdict())
+        found = self._read(self.folder / "ground_reference" / reference)[0]
+        return np.asarray(found.astype(np.int64))
 
     def splits(self) -> list[Split]:
         """Two random splits of 60, 16 and 24 % (one for each training of Table II)."""

@@ -94,7 +94,7 @@ class Pastis:
         """One patch: see the module for its layout."""
         name = str(self._ids[index])
         series = self._array(f"DATA_S2/S2_{name}.npy", 4)
-        labels = self._array(f"ANNOTATIONS/TARGET_{name}.npy", 3)[0].astype(np.int64)
+        labels = self.labels(index)
         days = self._days[index]
         if series.shape[:2] != (len(days), len(BANDS)) or series.shape[2:] != labels.shape:
             raise LabelledDataError(
@@ -113,6 +113,11 @@ class Pastis:
                 "2018 or 2019, or for no year."
             )
         return LabelledSeries(name, reflectance[order], days[order], labels)
+
+    def labels(self, index: int) -> np.ndarray:
+        """`(H, W)` codes of one patch."""
+        name = f"ANNOTATIONS/TARGET_{self._ids[index]}.npy"
+        return np.asarray(self._array(name, 3)[0].astype(np.int64))
 
     def splits(self) -> list[Split]:
         """The five official experiments."""

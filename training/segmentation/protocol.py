@@ -13,7 +13,7 @@ from torch import nn
 
 from .batches import Batches
 from .metrics import Scores, confusion_matrix, scores
-from .series import LabelledDataError, Split
+from .series import IGNORED, LabelledDataError, LabelledSet, Split, targets
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Protocol:
         epochs: training ends after so many at the latest.
         batch_size: series in a batch.
         crop: greatest height and width of a series.
-        few: so many series train, drawn at random (Table III); all of them if None.
+        few: so many series train, drawn at random as `chances` says (Table III); all if None.
         draws: how often they are drawn for each split.
         seed: of the network's first weights, of the draws, crops and order.
     """
@@ -63,27 +63,50 @@ class Trained:
     epochs: int
 
 
-def experiments(splits: list[Split], protocol: Protocol) -> Iterator[tuple[int, Split]]:
+def experiments(data: LabelledSet, protocol: Protocol) -> Iterator[tuple[int, Split]]:
     """Seed and series of every experiment: the splits, or random few of each (Table III).
 
     Raises:
-        LabelledDataError: a part of a split holds no series.
+        LabelledDataError: a part of a split holds no series, or no series to draw has a label.
     """
-    for number, split in enumerate(splits):
+    for number, split in enumerate(data.splits()):
         for part in fields(split):
             if not getattr(split, part.name):
                 raise LabelledDataError(
                     f"Split {number + 1} of the labelled set has no {part.name} series; give the "
                     "whole set."
                 )
+        chance = None if protocol.few is None else chances(data, split.train)
         for draw in range(protocol.draws):
             seed = protocol.seed + number * protocol.draws + draw
             train = split.train
-            if protocol.few is not None:
+            if protocol.few is not None and chance is not None:
                 rng = np.random.default_rng(seed)
-                count = min(protocol.few, len(train))
-                train = tuple(rng.choice(train, count, replace=False).tolist())
+                count = min(protocol.few, int((chance > 0).sum()))
+                train = tuple(rng.choice(train, count, replace=False, p=chance).tolist())
             yield seed, Split(train, split.validation, split.test)
+
+
+def chances(data: LabelledSet, places: tuple[int, ...]) -> np.ndarray:
+    """How likely each series is drawn where few train (U-BARN, appendix B, Eq. 5).
+
+    Series of scarce classes are likelier, so that all classes are among the few.
+
+    Returns:
+        `(N,)`, of sum 1; 0 for a series without a label.
+
+    Raises:
+        LabelledDataError: no series has one.
+    """
+    count = np.zeros((len(places), len(data.classes)))
+    for row, place in enumerate(places):
+        target = targets(data.labels(place), data.classes)
+        count[row] = np.bincount(target[target != IGNORED], minlength=len(data.classes))
+    if not count.any():
+        raise LabelledDataError("No pixel of the training series has a label; check the labels.")
+    scarcity = 1 / np.maximum(count.sum(0), 1)
+    score = count @ scarcity / np.maximum(count.sum(1), 1)
+    return np.asarray(score / score.sum())
 
 
 def run_experiment(

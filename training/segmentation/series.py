@@ -60,6 +60,9 @@ class LabelledSet(Protocol):
     def read(self, index: int) -> LabelledSeries:
         """One series."""
 
+    def labels(self, index: int) -> np.ndarray:
+        """`(H, W)` codes of one series, without reading its images."""
+
     def splits(self) -> list[Split]:
         """The experiments whose scores are averaged."""
 

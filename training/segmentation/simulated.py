@@ -56,10 +56,17 @@ class SimulatedSegmentation:
         year = self._farmlands[index].years[0]
         count = len(year.days)
         kept = np.linspace(0, count - 1, min(count, self.most_dates or count)).round().astype(int)
-        labels = np.zeros(year.cover.shape, np.int64)
+        return LabelledSeries(
+            f"farmland {index}", year.reflectance[kept], year.days[kept], self.labels(index)
+        )
+
+    def labels(self, index: int) -> np.ndarray:
+        """`(H, W)` codes of one farmland."""
+        cover = self._farmlands[index].years[0].cover
+        labels = np.zeros(cover.shape, np.int64)
         for code, name in enumerate(GROWN, start=1):
-            labels[year.cover == NAMES.index(name)] = code
-        return LabelledSeries(f"farmland {index}", year.reflectance[kept], year.days[kept], labels)
+            labels[cover == NAMES.index(name)] = code
+        return labels
 
     def splits(self) -> list[Split]:
         """Five experiments of three, one and one folds."""
