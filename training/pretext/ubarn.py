@@ -2,7 +2,7 @@
 
 Dumeur, Valero and Inglada, IEEE JSTARS 2024, section III: some dates of a series are corrupted
 after the spatial encoder, so that the transformer alone has to recover them from the other dates. A
-corrupted embedding is that of another corrupted pixel and date, which is plausible but wrong.
+corrupted value is that of another corrupted pixel, date or feature: no value that could not be.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ def corrupted_dates(seen: Tensor, rate: float = MASKING_RATE) -> Tensor:
 
 
 def permuted(features: Tensor, corrupted: Tensor) -> Tensor:
-    """Exchange the embeddings of the corrupted pixels and dates among each other, at random.
+    """Exchange the values of the corrupted pixels and dates among each other, at random.
 
     Args:
         features: (P, T, d_model).
         corrupted: (P, T) bool.
     """
-    flagged = features[corrupted]
+    flagged = features[corrupted].flatten()
     order = torch.randperm(len(flagged), device=features.device)
     return features.masked_scatter(corrupted[..., None], flagged[order])
