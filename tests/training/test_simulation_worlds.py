@@ -272,6 +272,16 @@ def test_truth_of_landscapes_agrees_with_their_reflectance():
             assert (cover[:, field == unit] == cover[:, field == unit][:, :1]).all()
 
 
+@pytest.mark.parametrize("longest", [366, 3000])
+def test_plants_grow_in_every_year_of_a_landscape(longest):
+    options = Options(longest=longest, one_year_share=0.0, change_share=0.0)
+    world = simulate_landscapes(8, 60, 16, seed=0, options=options)
+    since = world.days - world.days[:, :1]
+    for year in range(int(since.max() // YEAR)):
+        inside = world.observed.any((2, 3)) & (since >= year * YEAR) & (since < (year + 1) * YEAR)
+        assert world.lai[inside].mean() > 0.7
+
+
 def test_landscapes_repeat_with_their_seed():
     first, again = (simulate_landscapes(3, 6, 32, seed=7) for _ in range(2))
     for name in ("reflectance", "clean", "below_snow", "lai", "cover", "field", "clear"):

@@ -97,7 +97,7 @@ def simulate_landscapes(
     draws = Draws(seed)
     days, held = acquisition_days(draws, count, dates, options)
     units = fields + len(OTHERS)
-    seasons = draw_unit_covers(draws, count, fields)
+    seasons = draw_unit_covers(draws, count, fields, options.seasons)
     truth = ground_truth(
         draws, days.repeat_interleave(units, 0), seasons, options, neighbours=units
     )
@@ -166,18 +166,18 @@ def in_space(values: Tensor, fine: Tensor, twenty: Tensor) -> Tensor:
     return out
 
 
-def draw_unit_covers(draws: Draws, count: int, fields: int) -> Tensor:
+def draw_unit_covers(draws: Draws, count: int, fields: int, seasons: int) -> Tensor:
     """(N * units, seasons): covers of the fields and of what is no field."""
-    seasons = draw_covers(draws, count * fields, 6)
+    grown = draw_covers(draws, count * fields, seasons)
     # A landscape has few kinds of cover: fields borrow from their neighbours in the list.
     borrow = draws.chance(0.35, count * fields)
-    seasons = torch.where(borrow[:, None], seasons.roll(1, 0), seasons).unflatten(0, (count, -1))
+    grown = torch.where(borrow[:, None], grown.roll(1, 0), grown).unflatten(0, (count, -1))
     others = []
     for names in OTHERS.values():
         places = torch.tensor([NAMES.index(name) for name in names])
         others.append(places[draws.integers(0, len(names), count)])
-    constant = torch.stack(others, 1)[..., None].expand(-1, -1, seasons.shape[2])
-    return torch.cat([seasons, constant], 1).flatten(0, 1)
+    constant = torch.stack(others, 1)[..., None].expand(-1, -1, seasons)
+    return torch.cat([grown, constant], 1).flatten(0, 1)
 
 
 def time_steps(values: Tensor, days: Tensor) -> tuple[Tensor, Tensor]:

@@ -39,7 +39,7 @@ class Options:
     """What a world is like.
 
     Attributes:
-        last_year: series begin between mid 2015 and this year.
+        last_year: series begin between mid 2015, or the January before, and this year.
         one_year_share: share of the series that cover one year.
         longest: days of the longest series.
         composite_share: share of the series that are composites or filtered, with few clouds.
@@ -51,6 +51,11 @@ class Options:
     longest: int = 1100
     composite_share: float = 0.2
     change_share: float = 0.05
+
+    @property
+    def seasons(self) -> int:
+        """Calendar years that a series may touch, and the one before it."""
+        return math.ceil(self.longest / YEAR) + 2
 
 
 @dataclass(frozen=True)
@@ -111,8 +116,7 @@ def simulate_pixels(
     options = options or Options()
     draws = Draws(seed)
     days, held = acquisition_days(draws, count, dates, options)
-    seasons = math.ceil(options.longest / YEAR) + 2
-    cover = draw_covers(draws, count, seasons)
+    cover = draw_covers(draws, count, options.seasons)
     ground = ground_truth(draws, days, cover, options)
     seen = as_seen(ground.reflectance, ground.lai, draw_passes(draws, days))
     reflectance, clear = observe(draws, seen, days, held, options)
