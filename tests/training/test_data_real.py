@@ -233,6 +233,15 @@ def test_workers_share_the_stream_and_repeat_nothing(folder):
 def test_a_missing_folder_or_site_is_said_in_a_sentence(tmp_path, folder):
     with pytest.raises(DataMissingError, match="give the folder"):
         read_sites(tmp_path / "nothing")
+    part = tmp_path / "part"
+    part.mkdir()
+    (part / "index.json").write_text('[{"site": ')
+    with pytest.raises(DataMissingError, match="no index of real series"):
+        read_sites(part)
+    entry = {"site": "a", "file": "a.npz", "bands": [], "use": "train"}
+    (part / "index.json").write_text(json.dumps([entry]))
+    with pytest.raises(DataMissingError, match=r"lacks a\.npz"):
+        read_sites(part)
     with pytest.raises(DataMissingError, match="elsewhere"):
         read_sites(folder, ("elsewhere",))
 

@@ -100,11 +100,20 @@ def read_sites(data: Path = DATA_FOLDER, exclude: tuple[str, ...] = ()) -> tuple
     """
     try:
         index = json.loads((data / "index.json").read_text(encoding="utf-8"))
+        usable = [entry for entry in index if entry["use"] == "train"]
+        files = [entry["file"] for entry in usable if entry["site"] not in exclude]
     except OSError as error:
         raise DataMissingError(
             f"No index of real series at {data / 'index.json'}: give the folder that holds it."
         ) from error
-    usable = [entry for entry in index if entry["use"] == "train"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataMissingError(
+            f"{data / 'index.json'} is no index of real series ({type(error).__name__}: {error})."
+        ) from error
+    if absent := [file for file in files if not (data / file).is_file()]:
+        raise DataMissingError(
+            f"{data} lacks {', '.join(absent[:3])}, which its index.json names: get it again."
+        )
     unknown = set(exclude) - {entry["site"] for entry in usable}
     if unknown:
         raise DataMissingError(
