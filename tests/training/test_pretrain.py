@@ -1,9 +1,12 @@
 """Pre-training lowers the loss, resumes, and refuses what it does not know."""
 
+import csv
 import importlib.util
 import itertools
 import json
 import math
+import os
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +18,8 @@ import yaml
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 
-from torch.utils.data import IterableDataset  # noqa: E402
+import lightning  # noqa: E402
+from torch.utils.data import DataLoader, IterableDataset  # noqa: E402
 
 from alise_plugin.errors import AliseError  # noqa: E402
 from alise_plugin.sits.bands import BANDS  # noqa: E402
@@ -25,7 +29,12 @@ from training.data.real import DATA_FOLDER  # noqa: E402
 from training.evaluation.held_out import SITES  # noqa: E402
 from training.models.alise import Alise, AliseConfig  # noqa: E402
 from training.models.checkpoint import load_alise, save_alise  # noqa: E402
-from training.pretrain.command import BEST_FILE, MODEL_FILE, train  # noqa: E402
+from training.pretrain.command import (  # noqa: E402
+    BEST_FILE,
+    MODEL_FILE,
+    train,
+    validation_batches,
+)
 from training.pretrain.config import (  # noqa: E402
     ConfigError,
     PretrainConfig,
@@ -212,6 +221,46 @@ def test_what_a_run_cannot_go_on_from_is_said_in_one_sentence(tmp_path, capsys):
     (tmp_path / "run" / "file").write_text("")
     assert main(["pretrain", "--config", str(path), "--out", str(tmp_path / "run" / "file")]) == 2
     assert "cannot be made" in capsys.readouterr().err
+
+
+def test_processes_validate_on_the_same_batches_each_counted_once(tmp_path):
+    source = {"class": "test_pretrain:Seasons", "batch_size": 4}
+    options = {
+        "model": SMALL, "train": source, "validation": {**source, "batches": 3}, "max_steps": 1,
+        "validate_every": 1,
+    }  # fmt: skip
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(options))
+    here = Path(__file__)
+    command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += [
+        "-m",
+        "training",
+        "pretrain",
+        "--config",
+        str(tmp_path / "run.yaml"),
+        "--out",
+        str(tmp_path),
+        "--threads",
+        "1",
+    ]
+    environment = {**os.environ, "PYTHONPATH": f"{here.parents[2]}{os.pathsep}{here.parent}"}
+    done = subprocess.run(
+        [sys.executable, *command], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    with (tmp_path / "log" / "metrics.csv").open(newline="") as file:
+        found = [row["val/reconstruction"] for row in csv.DictReader(file)]
+    alone = config(validation={**config().train, "batch_size": 4, "batches": 3})
+    batches, module = validation_batches(alone), Pretraining(alone)
+    module.kept_model.load_state_dict(load_alise(tmp_path / MODEL_FILE)[0].state_dict())
+    trainer = lightning.Trainer(logger=False, enable_progress_bar=False, accelerator="cpu")
+    (expected,) = trainer.validate(module, DataLoader(batches, batch_size=None), verbose=False)
+    assert float(max(found)) == pytest.approx(expected["val/reconstruction"], rel=1e-4)
+
+
+def test_workers_that_would_bring_batches_twice_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match="no multiple of 2 workers"):
+        train(config(validate_every=5), tmp_path, workers=2)
 
 
 @pytest.mark.parametrize("method", ["alise", "ubarn"])

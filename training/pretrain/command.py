@@ -72,7 +72,8 @@ def train(
 
     A run that is resumed from a checkpoint of a validation step ends with the weights that it would
     have had without the break: optimiser, schedule, averaged weights, random draws and the stream
-    of batches go on. From a checkpoint in between, the batches are others, never old ones.
+    of batches go on. From a checkpoint in between, the batches are others, never old ones (several
+    workers then bring the same ones in another order).
 
     Several GPUs of one machine are used as they are found; started by torchrun, all that it names.
 
@@ -85,9 +86,16 @@ def train(
         progress: show a progress bar.
 
     Raises:
-        ConfigError: a source, the beginning, the checkpoint or the folder is not what it should be.
+        ConfigError: a source, the beginning, the checkpoint, the folder or the number of workers is
+            not what it should be.
         DivergedError: the loss is no number any more.
     """
+    if workers and config.validate_every % workers:
+        # They would be in different segments of the stream at a checkpoint.
+        raise ConfigError(
+            f"validate_every is {config.validate_every}, no multiple of {workers} workers: a run "
+            "that is resumed would see batches twice. Change one of the two."
+        )
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -108,6 +116,8 @@ def train(
         # torchrun says how many processes there are; otherwise every GPU that is found.
         devices=int(os.environ.get("LOCAL_WORLD_SIZE", 0)) or "auto",
         num_nodes=int(os.environ.get("GROUP_WORLD_SIZE", 1)),
+        # Every process validates on all batches: shared out, some would count twice in the mean.
+        use_distributed_sampler=False,
         precision="bf16-mixed" if gpu else "32-true",
         gradient_clip_val=config.gradient_clip,
         limit_val_batches=len(held_out),

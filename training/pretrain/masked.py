@@ -61,7 +61,7 @@ class MaskedPretraining(lightning.LightningModule):
         image = normalise(batch["reflectance"])
         seen = drop_bands(image, self.config.drop_bands, MISSING_VALUE)
         loss, mean = self._losses(self.model, batch, image, seen)
-        require_finite(loss, self.global_step)
+        require_finite(loss.item(), self.global_step)
         self.log_dict({"train/loss": loss.detach(), "train/mean": mean}, prog_bar=True)
         return loss
 

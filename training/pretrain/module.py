@@ -103,7 +103,7 @@ class Pretraining(lightning.LightningModule):
             + self.config.weight_invariance * losses["invariance"]
             + self.config.weight_covariance * losses["covariance"]
         )
-        require_finite(total, self.global_step)
+        require_finite(total.item(), self.global_step)
         losses["loss"] = total.detach()
         self.log_dict({f"train/{name}": value for name, value in losses.items()}, prog_bar=True)
         return total
@@ -214,11 +214,11 @@ class Pretraining(lightning.LightningModule):
         return torch.rand(batch_size, pixels, device=device).argsort(1)[:, :count]
 
 
-def require_finite(loss: Tensor | float, step: int) -> None:
+def require_finite(loss: float, step: int) -> None:
     """Raises DivergedError where a loss is NaN or infinite, before such weights are kept."""
     if not math.isfinite(loss):
         raise DivergedError(
-            f"The loss is {float(loss)} after {step} steps: go on from an older checkpoint, or "
+            f"The loss is {loss} after {step} steps: go on from an older checkpoint, or "
             "begin again, with a lower learning_rate."
         )
 
