@@ -281,6 +281,16 @@ def test_another_file_is_not_taken_for_a_model(other_files, capsys, name):
     assert capsys.readouterr().err.count("is not a model file") == 2
 
 
+@pytest.mark.parametrize("change", [{"colour": 1}, {"layers": 2}, {"heads": 3}])
+def test_a_model_file_of_another_version_is_refused(tmp_path, change):
+    save_alise(tmp_path / "model.pt", small_alise(layers=1))
+    content = torch.load(tmp_path / "model.pt", weights_only=True)
+    content["config"].update(change)
+    torch.save(content, tmp_path / "model.pt")
+    with pytest.raises(ModelFileError, match=r"model\.pt is not a model file of this version"):
+        load_alise(tmp_path / "model.pt")
+
+
 def test_a_model_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     path = tmp_path / "runs" / "model.pt"
     save_alise(path, small_alise(layers=1), steps=1)

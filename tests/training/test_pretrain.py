@@ -223,6 +223,12 @@ def test_what_a_run_cannot_go_on_from_is_said_in_one_sentence(tmp_path, capsys):
     assert "cannot be made" in capsys.readouterr().err
 
 
+def test_a_source_without_batches_does_not_keep_the_run_waiting(monkeypatch):
+    monkeypatch.setattr(Seasons, "__iter__", lambda self: iter(()))
+    with pytest.raises(ConfigError, match="Seasons brings no batches"):
+        next(iter(Stream({"class": f"{__name__}:Seasons"}, seed=0, length=3)))
+
+
 def test_processes_validate_on_the_same_batches_each_counted_once(tmp_path):
     source = {"class": "test_pretrain:Seasons", "batch_size": 4}
     options = {
@@ -432,6 +438,10 @@ def test_what_a_configuration_asks_in_vain_is_named(tmp_path, capsys, text, says
     path.write_text(text)
     with pytest.raises(ConfigError, match=says):
         PretrainConfig.read(path)
+    path.write_bytes("# Pflügen".encode("latin-1"))
+    with pytest.raises(ConfigError, match="YAML"):
+        PretrainConfig.read(path)
+    path.write_text(text)
     assert main(["pretrain", "--config", str(path)]) == 2
     assert "run.yaml" in capsys.readouterr().err
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -13,6 +14,8 @@ from alise_plugin.errors import AliseError
 from training.files import replace_file
 
 from .alise import Alise, AliseConfig
+
+T = TypeVar("T", bound=torch.nn.Module)
 
 
 class ModelFileError(AliseError, ValueError):
@@ -33,9 +36,29 @@ def load_alise(path: str | Path) -> tuple[Alise, dict[str, Any]]:
     content = read_model_file(path)
     if "config" not in content:
         raise ModelFileError(f"{path} is not a model file of ALISE but of U-BARN: give another.")
-    model = Alise(AliseConfig.from_dict(content["config"]))
-    model.load_state_dict(content["state"])
-    return model.eval(), content["facts"]
+    return filled(Alise, content["config"], content["state"], path), content["facts"]
+
+
+def filled(
+    kind: Callable[[AliseConfig], T],
+    options: dict[str, Any],
+    state: dict[str, Any],
+    path: str | Path,
+) -> T:
+    """A model of some options and weights, in evaluation mode.
+
+    Raises:
+        ModelFileError: the weights are of another model, as those of another version may be.
+    """
+    try:
+        model = kind(AliseConfig.from_dict(options))
+        model.load_state_dict(state)
+    except (TypeError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ModelFileError(
+            f"{path} is not a model file of this version of the package ({reason})."
+        ) from error
+    return model.eval()
 
 
 def write_model_file(path: str | Path, content: dict[str, Any], model: torch.nn.Module) -> None:

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .alise import AliseConfig, encode_dates
-from .checkpoint import ModelFileError, read_model_file, write_model_file
+from .checkpoint import ModelFileError, filled, read_model_file, write_model_file
 from .day_encoding import DayEncoding
 from .initial import NOISE, PROJECTOR_GAIN, RESIDUAL_GAIN
 from .transformer import Transformer, TransformerLayer, attendable
@@ -134,9 +134,7 @@ def load_ubarn(path: str | Path) -> tuple[UBarn, dict[str, Any]]:
     content = read_model_file(path)
     if "ubarn" not in content:
         raise ModelFileError(f"{path} is not a model file of U-BARN but of ALISE: give another.")
-    model = UBarn(AliseConfig.from_dict(content["ubarn"]))
-    model.load_state_dict(content["state"])
-    return model.eval(), content["facts"]
+    return filled(UBarn, content["ubarn"], content["state"], path), content["facts"]
 
 
 @torch.no_grad()

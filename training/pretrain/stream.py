@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from torch.utils.data import IterableDataset, get_worker_info
 
-from .config import make_source
+from .config import ConfigError, make_source
 
 # Validation draws from here, so that training never sees its series.
 VALIDATION_STREAM = 2**31
@@ -28,6 +28,9 @@ class Stream(IterableDataset[dict[str, Any]]):
         length: batches of a segment.
         done: batches that are already used.
         rank: number of the process, among several GPUs.
+
+    Raises:
+        ConfigError: as `make_source`, or the source has nothing to give.
     """
 
     def __init__(
@@ -46,7 +49,13 @@ class Stream(IterableDataset[dict[str, Any]]):
         for segment in itertools.count(self.first_segment):
             seed = mixed_seed(self.seed, self.rank, segment, *([used] if used else []))
             source = make_source(self.description, seed)
-            yield from itertools.islice(source, len(range(start, self.length - used, step)))
+            share = len(range(start, self.length - used, step))
+            brought = 0
+            for batch in itertools.islice(source, share):
+                brought += 1
+                yield batch
+            if share and not brought:
+                raise ConfigError(f"{self.description.get('class')} brings no batches")
             used = 0
 
 

@@ -63,7 +63,7 @@ class SegmentationConfig:
         """
         try:
             content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError) as error:
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise ConfigError(f"{path} cannot be read as a YAML file: {error}") from error
         if not isinstance(content, dict):
             raise ConfigError(f"{path} holds no options; see training/configs/segmentation.")

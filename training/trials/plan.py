@@ -54,7 +54,7 @@ class Plan:
         """
         try:
             content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError) as error:
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise ConfigError(f"{path} cannot be read as a YAML file: {error}") from error
         if not isinstance(content, dict) or not isinstance(content.get("trials"), list):
             raise ConfigError(f"{path} lists no trials; see training/trials/plan.yaml")
