@@ -350,8 +350,14 @@ def test_a_wrong_configuration_is_said_in_one_sentence(tmp_path, text, says):
 def test_a_set_needs_its_folder_and_known_options(tmp_path):
     with pytest.raises(ConfigError, match="--data"):
         open_set({"name": "pastis"}, None)
-    with pytest.raises(ConfigError, match="fold"):
-        open_set({"name": "pastis", "fold": 3}, tmp_path)
+    for strange in ("fold", "folder"):
+        with pytest.raises(ConfigError, match=f"no option {strange}"):
+            open_set({"name": "pastis", strange: "here"}, tmp_path)
+    with pytest.raises(ConfigError, match="dataset: year is '2019'; write a whole number"):
+        open_set({"name": "pastis", "year": "2019"}, tmp_path)
+    for strange in ({"series": 0}, {"size": 15}, {"most_dates": 0}):
+        with pytest.raises(LabelledDataError, match="write 1 or more"):
+            open_set({"name": "simulated", **strange}, None)
 
 
 @pytest.fixture
@@ -399,3 +405,6 @@ def test_a_file_that_is_no_model_is_refused(small_pastis, tmp_path, capsys):
     assert "--model" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(["probe", *common, "--splits", "0"])
+    # Before anything is trained, not after.
+    assert main(["supervise", *common, "--out", str(tmp_path / "thesis.pt")]) == 2
+    assert "cannot be made" in capsys.readouterr().err

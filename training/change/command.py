@@ -13,7 +13,7 @@ from alise_plugin.model.distance import CosineDistance, compact_cosine
 from alise_plugin.model.package import load_package
 from training.arguments import existing, positive
 from training.evaluation.report import table
-from training.files import replace_file
+from training.files import make_folder, replace_file
 from training.segmentation.series import LabelledDataError
 
 from . import distances, measures
@@ -39,6 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure every distance and print the tables."""
+    if args.out:
+        make_folder(args.out)
     package = load_package(args.model)
     encoder = package.encoder(threads=args.threads)
     ours = distances.alise(encoder)

@@ -20,6 +20,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from torch.utils.data import DataLoader, Dataset
 
 from training.arguments import minutes, not_negative, positive
+from training.files import make_folder
 
 from .config import ConfigError, PretrainConfig, make_source
 from .masked import MaskedPretraining
@@ -86,8 +87,9 @@ def train(
         progress: show a progress bar.
 
     Raises:
-        ConfigError: a source, the beginning, the checkpoint, the folder or the number of workers is
-            not what it should be.
+        ConfigError: a source, the beginning, the checkpoint or the number of workers is not what it
+            should be.
+        OutputError: the folder cannot be made.
         DivergedError: the loss is no number any more.
     """
     if workers and config.validate_every % workers:
@@ -96,10 +98,7 @@ def train(
             f"validate_every is {config.validate_every}, no multiple of {workers} workers: a run "
             "that is resumed would see batches twice. Change one of the two."
         )
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"The folder {out} cannot be made: {error.strerror}.") from error
+    make_folder(out)
     lightning.seed_everything(config.seed, verbose=False)
     if resume is not None:
         # The checkpoint holds all weights: the file that they once began from may be gone.

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 import torch
@@ -18,8 +18,17 @@ from torch import nn
 
 from training.arguments import positive
 from training.evaluation.report import table
-from training.files import replace_file
-from training.pretrain.config import COUNT, DECAY, NOT_NEGATIVE, POSITIVE, SEED, ConfigError, known
+from training.files import make_folder, replace_file
+from training.pretrain.config import (
+    COUNT,
+    DECAY,
+    NOT_NEGATIVE,
+    POSITIVE,
+    SEED,
+    ConfigError,
+    check,
+    known,
+)
 
 from .batches import Batches
 from .networks import trainable
@@ -83,7 +92,7 @@ def open_set(description: dict[str, Any], folder: Path | None) -> LabelledSet:
     """The labelled set that a configuration describes.
 
     Raises:
-        ConfigError: a folder is wanted and not given, or an argument is unknown.
+        ConfigError: a folder is wanted and not given, or an argument is unknown or of another kind.
         LabelledDataError: the folder is not laid out as published.
     """
     options = dict(description)
@@ -91,9 +100,12 @@ def open_set(description: dict[str, Any], folder: Path | None) -> LabelledSet:
     place, wants_folder = SETS[name]
     module, _, kind = place.partition(":")
     reader = getattr(importlib.import_module(module), kind)
-    unknown = set(options) - set(inspect.signature(reader).parameters)
+    unknown = set(options) - (set(inspect.signature(reader).parameters) - {"folder"})
     if unknown:
         raise ConfigError(f"The set {name} has no option {', '.join(sorted(unknown))}.")
+    hints = get_type_hints(reader.__init__)
+    for option, value in options.items():
+        check(hints[option], f"dataset: {option}", value)
     if wants_folder and folder is None:
         raise ConfigError(f"The set {name} is read from a folder: give it with --data.")
     found: LabelledSet = reader(folder, **options) if wants_folder else reader(**options)
@@ -115,6 +127,8 @@ def read_arguments(args: argparse.Namespace) -> tuple[LabelledSet, Protocol]:
     """The labelled set and the protocol that the arguments name."""
     if args.threads:
         torch.set_num_threads(args.threads)
+    if args.out:
+        make_folder(args.out)
     config = SegmentationConfig.read(args.config)
     protocol = config.protocol
     if args.epochs is not None:

@@ -7,7 +7,7 @@ import numpy as np
 from training.simulation.covers import NAMES
 
 from .farmland import simulate_farmlands
-from .series import LabelledSeries, Split, named_classes, rotating_folds
+from .series import LabelledDataError, LabelledSeries, Split, named_classes, rotating_folds
 
 # Twelve classes; roads, hedges and what else lies between fields are background.
 GROWN = (
@@ -34,6 +34,9 @@ class SimulatedSegmentation:
         size: H = W.
         most_dates: longer series are thinned evenly to this; None keeps them.
         seed: far from those that pre-training uses.
+
+    Raises:
+        LabelledDataError: the size is odd, or a number is not positive.
     """
 
     classes = named_classes(dict(enumerate(GROWN, start=1)))
@@ -45,6 +48,11 @@ class SimulatedSegmentation:
         most_dates: int | None = None,
         seed: int = 982_451_707,
     ) -> None:
+        if size % 2 or min(series, size, 1 if most_dates is None else most_dates) < 1:
+            raise LabelledDataError(
+                f"{series} farmlands of {size} x {size} pixels, {most_dates} dates: write 1 or "
+                "more of each, and an even size."
+            )
         self.most_dates = most_dates
         self._farmlands = simulate_farmlands(series, 1, seed, GROWN, size=size)
 
