@@ -29,6 +29,7 @@ from training.simulation.pixels import (
     FIRST_YEAR_DAY,
     YEAR,
     Options,
+    acquisition_days,
     ground_truth,
     simulate_pixels,
 )
@@ -270,6 +271,15 @@ def test_truth_of_landscapes_agrees_with_their_reflectance():
     for cover, field in zip(world.cover, world.field):
         for unit in field.unique():
             assert (cover[:, field == unit] == cover[:, field == unit][:, :1]).all()
+
+
+def test_days_ascend_and_padding_repeats_the_day_before():
+    days, held = acquisition_days(Draws(1), 500, 32, Options())
+    steps = days.diff(dim=1)
+    assert held[:, 0].all()
+    assert not held.all()
+    assert (steps[held[:, 1:]] > 0).all()
+    assert (steps[~held[:, 1:]] == 0).all()
 
 
 @pytest.mark.parametrize("longest", [366, 3000])

@@ -64,7 +64,7 @@ class PixelSimulation:
 
     Attributes:
         reflectance: (N, T, 10) as a satellite sees it; NaN where not observed.
-        days: (N, T) since 2014-03-03, ascending; places that are padding repeat the last day.
+        days: (N, T) since 2014-03-03, ascending; places that are padding repeat the day before.
         observed: (N, T) bool.
         clear: (N, T) bool: observed and not flagged as cloud or shadow; the flag makes mistakes.
         clean: (N, T, 10) reflectance of the ground, without atmosphere and noise.
@@ -161,8 +161,8 @@ def acquisition_days(
     held &= ~repeated
     held[:, 0] = True
     days = (start[:, None] + at * revisit[:, None]).floor()
-    end = torch.where(held, days, -torch.inf).max(1, keepdim=True).values
-    return torch.where(held, days, end), held
+    # What moves patches in time looks from each date at the one before and after.
+    return torch.where(held, days, -torch.inf).cummax(1).values, held
 
 
 def draw_covers(draws: Draws, count: int, seasons: int) -> Tensor:
