@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from alise_plugin.errors import AliseError
 from training.simulation.bands import (
     CENTRE_A,
     CENTRE_B,
@@ -16,11 +17,24 @@ from training.simulation.bands import (
     band_weights,
     response,
 )
-from training.simulation.prosail import Geometry, Leaves, Prosail, exponential_integral
+from training.simulation.prosail import (
+    Geometry,
+    Leaves,
+    Prosail,
+    exponential_integral,
+    leaf_coefficients,
+)
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("prosail") is None, reason="the package prosail is not installed"
 )
+
+
+def test_a_missing_package_is_said_in_one_sentence(monkeypatch):
+    leaf_coefficients.cache_clear()
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(AliseError, match="pip install --no-deps prosail"):
+        Prosail()
 
 
 @pytest.fixture(scope="module")

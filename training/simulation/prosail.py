@@ -18,13 +18,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from alise_plugin.errors import AliseError
 from training.simulation.bands import NODE_SPANS, NODES
 
 _LEAF_ANGLES = np.arange(2.5, 90.0, 5.0)
 _HOTSPOT_STEPS = 20
 
 
-class CoefficientsMissingError(RuntimeError):
+class CoefficientsMissingError(AliseError, RuntimeError):
     """The package `prosail`, whose table of absorption coefficients is read, is not installed."""
 
 
