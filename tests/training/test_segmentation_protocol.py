@@ -1,5 +1,6 @@
 """The paper's protocol of training and testing, on sets whose answer is known."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +22,12 @@ from training.models.checkpoint import load_alise, save_alise  # noqa: E402
 from training.models.ubarn import UBarn, save_ubarn  # noqa: E402
 from training.pretrain.config import ConfigError  # noqa: E402
 from training.segmentation.batches import FeatureBatches, ImageBatches, cropped  # noqa: E402
-from training.segmentation.command import SegmentationConfig, open_set  # noqa: E402
+from training.segmentation.command import (  # noqa: E402
+    SegmentationConfig,
+    figures,
+    open_set,
+    summary,
+)
 from training.segmentation.metrics import confusion_matrix, scores  # noqa: E402
 from training.segmentation.networks import (  # noqa: E402
     AliseSegmenter,
@@ -33,6 +39,7 @@ from training.segmentation.networks import (  # noqa: E402
 from training.segmentation.probe import write_probe  # noqa: E402
 from training.segmentation.protocol import (  # noqa: E402
     Protocol,
+    Trained,
     chances,
     experiments,
     run_experiment,
@@ -146,6 +153,16 @@ def test_series_of_scarce_classes_are_likelier_among_the_few():
     without.labels = lambda index: np.zeros((4, 4), int)
     with pytest.raises(LabelledDataError, match="No pixel of the training"):
         list(experiments(without, Protocol(few=4)))
+
+
+def test_figures_of_a_single_class_are_no_nan(levels):
+    matrix = np.array([[5, 0], [0, 0]])
+    run = Trained(linear_head(4, 2), scores(matrix), matrix, 1)
+    assert np.isnan(run.scores.kappa)
+    written = json.loads(json.dumps(figures([run]), allow_nan=False))
+    assert written[0]["kappa"] is None
+    assert written[0]["f1_by_class"] == [1.0, None]
+    assert "nan" not in summary([run, run], levels)
 
 
 def test_few_series_are_drawn_again_and_again_from_each_split():

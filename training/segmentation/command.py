@@ -186,7 +186,9 @@ def summary(runs: list[Trained], data: LabelledSet) -> str:
     rows: list[list[object]] = []
     for name, label in MEASURES.items():
         values = np.array([getattr(run.scores, name) for run in runs])
-        rows.append([label, float(values.mean()), float(values.std())])
+        known_values = values[~np.isnan(values)]  # kappa of a single class is none
+        if len(known_values):
+            rows.append([label, float(known_values.mean()), float(known_values.std())])
     by_class = np.stack([run.scores.f1_by_class for run in runs])
     for place, one in enumerate(data.classes):
         present = by_class[:, place][~np.isnan(by_class[:, place])]
@@ -202,7 +204,12 @@ def figures(runs: list[Trained]) -> list[dict[str, Any]]:
     """Scores and confusion matrices as plain numbers."""
     found = []
     for run in runs:
-        scores: dict[str, Any] = {name: getattr(run.scores, name) for name in MEASURES}
-        scores["f1_by_class"] = [None if np.isnan(v) else float(v) for v in run.scores.f1_by_class]
+        scores: dict[str, Any] = {name: plain(getattr(run.scores, name)) for name in MEASURES}
+        scores["f1_by_class"] = [plain(value) for value in run.scores.f1_by_class]
         found.append({**scores, "confusion": run.confusion.tolist(), "epochs": run.epochs})
     return found
+
+
+def plain(value: float) -> float | None:
+    """As JSON can say it: kappa of one class alone is none, nor F1 of a class that is not there."""
+    return None if np.isnan(value) else float(value)

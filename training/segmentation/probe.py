@@ -16,7 +16,7 @@ from training.models.ubarn import UBarn
 from training.pretrain.config import ConfigError
 
 from .batches import FeatureBatches, ImageBatches
-from .command import MEASURES, add_common_arguments, read_arguments, run_all
+from .command import MEASURES, add_common_arguments, plain, read_arguments, run_all
 from .networks import UBarnSegmenter, linear_head, load_encoder
 from .protocol import Trained
 from .series import LabelledSet
@@ -96,7 +96,7 @@ def write_probe(
         "labels": labels,
         "series": len(data),
         "epochs": trained.epochs,
-        "test scores": {name: getattr(trained.scores, name) for name in MEASURES},
+        "test scores": {name: plain(getattr(trained.scores, name)) for name in MEASURES},
     }
     description = HeadDescription(
         data.classes, package.model_id, package.sha256, "linear", provenance
