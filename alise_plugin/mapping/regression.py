@@ -6,13 +6,14 @@ many of its pixels were taken. scikit-learn fits, NumPy and ONNX compute.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..model.head_file import Network
-from .classifier import require_scikit_learn, standardised
+from .classifier import require_scikit_learn
 from .feedback import Feedback, stop_if_cancelled
 from .measures import LEVEL, RESAMPLES, Interval
 from .samples import ValueSamples
@@ -25,6 +26,7 @@ _WITHOUT_CHOICE = 1e3
 _SPLITS = 3  # in threes, each by another seed: one alone often picks too weak a penalty
 _CHOOSING = 5000  # samples at most that regularisation is chosen on
 CURVE = (5, 10, 20, 50, 100, 200, 500)  # groups
+_ROUNDING = 1e-12  # share of a sum of squares that is no variance but rounding
 
 Float = NDArray[np.float32]
 Real = NDArray[np.float64]
@@ -46,7 +48,8 @@ class ValueValidation:
     Attributes:
         measured, estimated: `(A,)` of each area, estimates being means over its pixels.
         group: `(A,)`.
-        curve: groups, R2 and its standard deviation over the folds.
+        curve: groups, R2 (errors against the variance of all areas) and its standard deviation
+            over the folds.
     """
 
     measured: Real
@@ -62,13 +65,26 @@ def fit_value(samples: ValueSamples, *strengths: float) -> Network:
         RuntimeMissingError: scikit-learn is not there.
     """
     linear_model, _ = require_scikit_learn()
-    mean, scale, standard = standardised(samples.features)
     _, which, sizes = np.unique(samples.area, return_inverse=True, return_counts=True)
-    model = linear_model.Ridge(alpha=np.array(strengths))
-    values = np.tile(samples.value[:, None], len(strengths))
-    model.fit(standard.astype(np.float64), values, 1 / sizes[which.reshape(-1)])
-    weights = np.atleast_2d(model.coef_).T.astype(np.float32)
-    return Network(mean, scale, ((weights, np.atleast_1d(model.intercept_).astype(np.float32)),))
+    counted = 1 / sizes[which.reshape(-1)]
+    share = counted / counted.sum()
+    # One copy of the features, changed in place: given weights, scikit-learn makes more of them.
+    data = samples.features.astype(np.float64)
+    mean = (share @ data).astype(np.float32)
+    data -= mean
+    scale = np.sqrt(np.einsum("n,nf,nf->f", share, data, data)).astype(np.float32)
+    scale[scale < 1e-6 * max(1e-12, float(scale.max()))] = 1  # a feature that does not vary
+    data /= scale
+    rest = share @ data  # of rounding the mean
+    data -= rest
+    data *= np.sqrt(counted)[:, None]
+    level = share @ samples.value
+    values = np.tile(((samples.value - level) * np.sqrt(counted))[:, None], len(strengths))
+    model = linear_model.Ridge(alpha=np.array(strengths), fit_intercept=False, copy_X=False)
+    model.fit(data, values)
+    weights = np.atleast_2d(model.coef_).T
+    bias = level - rest @ weights
+    return Network(mean, scale, ((weights.astype(np.float32), bias.astype(np.float32)),))
 
 
 def fit_and_choose_value(samples: ValueSamples, seed: int, feedback: Feedback) -> FittedValue:
@@ -84,9 +100,10 @@ def fit_and_choose_value(samples: ValueSamples, seed: int, feedback: Feedback) -
 
 
 def validate_value(samples: ValueSamples, seed: int, feedback: Feedback) -> ValueValidation:
-    """Leave groups out in turn: five folds, regularisation chosen anew for each size of a set.
+    """Leave groups out in turn: five folds, regularisation chosen anew inside each.
 
-    Where all is of one group, nothing is left out.
+    For the sizes of the learning curve it is chosen in the first fold. Where all is of one group,
+    nothing is left out.
 
     Raises:
         RuntimeMissingError: scikit-learn is not there.
@@ -100,28 +117,26 @@ def validate_value(samples: ValueSamples, seed: int, feedback: Feedback) -> Valu
     most = count - -(-count // FOLDS)  # groups that are left where most are left out
     sizes = [size for size in CURVE if size < 0.75 * most]
     estimated = np.full(len(samples.value), np.nan)
-    curve: dict[int, list[float]] = {}
-    strengths: dict[int, float] = {}  # of a size, chosen in the first fold
+    # A fold of few areas has hardly any variance of its own to compare errors with.
+    variance = float(by_area(samples, np.arange(len(estimated)), estimated)[0].var())
+    curve: dict[int, list[tuple[float, int]]] = {}  # R2 and areas of each fold
+    strengths: dict[int, float] = {}
     for done, fold in enumerate(used):
         out, rest = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
         groups = np.random.default_rng(seed + done).permutation(np.unique(samples.group[rest]))
         for size in [*sizes, 0]:
             chosen = groups[: size or None]
             part = _of(samples, rest[np.isin(samples.group[rest], chosen)])
-            if size not in strengths:
+            if size == 0 or size not in strengths:
                 strengths[size] = _choose(part, seed, feedback)
             stop_if_cancelled(feedback)
             found = fit_value(part, strengths[size]).outputs(samples.features[out])[:, 0]
             measured, means, _ = by_area(samples, out, found.astype(np.float64))
-            if np.ptp(measured):
-                score = float(1 - ((means - measured) ** 2).sum() / _spread(measured))
-                curve.setdefault(size or most, []).append(score)
+            score = 1 - float(((means - measured) ** 2).mean()) / variance
+            curve.setdefault(size or most, []).append((score, len(measured)))
         estimated[out] = found
         feedback.progress((done + 1) / len(used))
-    points = [
-        (size, float(np.mean(scores)), float(np.std(scores)))
-        for size, scores in sorted(curve.items())
-    ]
+    points = [(size, *_mean_and_deviation(scores)) for size, scores in sorted(curve.items())]
     seen = np.flatnonzero(np.isfinite(estimated))
     return ValueValidation(*by_area(samples, seen, estimated[seen]), points)
 
@@ -185,16 +200,23 @@ def _figures(sums: Real) -> Real:
     """`(R, 6)` sums of 1, squared, absolute and plain errors, values and squared values."""
     count, squared, absolute, plain, value, squares = sums.T
     spread = squares - value**2 / count
-    with np.errstate(invalid="ignore", divide="ignore"):
-        determined = np.where(spread > 0, 1 - squared / spread, np.nan)
+    varies = spread > _ROUNDING * squares
+    determined = np.where(varies, 1 - squared / np.where(varies, spread, 1), np.nan)
     return np.stack([np.sqrt(squared / count), absolute / count, plain / count, determined], 1)
+
+
+def _mean_and_deviation(scores: Sequence[tuple[float, int]]) -> tuple[float, float]:
+    """Of values that each count so many times."""
+    values, counts = np.array(scores).T
+    mean = np.average(values, weights=counts)
+    return float(mean), float(np.sqrt(np.average((values - mean) ** 2, weights=counts)))
 
 
 def _choose(samples: ValueSamples, seed: int, feedback: Feedback) -> float:
     if len(samples.value) > _CHOOSING:
         chosen = np.random.default_rng(seed).permutation(len(samples.value))[:_CHOOSING]
         samples = _of(samples, chosen)
-    if samples.group.min() == samples.group.max():
+    if len(np.unique(samples.group)) < 3:  # of two, one alone says nothing about the other
         return _WITHOUT_CHOICE
     errors = np.zeros(len(STRENGTHS))
     for split in range(_SPLITS):
@@ -216,7 +238,3 @@ def _of(samples: ValueSamples, chosen: Index) -> ValueSamples:
         samples.area[chosen],
         samples.group[chosen],
     )
-
-
-def _spread(values: Real) -> float:
-    return float(((values - values.mean()) ** 2).sum())

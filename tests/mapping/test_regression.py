@@ -1,5 +1,7 @@
 """Ridge regression of areas: what counts once, what is left out, and what the figures mean."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 from alise_plugin.mapping.feedback import SilentFeedback
 from alise_plugin.mapping.regression import (
     FIGURES,
+    STRENGTHS,
     ValueValidation,
     by_area,
     fit_and_choose_value,
@@ -66,13 +69,37 @@ def test_an_area_counts_once_however_many_pixels_it_has(rng):
         np.r_[made.area, np.zeros(50 * first.sum(), np.int64)],
         np.r_[made.group, np.zeros(50 * first.sum(), np.int64)],
     )
-    # The standardisation follows the pixels, so features are brought to one scale before.
-    one, other = (fit_value(each, 1e-6).outputs(made.features)[:, 0] for each in (made, more))
-    np.testing.assert_allclose(one, other, atol=2e-2)
-    # What counting pixels would give is another thing.
-    by_pixel = ValueSamples(more.features, more.value, np.arange(len(more.value)), more.group)
-    third = fit_value(by_pixel, 1e-6).outputs(made.features)[:, 0]
-    assert np.abs(third - one).max() > 10 * np.abs(other - one).max()
+    for strength in (1e-6, 30.0):
+        one, other = (estimates(fit_value(each, strength), made.features) for each in (made, more))
+        np.testing.assert_allclose(one, other, atol=1e-4)
+        # What counting pixels would give is another thing.
+        by_pixel = ValueSamples(more.features, more.value, np.arange(len(more.value)), more.group)
+        third = estimates(fit_value(by_pixel, strength), made.features)
+        assert np.abs(third - one).max() > 0.02
+
+
+def test_the_fit_is_the_ridge_of_scikit_learn(rng):
+    from sklearn.linear_model import Ridge
+
+    made = samples(rng)
+    made.features[:] = made.features * rng.uniform(0.01, 100, 12) + 1000
+    strengths = (0.5, 20.0, 300.0)
+    got = fit_value(made, *strengths).outputs(made.features)
+    data = made.features.astype(np.float64)
+    data = (data - data.mean(0)) / data.std(0)
+    for number, strength in enumerate(strengths):
+        model = Ridge(strength).fit(data, made.value, np.full(len(data), 1 / 3))
+        np.testing.assert_allclose(got[:, number], model.predict(data), atol=2e-3)
+
+
+def test_a_fit_holds_two_copies_of_the_features_at_most(rng):
+    made = samples(rng, areas=2000, pixels=5, features=100)
+    fit_value(made, 1.0)
+    tracemalloc.start()
+    fit_value(made, *STRENGTHS)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1.4 * 2 * made.features.nbytes  # of eight bytes a number instead of four
 
 
 @settings(deadline=None, max_examples=30)
@@ -136,6 +163,34 @@ def test_the_figures_are_those_of_scikit_learn(rng):
     assert same.high - same.low == pytest.approx(wide.high - wide.low)
 
 
+def test_what_was_measured_in_a_group_has_no_part_in_its_estimate(rng):
+    made = samples(rng, areas=12, features=30, noise=1.0)
+    # The largest value stays it, so that the folds stay too.
+    largest = made.group == made.group[made.value.argmax()]
+    wild = ValueSamples(made.features, np.where(largest, 1e4, made.value), made.area, made.group)
+    for seed in range(6):
+        one, other = (validate_value(each, seed, QUIET) for each in (made, wild))
+        place = one.measured.argmax()
+        assert other.measured[place] == 1e4
+        assert other.estimated[place] == pytest.approx(one.estimated[place])
+
+
+def test_resamples_of_one_value_have_no_r2():
+    # One resample in nine holds one area three times: its variance is nothing but rounding.
+    measured = np.array([0.0, 0.7, 0.1])
+    estimated = measured + np.array([0.1, -0.2, 0.2])
+    figure = value_figures(ValueValidation(measured, estimated, np.arange(3), []), 0)["R2"]
+    assert -30 < figure.low < figure.value <= figure.high <= 1
+
+
+def test_of_two_groups_nothing_can_be_chosen(rng):
+    # A head of one area estimates its value everywhere, whatever the penalty is.
+    strengths = set()
+    for _ in range(5):
+        strengths.add(fit_and_choose_value(samples(rng, areas=2), 0, QUIET).strength)
+    assert strengths == {1000}
+
+
 def test_one_group_cannot_be_left_out(rng):
     made = samples(rng, areas=10, groups=np.zeros(10, int))
     checked = validate_value(made, 0, QUIET)
@@ -149,6 +204,14 @@ def test_more_areas_do_better_on_the_curve(rng):
     curve = validate_value(made, 0, QUIET).curve
     assert [point[0] for point in curve] == [5, 10, 20, 50, 100, 202]
     assert curve[0][1] < curve[-1][1]
+
+
+@pytest.mark.parametrize("areas", [9, 14, 40])
+def test_the_curve_ends_where_the_figures_are(areas):
+    for seed in range(3):
+        made = samples(np.random.default_rng(seed), areas=areas, features=40)
+        checked = validate_value(made, 0, QUIET)
+        assert checked.curve[-1][1] == pytest.approx(value_figures(checked, 0)["R2"].value)
 
 
 def test_a_feature_that_does_not_vary_does_no_harm(rng):
