@@ -125,8 +125,11 @@ def scatter_chart(
         measured, estimated = measured[chosen], estimated[chosen]
     both = np.concatenate([measured, estimated]).astype(np.float64)
     low, high = float(both.min()), float(both.max())
-    high = max(high, low + 1e-9 * max(1.0, abs(low)))
+    if high == low:
+        high = low + (abs(low) or 1.0)
     span = _SQUARE - 2 * _MARGIN
+    # As many digits as tell the ends of a narrow range apart.
+    digits = 4 + int(np.log10(max(abs(low), abs(high)) / (high - low) + 1))
 
     def at(value: float) -> float:
         return (value - low) / (high - low) * span
@@ -143,8 +146,9 @@ def scatter_chart(
         )
         parts.append(
             f'<line x1="{_MARGIN}" x2="{_SQUARE - _MARGIN}" y1="{y}" y2="{y}" stroke="#ddd"/>'
-            f'<text x="{_MARGIN - 6}" y="{y + 4}" text-anchor="end">{text:.3g}</text>'
-            f'<text x="{x}" y="{_SQUARE - _MARGIN + 16}" text-anchor="middle">{text:.3g}</text>'
+            f'<text x="{_MARGIN - 6}" y="{y + 4}" text-anchor="end">{text:.{digits}g}</text>'
+            f'<text x="{x}" y="{_SQUARE - _MARGIN + 16}" text-anchor="middle">'
+            f"{text:.{digits}g}</text>"
         )
     parts.append(
         f'<line x1="{_MARGIN}" y1="{_SQUARE - _MARGIN}" x2="{_SQUARE - _MARGIN}" y2="{_MARGIN}" '
