@@ -795,6 +795,8 @@ class WarpedValues:
             outputType=gdal.GDT_Float64,
             srcNodata=stated,
             dstNodata=math.nan,
+            # Else GDAL takes nodata in one band for a value where another band has one.
+            warpOptions=["UNIFIED_SRC_NODATA=NO"],
         )
         self._scale = 1.0 if band.GetScale() is None else band.GetScale()
         self._offset = band.GetOffset() or 0.0

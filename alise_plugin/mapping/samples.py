@@ -49,6 +49,7 @@ _MOST = 50_000  # samples: more of them cost time and change a classifier little
 _SHARE = 1 / 6  # of the memory that samples may take; fitting needs copies of them
 _NAMED = 10  # classes that a sentence names at most
 _METRES_PER_DEGREE = 111_320.0
+_LARGEST = 1e30  # what is measured; heads and maps are of 32 bits, which end at 3.4e38
 
 
 # What lies on features: classes, or measured values.
@@ -228,8 +229,8 @@ def draw_values(
 
     Raises:
         HeadError: the sources come from different encoders.
-        LabelsError: measurements and source do not overlap, no pixel has features, or all have one
-            value.
+        LabelsError: measurements and source do not overlap, no pixel has features, all have one
+            value, or one is beyond 32 bits.
         AliseError: the memory is too little.
         Cancelled: the feedback says so.
     """
@@ -256,6 +257,12 @@ def draw_values(
     if not len(value):
         raise LabelsError(
             f"No pixel that was measured has a value in {where}; measure where the series has data."
+        )
+    most = value[np.abs(value).argmax()]
+    if abs(most) > _LARGEST:
+        raise LabelsError(
+            f"In {where} was measured {most:g}, too much for a map: if it stands for no value, let "
+            "the raster state it as nodata, or the field hold NULL instead."
         )
     if value.min() == value.max():
         raise LabelsError(

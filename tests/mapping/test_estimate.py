@@ -225,6 +225,22 @@ def test_scaled_and_coarse_rasters_are_read_as_they_are_meant(place, tmp_path):
     np.testing.assert_allclose(seen, expected[:HEIGHT, :WIDTH])
 
 
+@pytest.mark.parametrize("times", [1, 4])
+def test_other_bands_do_not_say_where_the_first_has_values(place, tmp_path, times):
+    values = place.truth.repeat(times, 0).repeat(times, 1)
+    values[: 7 * times] = -9999
+    transform = (TRANSFORM[0], 10 / times, 0, TRANSFORM[3], 0, -10 / times)
+    path = write_raster(
+        tmp_path / "two.tif",
+        np.stack([values, np.ones_like(values)]).astype(np.float32),
+        transform=transform,
+        nodata=-9999,
+    )
+    seen = WarpedValues(read_raster_values(path), place.series.grid).read(place.series.grid.window)
+    assert np.isnan(seen[:7]).all()
+    np.testing.assert_allclose(seen[7:], place.truth[7:], rtol=1e-6)
+
+
 def test_points_that_disagree_on_one_pixel_are_left_out(place, tmp_path):
     path = write_layer(
         tmp_path / "twice.gpkg",
@@ -272,6 +288,16 @@ def test_values_that_teach_nothing_are_refused(place, tmp_path):
     empty = write_layer(tmp_path / "none.gpkg", [point(1, 1)], v=[None])
     with pytest.raises(LabelsError, match="only NULL"):
         read_vector_values(empty, "v")
+    assert not (tmp_path / "h.onnx").exists()
+
+
+def test_a_nodata_value_that_no_one_stated_is_not_learned_from(place, tmp_path):
+    heights = place.truth.astype(np.float32)
+    heights[:5] = np.finfo(np.float32).min
+    values = read_raster_values(write_raster(tmp_path / "heights.tif", heights[None]))
+    pair = LabelledSource(place.series, values)
+    with pytest.raises(LabelsError, match=r"measured -3\.4.*e\+38.*state it as nodata"):
+        train_regression([pair], FakeEncoder(), tmp_path / "h.onnx", "heights", block_size=50)
     assert not (tmp_path / "h.onnx").exists()
 
 
