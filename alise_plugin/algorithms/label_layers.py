@@ -192,7 +192,8 @@ def _written(
     options.driverName = "GPKG"
     options.layerName = _LAYER
     options.fileEncoding = "UTF-8"
-    options.layerOptions = ["FID=alise_fid"]  # a field called fid is data here
+    # Fields called fid or geom are data here.
+    options.layerOptions = ["FID=alise_fid", "GEOMETRY_NAME=alise_geometry"]
     kept = QgsFields()
     for index in indices:
         kept.append(fields.at(index))

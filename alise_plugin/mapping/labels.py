@@ -266,7 +266,7 @@ def _measured(name: str, field: str, text: str) -> float:
     if not math.isfinite(value):
         raise LabelsError(
             f'The field "{field}" of {name} holds "{text}", which is no number; choose the field '
-            "that holds what was measured."
+            "that holds what was measured, in numbers such as 12.5."
         )
     return value
 

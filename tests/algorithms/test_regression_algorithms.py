@@ -106,6 +106,21 @@ def test_only_what_a_layer_shows_is_learned_from(run, place, training):
     assert results["LEAST"] == pytest.approx(min(some))
 
 
+@pytest.mark.parametrize("name", ["fid", "geom", "yield (t/ha)"])
+def test_a_field_may_have_any_name(run, place, training, name):
+    layer = qgis_core.QgsVectorLayer(f"Point?crs=EPSG:32631&field={name}:double", "p", "memory")
+    features = []
+    for row, col in place.places:
+        feature = qgis_core.QgsFeature(layer.fields())
+        feature.setGeometry(qgis_core.QgsGeometry.fromWkt(point(col, row).ExportToWkt()))
+        feature.setAttributes([float(place.truth[row, col])])
+        features.append(feature)
+    layer.dataProvider().addFeatures(features)
+    results = run("alise:trainregression", {**training, "LABELS": [layer], "FIELD": name})
+    assert results["AREAS"] == len(place.places)
+    assert results["R2"] > 0.98
+
+
 def test_a_raster_of_values_needs_no_field(run, place, training, tmp_path):
     from rasters_for_tests import write_raster
 
