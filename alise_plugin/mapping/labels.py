@@ -245,11 +245,11 @@ def read_vector_values(
         geometry = _area(feature, name, _AREAS, "measurements are of polygons or points")
         if geometry is None:
             continue
-        text = _text(feature, field)
-        if not text:
+        value = _measured(name, field, feature)
+        if value is None:
             without_value += 1
             continue
-        values.append(_measured(name, field, text))
+        values.append(value)
         geometries.append(geometry.Clone())
     if not values:
         what = "no feature" if not without_value else f'only NULL in the field "{field}"'
@@ -258,9 +258,17 @@ def read_vector_values(
     return VectorValues(name, crs, geometries, values, without_value)
 
 
-def _measured(name: str, field: str, text: str) -> float:
+def _measured(name: str, field: str, feature: ogr.Feature) -> float | None:
+    """Number of a feature, None where there is none."""
+    text = _text(feature, field)
+    if not text:
+        return None
     try:
         value = float(text)
+        if feature.GetFieldDefnRef(field).GetType() == ogr.OFTReal:
+            value = feature.GetFieldAsDouble(field)  # its text has the decimals that it is shown in
+            if math.isnan(value):
+                return None
     except ValueError:
         value = math.nan
     if not math.isfinite(value):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from labelled_region import moved, point, square, write_layer
 from measured_region import HEIGHT, WIDTH, measured_region
 from osgeo import gdal
-from rasters_for_tests import TRANSFORM, write_raster
+from rasters_for_tests import TRANSFORM, utm, write_raster
 
 from alise_plugin.errors import Cancelled, HeadError, LabelsError, OutputError, SeriesError
 from alise_plugin.mapping.embed import embed
@@ -264,6 +264,17 @@ def test_numbers_as_text_and_empty_ones(place, tmp_path):
     assert isinstance(values, VectorValues)
     assert list(values.values) == [1.5, -2.0]
     assert values.without_value == 1
+
+
+def test_numbers_are_read_as_they_are_and_not_as_they_are_shown(tmp_path):
+    path = tmp_path / "plots.csv"
+    rows = ["1,1,0.123456", "2,2,nan", "3,3,1e-7", "4,4,"]
+    path.write_text("\n".join(["x,y,v", *rows]))
+    (tmp_path / "plots.csvt").write_text("CoordX,CoordY,Real(8.2)\n")
+    (tmp_path / "plots.prj").write_text(utm().ExportToWkt())
+    values = read_vector_values(str(path), "v")
+    assert list(values.values) == [0.123456, 1e-7]
+    assert values.without_value == 2
 
 
 @pytest.mark.parametrize(
