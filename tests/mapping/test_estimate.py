@@ -164,6 +164,27 @@ def test_an_extent_and_a_mask(place, tmp_path):
     assert not (tmp_path / "far.tif").exists()
 
 
+def test_nothing_outside_a_mask_is_encoded(place, tmp_path):
+    mask = read_mask(
+        write_layer(tmp_path / "mask.gpkg", [square(5, 8, 10, 12), square(60, 50, 2, 2)])
+    )
+    encoder = FakeEncoder()
+    result = estimate(
+        place.series,
+        encoder,
+        ValueHead(place.head),
+        tmp_path / "map.tif",
+        mask=mask,
+        tile_size=16,
+    )
+    tiles = 2 * 1 + 1  # rows 8 to 19 and columns 5 to 14; rows 50 and 51, columns 60 and 61
+    assert len(encoder.reads) == tiles * len(place.series.dates)
+    raster = gdal.Open(str(tmp_path / "map.tif"))
+    values = raster.ReadAsArray()
+    assert np.count_nonzero(np.isfinite(values)) == 10 * 12 + 4
+    assert result.mean == pytest.approx(np.nanmean(values.astype(np.float64)))
+
+
 def test_an_embedding_raster_gives_the_same(place, tmp_path):
     embed(place.series, FakeEncoder(), tmp_path / "embedding.tif")
     source = open_source(str(tmp_path / "embedding.tif"))
