@@ -198,3 +198,36 @@ def test_one_polygon_has_no_figures(run, place, training, tmp_path):
     assert results["GROUPS"] == 1
     assert math.isnan(results["R2"])
     assert "nothing could be left out" in Path(training["REPORT"]).read_text(encoding="utf-8")
+
+
+def test_a_model_chains_the_head(plugin, place, mapping):
+    source = qgis_core.QgsProcessingModelChildParameterSource
+    model = qgis_core.QgsProcessingModelAlgorithm("from points to a map", "test")
+    steps = {
+        "alise:trainregression": {
+            "INPUT": source.fromStaticValue(place.embedding),
+            "LABELS": source.fromStaticValue(place.points),
+            "FIELD": source.fromStaticValue("biomass"),
+        },
+        "alise:estimatevalues": {
+            "INPUT": source.fromStaticValue(place.embedding),
+            "HEAD": source.fromChildOutput("alise:trainregression", "HEAD"),
+        },
+    }
+    for name, parameters in steps.items():
+        step = qgis_core.QgsProcessingModelChildAlgorithm(name)
+        step.setChildId(name)
+        for parameter, value in parameters.items():
+            step.addParameterSources(parameter, [value])
+        if name == "alise:estimatevalues":
+            result = qgis_core.QgsProcessingModelOutput("map")
+            result.setChildId(name)
+            result.setChildOutputName("OUTPUT")
+            step.setModelOutputs({"map": result})
+        model.addChildAlgorithm(step)
+    feedback = qgis_core.QgsProcessingFeedback(False)
+    context = qgis_core.QgsProcessingContext()
+    _, fine = model.run({"alise:estimatevalues:map": mapping["OUTPUT"]}, context, feedback)
+    assert fine, feedback.textLog()
+    values = values_of(mapping["OUTPUT"])
+    assert np.corrcoef(values.ravel(), place.truth.ravel())[0, 1] > 0.99

@@ -246,6 +246,30 @@ def test_scaled_and_coarse_rasters_are_read_as_they_are_meant(place, tmp_path):
     np.testing.assert_allclose(seen, expected[:HEIGHT, :WIDTH])
 
 
+def test_degrees_are_finer_or_coarser_than_metres_by_their_size_on_the_ground(place, tmp_path):
+    # Stripes of 2.5 m, which only averages do away with.
+    rows, cols = 4 * HEIGHT, 4 * WIDTH
+    stripes = np.tile(np.array([0.0, 10.0], np.float32), (rows, cols // 2))
+    transform = (TRANSFORM[0], 2.5, 0, TRANSFORM[3], 0, -2.5)
+    path = write_raster(tmp_path / "metres.tif", stripes[None], transform=transform)
+    turned = str(tmp_path / "degrees.tif")
+    gdal.Warp(turned, path, dstSRS="EPSG:4326", resampleAlg="near", dstNodata=-1)
+    for one in (path, turned):
+        values = WarpedValues(read_raster_values(one), place.series.grid)
+        inner = values.read(place.series.grid.window)[5:-5, 5:-5]
+        assert np.isfinite(inner).all()
+        assert np.abs(inner - 5).max() < 2
+    # Pixels of 90 m are not mixed with their neighbours.
+    numbers = np.arange(100, dtype=np.float32).reshape(10, 10) ** 2
+    transform = (TRANSFORM[0] - 50, 90, 0, TRANSFORM[3] + 50, 0, -90)
+    path = write_raster(tmp_path / "coarse.tif", numbers[None], transform=transform)
+    turned = str(tmp_path / "coarse_degrees.tif")
+    gdal.Warp(turned, path, dstSRS="EPSG:4326", resampleAlg="near", dstNodata=-1)
+    for one in (path, turned):
+        values = WarpedValues(read_raster_values(one), place.series.grid)
+        assert np.isin(values.read(place.series.grid.window), numbers).all()
+
+
 @pytest.mark.parametrize("times", [1, 4])
 def test_other_bands_do_not_say_where_the_first_has_values(place, tmp_path, times):
     values = place.truth.repeat(times, 0).repeat(times, 1)
