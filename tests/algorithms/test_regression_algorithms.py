@@ -190,6 +190,16 @@ def test_mistakes_are_one_sentence(run, refused, training, change, says, tmp_pat
     assert not list(tmp_path.glob("*.onnx"))
 
 
+def test_a_map_is_a_geotiff_and_takes_no_input_s_place(run, refused, place, training, mapping):
+    run("alise:trainregression", training)
+    for output, says in (
+        (mapping["OUTPUT"].replace(".tif", ".png"), "a map is a GeoTIFF"),
+        (place.embedding, "is also an input"),
+    ):
+        with pytest.raises(refused, match=says):
+            run("alise:estimatevalues", {**mapping, "OUTPUT": output})
+
+
 def test_one_polygon_has_no_figures(run, place, training, tmp_path):
     shapes = [point(3, 3), point(20, 20)]
     path = write_layer(tmp_path / "two.gpkg", shapes, v=[1.0, 2.0])
