@@ -41,7 +41,8 @@ def ramp_style(band: int, low: float, high: float) -> str:
         band: its number, from 1 on.
         low, high: values of the first and the last colour; those outside have the same.
     """
-    high = max(high, low + 1e-9)  # a raster of one value
+    if high <= low:  # a raster of one value
+        high = low + max(1e-9, 1e-6 * abs(low))
     entries = ""
     for number, color in enumerate(_VIRIDIS):
         value = low + (high - low) * number / (len(_VIRIDIS) - 1)

@@ -25,6 +25,7 @@ from alise_plugin.mapping.labels import (
     read_vector_values,
 )
 from alise_plugin.mapping.samples import LabelledSource, draw_values
+from alise_plugin.mapping.style import ramp_style
 from alise_plugin.mapping.train_values import train_regression
 from alise_plugin.model.value_head import ValueHead
 
@@ -389,3 +390,13 @@ def test_two_years_train_one_head_and_a_field_of_both_is_one_group(place, tmp_pa
     assert len(drawn.value) == 2 * len(place.places)
     assert drawn.area.max() + 1 == 2 * len(place.places)
     assert drawn.group.max() + 1 == len(place.places)
+
+
+def test_values_of_any_size_have_colours_apart():
+    for low, high in ((1e-12, 3e-12), (-4.0, 1e7), (5.0, 5.0), (3e9, 3e9)):
+        shown = [
+            float(text.split('"')[0]) for text in ramp_style(1, low, high).split('item value="')[1:]
+        ]
+        assert len(set(shown)) == len(shown) == 7
+        assert shown == sorted(shown)
+        assert shown[0] == pytest.approx(low)
