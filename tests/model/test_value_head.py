@@ -50,7 +50,9 @@ def test_the_file_computes_what_the_numbers_say(tmp_path, rng):
 
 def test_the_file_is_onnx_as_its_makers_define_it(written):
     onnx = pytest.importorskip("onnx")
-    onnx.checker.check_model(onnx.load(str(written)), full_check=True)
+    model = onnx.load(str(written))
+    onnx.checker.check_model(model, full_check=True)
+    assert [node.op_type for node in model.graph.node] == ["Sub", "Div", "Gemm", "Identity"]
 
 
 def test_it_says_what_it_is(written):
