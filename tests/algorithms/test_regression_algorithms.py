@@ -163,6 +163,22 @@ def test_the_command_line_does_the_same(run, place, training, mapping, tmp_path,
     assert "name in --field the field" in capsys.readouterr().err
 
 
+def test_the_command_line_extrapolates_and_masks_as_well(run, training, mapping, tmp_path):
+    run("alise:trainregression", training)
+    mask = write_layer(tmp_path / "mask.gpkg", [square(0, 0, WIDTH, 50)])
+    run("alise:estimatevalues", {**mapping, "MASK": mask, "EXTRAPOLATE": True})
+    (embedding,), output = mapping["INPUT"], tmp_path / "cli.tif"
+    command = f"estimatevalues --quiet --input {embedding} --head {mapping['HEAD']}".split()
+    assert main([*command, "--output", str(output), "--mask", mask, "--extrapolate"]) == DONE
+    values = values_of(output)
+    np.testing.assert_array_equal(values, values_of(mapping["OUTPUT"]))
+    assert np.count_nonzero(np.isfinite(values)) == 50 * WIDTH
+    assert main([*command, "--output", str(output)]) == DONE
+    limited = values_of(output)
+    assert np.isfinite(limited).all()
+    assert not np.array_equal(limited[:50], values[:50])
+
+
 def test_heads_of_classes_and_of_values_are_told_apart(run, refused, training, mapping, place):
     run("alise:trainregression", training)
     segment = {key: mapping[key] for key in ("INPUT", "HEAD", "OUTPUT")}
