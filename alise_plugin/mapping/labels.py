@@ -9,7 +9,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Union
+from typing import Any, Union
 
 import numpy as np
 from numpy.typing import NDArray
@@ -745,31 +745,42 @@ class Burner:
         return np.frombuffer(data, np.int32).reshape(window.height, window.width)
 
 
+def _warped(
+    raster: RasterLabels | RasterValues, grid: Grid, resampling: str, **options: Any
+) -> gdal.Dataset:
+    """A raster seen on another grid; `options` are gdal.WarpOptions's.
+
+    Raises:
+        LabelsError: it cannot be brought there.
+    """
+    warped = None
+    with quiet_gdal() as failures:
+        warped = gdal.Warp(
+            "",
+            raster.path,
+            format="VRT",
+            outputBounds=grid.extent,
+            width=grid.width,
+            height=grid.height,
+            dstSRS=grid.crs_wkt,
+            resampleAlg=resampling,
+            **options,
+        )
+    if warped is None:
+        reason = failures[0] if failures else "unknown reason"
+        raise LabelsError(
+            f"{raster.name} cannot be brought to the grid of the series ({reason}); check its CRS."
+        )
+    return warped
+
+
 class WarpedLabels:
     """A label raster seen on another grid, nearest neighbour."""
 
     def __init__(self, labels: RasterLabels, grid: Grid) -> None:
         self._labels = labels
-        left, bottom, right, top = grid.extent
-        options = gdal.WarpOptions(
-            format="VRT",
-            outputBounds=(left, bottom, right, top),
-            width=grid.width,
-            height=grid.height,
-            dstSRS=grid.crs_wkt,
-            resampleAlg="near",
-            srcNodata=labels.nodata,
-            dstNodata=labels.nodata,
-        )
-        self._dataset = None
-        with quiet_gdal() as failures:
-            self._dataset = gdal.Warp("", labels.path, options=options)
-        if self._dataset is None:
-            reason = failures[0] if failures else "unknown reason"
-            raise LabelsError(
-                f"{labels.name} cannot be brought to the grid of the series ({reason}); check its "
-                "CRS."
-            )
+        nodata = labels.nodata
+        self._dataset = _warped(labels, grid, "near", srcNodata=nodata, dstNodata=nodata)
         self._indices = {value: index for index, value in enumerate(labels.values)}
 
     def read(self, window: Window) -> NDArray[np.int32]:
@@ -788,35 +799,20 @@ class WarpedValues:
     """
 
     def __init__(self, values: RasterValues, grid: Grid) -> None:
-        left, bottom, right, top = grid.extent
         source = open_raster(values.path)
         band = source.GetRasterBand(1)
-        stated = band.GetNoDataValue()
-        fine = Grid.from_dataset(source, values.name)
-        options = gdal.WarpOptions(
-            format="VRT",
-            outputBounds=(left, bottom, right, top),
-            width=grid.width,
-            height=grid.height,
-            dstSRS=grid.crs_wkt,
-            resampleAlg="average" if _finer(fine, grid) else "near",
+        self._scale = 1.0 if band.GetScale() is None else band.GetScale()
+        self._offset = band.GetOffset() or 0.0
+        self._dataset = _warped(
+            values,
+            grid,
+            "average" if _finer(Grid.from_dataset(source, values.name), grid) else "near",
             outputType=gdal.GDT_Float64,
-            srcNodata=stated,
+            srcNodata=band.GetNoDataValue(),
             dstNodata=math.nan,
             # Else GDAL takes nodata in one band for a value where another band has one.
             warpOptions=["UNIFIED_SRC_NODATA=NO"],
         )
-        self._scale = 1.0 if band.GetScale() is None else band.GetScale()
-        self._offset = band.GetOffset() or 0.0
-        self._dataset = None
-        with quiet_gdal() as failures:
-            self._dataset = gdal.Warp("", values.path, options=options)
-        if self._dataset is None:
-            reason = failures[0] if failures else "unknown reason"
-            raise LabelsError(
-                f"{values.name} cannot be brought to the grid of the series ({reason}); check its "
-                "CRS."
-            )
 
     def read(self, window: Window) -> NDArray[np.float64]:
         """`(H, W)` measured values, NaN where there is none."""
