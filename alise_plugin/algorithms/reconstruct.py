@@ -51,11 +51,13 @@ class Reconstruct(AliseAlgorithm):
         "there is one every EVERY days, from the first to the last acquisition. OUTPUT is an image "
         "series itself, ten bands a date, in whole numbers of 1/10000 with their scale. More than "
         "400 days get no overviews.\n\n"
+        "Of an image series of more than a year, each day is decoded from the acquisitions of the "
+        "year around it, or of two years where that has fewer than 24. An embedding raster of "
+        "several years is quicker, but holds them all at once, and they become more alike.\n\n"
         "These are estimates and no observations: events between two clear dates (a mowing, a "
         "flood) are smoothed out, snow is not shown, thin haze and deep shadow may tint a pixel, "
-        "and days outside the series and bands that it lacks are guesses. A series of about a year "
-        "is shown best; in one of many years they become more alike. The card of the model tells "
-        "how large the errors are."
+        "and days outside the series and bands that it lacks are guesses. The card of the model "
+        "tells how large the errors are."
     )
     NEEDS_RUNTIME = True
 

@@ -45,6 +45,7 @@ def tiles_for(
     inner: Window,
     memory_mb: float,
     tile_size: int | None,
+    beside: int = 0,
 ) -> tuple[int, list[Tile]]:
     """Side of the tiles of a map, a multiple of 16 pixels, and the tiles.
 
@@ -54,13 +55,15 @@ def tiles_for(
         inner: what the map covers, in pixels of the source.
         memory_mb: what the run may take, in 10^6 bytes, beside the program itself.
         tile_size: side of the tiles in pixels instead of what the memory allows.
+        beside: bytes of a pixel that are held beside the features.
 
     Raises:
         AliseError: the memory is too little, or a series comes without an encoder.
     """
     if isinstance(source, ImageSeries):
-        return tiles_of(source, needed_encoder(source, encoder), inner, memory_mb, tile_size)
-    side = math.ceil((tile_size or _side_in(source, memory_mb)) / _BLOCK) * _BLOCK
+        needed = needed_encoder(source, encoder)
+        return tiles_of(source, needed, inner, memory_mb, tile_size, beside)
+    side = math.ceil((tile_size or _side_in(source, memory_mb, beside)) / _BLOCK) * _BLOCK
     return side, plan_tiles(source.grid, inner, side, 0, 1)
 
 
@@ -98,10 +101,10 @@ def needed_encoder(source: ImageSeries, encoder: Encoder | None) -> Encoder:
     return encoder
 
 
-def _side_in(source: EmbeddingRaster, memory_mb: float) -> int:
+def _side_in(source: EmbeddingRaster, memory_mb: float, beside: int) -> int:
     """Pixels: the features of a tile, twice, within the memory."""
     budget = memory_mb * 1e6 - cache_size(memory_mb)
-    most = math.isqrt(int(budget / (2 * 4 * len(source.names))))
+    most = math.isqrt(int(budget / (2 * 4 * len(source.names) + beside)))
     step = _STEP if most >= _STEP else _BLOCK
     return min(_LARGEST, max(_BLOCK, most // step * step))
 

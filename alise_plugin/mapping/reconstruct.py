@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SeriesError
-from ..model.encoder import Encoder
+from ..model.encoder import Encoder, Period
+from ..model.year_around import by_year_around
 from ..sits.acquisitions import days_since_reference, parse_date
 from ..sits.bands import BANDS
-from ..sits.grid import Window, plan_tiles
+from ..sits.grid import Tile, Window, plan_tiles
 from ..sits.rasters import block_cache
 from ..sits.series import RECONSTRUCTED
 from .embedding_raster import EmbeddingRaster
@@ -25,7 +26,7 @@ from .natural_color import natural_color
 from .output import RasterForm, RasterOutput, WriteBehind, block_side, require_outputs
 from .provenance import bands_of
 from .samples import encoder_identity
-from .tile_loop import cache_size
+from .tile_loop import cache_size, encode_periods
 
 EVERY = 30  # days between two dates, where none are given
 # Whole numbers of 1/10000, as Sentinel-2's own products have.
@@ -70,7 +71,9 @@ def reconstruct(
 ) -> ReconstructResult:
     """Writes the reflectance that the model expects on any days (paper, Eq. 8 and 9).
 
-    Values depend neither on the tiles nor on the extent, as those of `embed`.
+    Values depend neither on the tiles nor on the extent, as those of `embed`, nor on the other days
+    that are shown. Of a series of more than a year, each day is decoded from the acquisitions of
+    the year around it (`model.year_around`); an embedding raster has all of them in it.
 
     Args:
         source: an image series, or an embedding raster with all its features.
@@ -107,31 +110,92 @@ def reconstruct(
     inner = source.grid.window if extent is None else source.grid.window_of(extent)
     days = days_since_reference(wanted)
     package = encoder.package
+    source, shares = _shares(source, days)
+    form = _form(source, encoder, seen, wanted)
     with block_cache(cache_size(memory_mb) / 2):  # overviews that wait may take as much
-        side, tiles = tiles_for(source, encoder, inner, memory_mb, tile_size)
+        # Images of one share are written as they are made, others wait for the rest.
+        held = len(form.descriptions) * form.dtype.itemsize if len(shares) > 1 else 0
+        side, tiles = tiles_for(source, encoder, inner, memory_mb, tile_size, held)
         feedback.info(
             f"{inner.width} x {inner.height} pixels, {len(wanted)} days, {len(tiles)} tiles of "
             f"{side}, model {package.model_id} on {encoder.where}."
         )
-        progress = _Progress(feedback, _share_of_images(source, len(wanted)))
+        if len(shares) > 1:
+            feedback.info("Each day is decoded from the acquisitions of the year around it.")
+        progress = _Progress(feedback, _share_of_images(source, shares))
         shown = 0
         block = _block(side, len(tiles), inner, len(wanted))
-        raster = RasterOutput(
-            output, source.grid.subgrid(inner), _form(source, encoder, seen, wanted), block
-        )
+        raster = RasterOutput(output, source.grid.subgrid(inner), form, block)
         with raster, WriteBehind(raster.abandon) as behind:
-            for tile, features in features_of(source, encoder, tiles, progress):
-                vectors = features.reshape(package.n_queries, package.d_model, *features.shape[1:])
-                for part in plan_tiles(source.grid, tile.inner, block, 0, 1):
-                    stop_if_cancelled(feedback)
-                    window = part.inner
-                    rows, columns = window.slices_in(tile.inner)
-                    images = encoder.decode(vectors[:, :, rows, columns], days)
-                    behind.submit(raster.write, window.relative_to(inner), _stored(images))
-                    shown += window.pixels
-                    progress.images(shown / inner.pixels)
+            for tile, embeddings in _embeddings_of(source, encoder, tiles, shares, progress):
+                size = tile.inner.height, tile.inner.width
+                all_images = (
+                    np.empty((len(wanted), len(BANDS), *size), form.dtype) if held else None
+                )
+                # What is asked for last ends the tile, and lets go of what it holds.
+                for features, share in zip(embeddings, shares):
+                    vectors = features.reshape(package.n_queries, package.d_model, *size)
+                    for part in plan_tiles(source.grid, tile.inner, block, 0, 1):
+                        stop_if_cancelled(feedback)
+                        window = part.inner
+                        place = window.slices_in(tile.inner)
+                        decoded = encoder.decode(vectors[(..., *place)], days[share.shown])
+                        images = _stored(decoded)
+                        if all_images is not None:
+                            all_images[(share.shown, slice(None), *place)] = images
+                            images = all_images[(..., *place)]
+                        if share is shares[-1]:
+                            bands = images.reshape(-1, window.height, window.width)
+                            behind.submit(raster.write, window.relative_to(inner), bands)
+                        shown += window.pixels * len(share.shown)
+                        progress.images(shown / (inner.pixels * len(wanted)))
     feedback.progress(1.0)
     return ReconstructResult(os.fspath(output), wanted, encoder.device_used, package.model_id)
+
+
+@dataclass(frozen=True)
+class _Share:
+    """Days that are decoded from one embedding.
+
+    Attributes:
+        shown: `(n,)` their places among the days to show.
+        period: the acquisitions; None for those that an embedding raster is of.
+    """
+
+    shown: NDArray[np.intp]
+    period: Period | None
+
+
+def _shares(
+    source: FeatureSource, wanted: NDArray[np.floating]
+) -> tuple[FeatureSource, list[_Share]]:
+    """The source, without acquisitions that no day needs, and the days that go together."""
+    if isinstance(source, EmbeddingRaster):
+        return source, [_Share(np.arange(len(wanted)), None)]
+    groups = by_year_around(source.days, wanted)
+    used = np.unique(np.concatenate([near for near, _ in groups]))
+    if len(used) < len(source.dates):
+        source = source.subset(source.dates[place] for place in used)
+    return source, [
+        _Share(shown, Period(places := np.searchsorted(used, near), source.days[places]))
+        for near, shown in groups
+    ]
+
+
+def _embeddings_of(
+    source: FeatureSource,
+    encoder: Encoder,
+    tiles: list[Tile],
+    shares: Sequence[_Share],
+    feedback: Feedback,
+) -> Iterator[tuple[Tile, Iterator[NDArray[np.float32]]]]:
+    """Tiles, each with `(features, h, w)` float32 for one share after the other."""
+    if isinstance(source, EmbeddingRaster):
+        for tile, features in features_of(source, encoder, tiles, feedback):
+            yield tile, iter([features])
+    else:
+        periods = [share.period for share in shares if share.period is not None]
+        yield from encode_periods(source, encoder, tiles, periods, feedback)
 
 
 def _require_decodable(source: EmbeddingRaster, encoder: Encoder) -> None:
@@ -225,18 +289,21 @@ def _block(side: int, tiles: int, inner: Window, dates: int) -> tuple[int, int]:
 
 
 def _stored(images: NDArray[np.float32]) -> NDArray[np.int16]:
-    """`(T, 10, H, W)` reflectance -> `(T * 10, H, W)` as it is written."""
+    """Reflectance as it is written."""
     raw = np.clip(images, _LOWEST, _HIGHEST)
     raw *= _STEPS
     np.rint(raw, out=raw)
     raw[np.isnan(raw)] = _NODATA
-    return raw.astype(np.int16).reshape(-1, *images.shape[2:])
+    return raw.astype(np.int16)
 
 
-def _share_of_images(source: FeatureSource, dates: int) -> float:
+def _share_of_images(source: FeatureSource, shares: Sequence[_Share]) -> float:
     """Of the time of a run, 0 to 1: what decoding and writing take, the rest makes features."""
-    # Measured in dates that are decoded: one that is encoded takes about ten times as long, and
-    # the features of an embedding raster are read in the time of some forty.
+    # Measured in dates that are decoded: one that is encoded takes about ten times as long, six of
+    # which are spent again in each further embedding that has it, and the features of an embedding
+    # raster are read in the time of some forty.
+    dates = sum(len(share.shown) for share in shares)
+    dates += sum(6 * len(share.period.dates) for share in shares[1:] if share.period is not None)
     features = 40 if isinstance(source, EmbeddingRaster) else 10 * len(source.dates)
     return dates / (dates + features)
 

@@ -75,7 +75,7 @@ class Cut:
         return 2 * math.prod(self.block) < math.prod(min(side, _STRIP) for side in self.tile)
 
 
-def tile_memory(encoder: Encoder, dates: int, side: int, raster: Window) -> int:
+def tile_memory(encoder: Encoder, dates: int, side: int, raster: Window, beside: int = 0) -> int:
     """Bytes that one square tile takes at the peak: reading, encoding, and its features.
 
     Args:
@@ -83,12 +83,13 @@ def tile_memory(encoder: Encoder, dates: int, side: int, raster: Window) -> int:
         dates: T.
         side: of the inner window, in pixels.
         raster: the whole raster; a read never passes its edges.
+        beside: bytes of a pixel of the inner window that are held all the while.
     """
     around = side + 2 * (tile_halo(encoder) + encoder.package.stride)
     read = min(around, raster.width) * min(around, raster.height)
     inner = min(side, raster.width) * min(side, raster.height)
     features = 4 * encoder.package.n_queries * encoder.package.d_model
-    return int(encoder.memory_needed(dates, read, inner)) + features * inner
+    return int(encoder.memory_needed(dates, read, inner)) + (features + beside) * inner
 
 
 def strip_memory(
@@ -131,7 +132,12 @@ def _reads(encoder: Encoder, side: int, raster: Window, inner: Window, axis: int
 
 
 def choose_tile_size(
-    encoder: Encoder, dates: int, raster: Window, inner: Window, memory_mb: float
+    encoder: Encoder,
+    dates: int,
+    raster: Window,
+    inner: Window,
+    memory_mb: float,
+    beside: int = 0,
 ) -> int:
     """The side of the square tiles that make the fewest steps within a memory.
 
@@ -141,6 +147,7 @@ def choose_tile_size(
         raster: the whole raster.
         inner: what the map covers.
         memory_mb: what a tile may take, in 10^6 bytes, beside the program itself.
+        beside: see `tile_memory`.
 
     Returns:
         Pixels, a multiple of `tile_step`; tiles are made about equal.
@@ -150,12 +157,12 @@ def choose_tile_size(
     """
     step = tile_step(encoder)
     budget = memory_mb * 1e6 - cache_size(memory_mb)
-    least = tile_memory(encoder, dates, step, raster)
+    least = tile_memory(encoder, dates, step, raster, beside)
     if least > budget:
         raise _too_little(memory_mb, dates, least)
     longest = max(inner.width, inner.height)
     largest = math.ceil(longest / step) * step
-    while tile_memory(encoder, dates, largest, raster) > budget:
+    while tile_memory(encoder, dates, largest, raster, beside) > budget:
         largest -= step
     return math.ceil(longest / math.ceil(longest / largest) / step) * step
 
@@ -220,6 +227,7 @@ def tiles_of(
     inner: Window,
     memory_mb: float,
     tile_size: int | None = None,
+    beside: int = 0,
 ) -> tuple[int, list[Tile]]:
     """Side and tiles of a map whose tiles are square and held as a whole.
 
@@ -229,6 +237,7 @@ def tiles_of(
         inner: what the map covers.
         memory_mb: see `choose_tile_size`.
         tile_size: side to use instead, rounded up to a multiple of `tile_step`.
+        beside: see `tile_memory`.
 
     Raises:
         AliseError: the memory is too little.
@@ -236,7 +245,8 @@ def tiles_of(
     if tile_size:
         side = _whole_steps(encoder, tile_size)
     else:
-        side = choose_tile_size(encoder, len(series.dates), series.grid.window, inner, memory_mb)
+        raster, dates = series.grid.window, len(series.dates)
+        side = choose_tile_size(encoder, dates, raster, inner, memory_mb, beside)
     return side, plan_tiles(series.grid, inner, side, tile_halo(encoder), encoder.package.stride)
 
 
@@ -376,6 +386,42 @@ def encode_tiles(
     with series.reopen() as own:
         for tile, share in _shares(tiles, feedback):
             yield tile, encode_tile(own, encoder, tile, share, feedback.cancelled)
+
+
+def encode_periods(
+    series: ImageSeries,
+    encoder: Encoder,
+    tiles: Sequence[Tile],
+    periods: Sequence[Period],
+    feedback: Feedback,
+) -> Iterator[tuple[Tile, Iterator[NDArray[np.float32]]]]:
+    """As `encode_tiles`, with the features of several periods, one after the other.
+
+    Args:
+        series: the image series.
+        encoder: the encoder.
+        tiles: what to read and what to keep.
+        periods: of the series.
+        feedback: progress, of the reading, and cancelling.
+
+    Yields:
+        The tile, and `(n_queries * d_model, h, w)` float32 for each period, made when asked for;
+        all are to be taken before the next tile.
+
+    Raises:
+        Cancelled: the feedback says so.
+    """
+    with series.reopen() as own:
+        for tile, share in _shares(tiles, feedback):
+            reading = _Reading(own, tile, share, feedback.cancelled)
+            embeddings = encoder.encode_periods(
+                reading,
+                len(own.dates),
+                periods,
+                crop=tile.inner.slices_in(tile.read),
+                cancelled=reading.cancelled,
+            )
+            yield tile, (each.reshape(-1, *each.shape[2:]) for each in embeddings)
 
 
 def encode_strips(

@@ -174,9 +174,9 @@ class Encoder:
             ValueError: shapes do not fit.
         """
         whole = Period(np.arange(len(days)), days)
-        return self.encode_periods(reflectance, len(days), [whole], crop=crop, cancelled=cancelled)[
-            0
-        ]
+        return next(
+            self.encode_periods(reflectance, len(days), [whole], crop=crop, cancelled=cancelled)
+        )
 
     def encode_periods(
         self,
@@ -186,10 +186,11 @@ class Encoder:
         *,
         crop: tuple[slice, slice] | None = None,
         cancelled: Callable[[], bool] | None = None,
-    ) -> list[Float]:
+    ) -> Iterator[Float]:
         """Encode several periods of one series; a date in two of them goes through once.
 
-        The spatial graph sees each date, the temporal graph the dates of each period.
+        The spatial graph sees each date, the temporal graph the dates of each period. One
+        embedding is made at a time, when it is asked for.
 
         Args:
             reflectance: the series, as in `encode`.
@@ -198,7 +199,7 @@ class Encoder:
             crop: as in `encode`.
             cancelled: as in `encode`.
 
-        Returns:
+        Yields:
             One embedding per period: `(n_queries, d_model, h, w)`, with every n-th row and column
             of the crop where a period asks for that.
 
@@ -208,13 +209,11 @@ class Encoder:
         """
         stop = cancelled or (lambda: False)
         seen = self._see(reflectance, count, crop, stop)
-        embeddings = []
         for period in periods:
             dates, days = seen.places_of(period)
             some = _lattice(seen.shape, period.every)
             shape = tuple(-(-size // period.every) for size in seen.shape)
-            embeddings.append(self._project(seen, dates, days, some, shape, stop))
-        return embeddings
+            yield self._project(seen, dates, days, some, shape, stop)
 
     def encode_strips(
         self,

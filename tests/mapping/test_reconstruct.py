@@ -8,17 +8,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 from osgeo import gdal
-from rasters_for_tests import dated_rasters, write_raster
+from rasters_for_tests import dated_rasters, digital_numbers, write_raster
+from rasters_for_tests import days as dates_of
 
 from alise_plugin.errors import Cancelled, OutputError, SeriesError
 from alise_plugin.mapping.embed import embed
 from alise_plugin.mapping.embedding_raster import EmbeddingRaster
 from alise_plugin.mapping.feature_tiles import tiles_for
 from alise_plugin.mapping.reconstruct import reconstruct
+from alise_plugin.mapping.tile_loop import choose_tile_size, tile_memory
 from alise_plugin.model.package import load_package
+from alise_plugin.model.year_around import year_around
 from alise_plugin.sits.acquisitions import days_since_reference
 from alise_plugin.sits.bands import BANDS
 from alise_plugin.sits.build import SeriesOptions, build_series, plan_series
+from alise_plugin.sits.grid import Window
 from alise_plugin.sits.series import ImageSeries
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -86,6 +90,82 @@ def test_an_extent_has_the_values_of_the_whole(series, encoder, tmp_path):
     reconstruct(series, encoder, tmp_path / "part.tif", dates=DAYS, extent=box, tile_size=16)
     (_, whole), (_, part) = images(tmp_path / "whole.tif"), images(tmp_path / "part.tif")
     np.testing.assert_allclose(part, whole[:, :, 8:41, 23:51], atol=STEP + 1e-4)
+
+
+@pytest.fixture(scope="module")
+def years(tmp_path_factory):
+    """A date every 14 days of two years and a half, 40 x 33 pixels, some of them out of a swath."""
+    folder = tmp_path_factory.mktemp("years")
+    dates = dates_of(65, date(2018, 3, 1), 14)
+    rng = np.random.default_rng(3)
+    paths = []
+    for number, day in enumerate(dates):
+        image = digital_numbers(rng, 10, 40, 33)
+        image[:, : number % 5] = 0
+        paths.append(write_raster(folder / f"S2_{day:%Y%m%d}.tif", image))
+    return build_series(paths, folder / "series.vrt", scale=1e-4, offset=0.0)
+
+
+YEARS_DAYS = (date(2018, 3, 20), date(2019, 5, 17), date(2019, 6, 1), date(2020, 8, 1))
+
+
+def from_the_year_around(series, encoder):
+    """Each day from an encoding of its own, of the dates around it."""
+    whole = series.read_all(series.grid.window)
+    shown = []
+    for day in YEARS_DAYS:
+        (number,) = days_since_reference([day])
+        near = year_around(series.days, float(number))
+        assert 0 < len(near) < len(series.dates)
+        embedding = encoder.encode(whole[near], series.days[near])
+        shown.append(encoder.decode(embedding, np.array([number]))[0])
+    return np.maximum(np.stack(shown), -0.2)
+
+
+@pytest.mark.parametrize("tile_size", [None, 16])
+def test_a_day_of_many_years_is_shown_from_the_one_around_it(years, encoder, tmp_path, tile_size):
+    heard = Heard()
+    reconstruct(
+        years,
+        encoder,
+        tmp_path / "a.tif",
+        dates=YEARS_DAYS,
+        tile_size=tile_size,
+        feedback=heard,
+    )
+    dates, found = images(tmp_path / "a.tif")
+    assert dates == YEARS_DAYS
+    expected = from_the_year_around(years, encoder)
+    np.testing.assert_allclose(found, expected, atol=STEP / 2 + 1e-4)
+    # which is something else than the whole series says
+    assert np.abs(found - decoded(years, encoder, YEARS_DAYS)).max() > 0.01
+    assert heard.lines[-1] == "Each day is decoded from the acquisitions of the year around it."
+    assert heard.fractions == sorted(heard.fractions)
+    assert heard.fractions[-1] == 1.0
+    # an extent, and one day without the others, show the same
+    left, top = years.grid.geotransform[0], years.grid.geotransform[3]
+    box = (left + 55, top - 305, left + 285, top - 115)
+    reconstruct(years, encoder, tmp_path / "b.tif", dates=YEARS_DAYS[1:2], extent=box)
+    _, part = images(tmp_path / "b.tif")
+    np.testing.assert_allclose(part, found[1:2, :, 11:31, 5:29], atol=STEP + 1e-4)
+    items = gdal.Open(str(tmp_path / "b.tif")).GetMetadata()
+    assert items["ALISE_DATES"].split(",") == [str(day) for day in years.dates]
+
+
+def test_acquisitions_far_from_the_days_shown_are_not_read(encoder, tmp_path):
+    dates = dates_of(65, date(2018, 3, 1), 14)
+    rng = np.random.default_rng(3)
+    paths = [
+        write_raster(tmp_path / f"S2_{day:%Y%m%d}.tif", digital_numbers(rng, 10, 20, 20))
+        for day in dates
+    ]
+    series = build_series(paths, tmp_path / "series.vrt", scale=1e-4, offset=0.0)
+    reconstruct(series, encoder, tmp_path / "a.tif", dates=[date(2019, 5, 17)])
+    for path in (paths[0], paths[-1]):
+        Path(path).unlink()
+    with ImageSeries.open(series.path) as again:
+        reconstruct(again, encoder, tmp_path / "b.tif", dates=[date(2019, 5, 17)])
+    np.testing.assert_array_equal(images(tmp_path / "a.tif")[1], images(tmp_path / "b.tif")[1])
 
 
 def test_days_come_in_order_and_once(series, encoder, tmp_path):
@@ -243,6 +323,14 @@ def test_tiles_of_an_embedding_raster_are_read_in_a_few_seconds_and_cut_well(tmp
         for memory in (64_000, 256, 12)
     }
     assert sides == {64_000: 512, 256: 192, 12: 32}
+    assert tiles_for(raster, None, raster.grid.window, 256, None, beside=20_000)[0] == 64
+
+
+def test_what_is_held_beside_the_features_makes_tiles_of_a_series_smaller(encoder):
+    raster, inner = Window(0, 0, 2000, 2000), Window(0, 0, 2000, 2000)
+    alone, beside = (choose_tile_size(encoder, 12, raster, inner, 2048, n) for n in (0, 60_000))
+    assert beside < 0.7 * alone
+    assert tile_memory(encoder, 12, beside, raster) + 60_000 * beside**2 < 2048e6
 
 
 def test_overviews_of_very_many_images_are_left_out(encoder, tmp_path):

@@ -86,6 +86,31 @@ def test_harmonic_fit_recovers_a_yearly_cycle():
     assert out == pytest.approx(0.3 + 0.1 * np.sin(2 * np.pi * 100 / 365.25), abs=2e-3)
 
 
+def test_the_model_is_asked_as_the_plugin_asks_it():
+    """From the year around the day, where the series has more than one."""
+    days = np.arange(0.0, 1100.0, 10.0)
+    reflectance = np.broadcast_to(days[:, None, None, None], (len(days), 10, 1, 1))
+
+    class Watching:
+        def encode(self, reflectance, days):
+            self.days = days
+            np.testing.assert_array_equal(reflectance[:, 0, 0, 0], days)
+            return "embedding"
+
+        def decode(self, embedding, days):
+            assert embedding == "embedding"
+            return np.full((1, 10, 1, 1), days[0])
+
+    watching = Watching()
+    clear = np.ones((len(days), 1, 1), bool)
+    for predict, least, most in (
+        (reconstruction.from_the_year_around(watching), 360, 366),
+        (reconstruction.decoded(watching), 1090, 1090),
+    ):
+        assert predict(reflectance, clear, days, 555.0)[0, 0, 0] == 555
+        assert least <= np.ptp(watching.days) <= most
+
+
 def test_errors_are_pooled_over_clear_pixels():
     sums = reconstruction.SquaredErrors()
     truth = np.zeros((10, 1, 2))

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from alise_plugin.model.encoder import Encoder
+from alise_plugin.model.year_around import year_around
 from alise_plugin.sits.bands import BANDS
 
 GAPS_DAYS = (0, 30, 60, 90)
@@ -61,6 +62,19 @@ def harmonic(
     coefficients = np.linalg.solve(normal, right[..., None])[..., 0]
     prediction = coefficients @ design(np.array([day]))[0]
     return np.where(usable.sum(0) > 0, prediction, np.nan)
+
+
+def from_the_year_around(encoder: Encoder) -> Predictor:
+    """As the plugin reconstructs a day: from what is left of the year around it."""
+    predict_from = decoded(encoder)
+
+    def predict(
+        reflectance: np.ndarray, clear: np.ndarray, days: np.ndarray, day: float
+    ) -> np.ndarray:
+        near = year_around(days, day)
+        return predict_from(reflectance[near], clear[near], days[near], day)
+
+    return predict
 
 
 def decoded(encoder: Encoder) -> Predictor:
@@ -115,6 +129,7 @@ def evaluate_site(
     errors: dict[tuple[str, int], SquaredErrors],
     *,
     targets: int = 12,
+    truth: np.ndarray | None = None,
 ) -> None:
     """Hide up to `targets` clear dates of one site in turn and add every method's errors.
 
@@ -125,6 +140,7 @@ def evaluate_site(
         predictors: the methods, by name.
         errors: sums by method and gap, added to.
         targets: dates hidden, spread over the series.
+        truth: `(T, 10, H, W)`, where it is known better than by the date that is hidden.
     """
     mostly_clear = np.flatnonzero(clear.mean((1, 2)) > 0.5)
     # Interpolation needs a date on each side: the ends of the series are no test of it.
@@ -144,4 +160,4 @@ def evaluate_site(
             for name, predict in predictors.items():
                 guess = predict(reflectance[kept], clear[kept], days[kept], float(days[t]))
                 sums = errors.setdefault((name, gap), SquaredErrors())
-                sums.add(guess, reflectance[t], clear[t])
+                sums.add(guess, (reflectance if truth is None else truth)[t], clear[t])
