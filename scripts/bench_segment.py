@@ -1,11 +1,12 @@
 """Maps from few polygons: aligned features against gap-filled raw series.
 
     python -m scripts.bench_segment [--region FOLDER] [--model FOLDER]
-        [--tables curve years clusters similar values]
+        [--tables curve years together clusters similar values]
 
 Prints Markdown tables, of both kinds of features with the plugin's own classifier and regression:
 curve: macro-F1 over the pixels of test polygons by polygons a class;
 years: what a head of 2019 loses on 2020;
+together: what vectors of both years at once lose against those of the year that is mapped;
 clusters: how well classes found without labels (k-means) agree with the truth over the whole map:
     adjusted Rand index (0 by chance, 1 for the same partition);
 similar: how well a few example polygons of one class find the rest of it: average precision (the
@@ -36,6 +37,7 @@ from alise_plugin.mapping.labels import Burner, on_grid, read_vector_labels, rea
 from alise_plugin.mapping.measures import confusion, measures
 from alise_plugin.mapping.regression import by_area, fit_and_choose_value
 from alise_plugin.mapping.samples import ValueSamples
+from alise_plugin.model.encoder import Encoder
 from alise_plugin.model.package import load_package
 from alise_plugin.sits.series import ImageSeries
 from scripts.simulated_region import CLASSES, YEARS, make_region
@@ -49,7 +51,8 @@ EXAMPLES = (1, 2, 5)  # polygons
 MEASURED = (12, 30, 60, 120, 240)  # polygons of any class
 SEARCHES = 5  # of a class, and of measured polygons, each with others
 NAMES = ("raw", "ALISE")
-TABLES = ("curve", "years", "clusters", "similar", "values")
+TABLES = ("curve", "years", "together", "clusters", "similar", "values")
+PARTS = ("train", "test")
 STEP = 5  # days between two points of a gap-filled series, as in the paper
 
 
@@ -100,9 +103,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--region", type=Path, help="of simulated_region; a new one if missing")
     parser.add_argument("--model", type=Path, default=bundled)
-    parser.add_argument(
-        "--tables", nargs="+", default=["curve", "years", "clusters", "similar", "values"]
-    )
+    parser.add_argument("--tables", nargs="+", default=TABLES, choices=TABLES)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = given.region or Path(scratch) / "region"
@@ -127,7 +128,7 @@ def main() -> None:
                 file=sys.stderr,
             )
             everywhere[year] = map_pixels(folder, year, series, ours)
-            for part in ("train", "test"):
+            for part in PARTS:
                 rows, cols, kind, polygon = polygon_pixels(folder / f"{part}.gpkg", year, series)
                 raw = raw_features(series, folder / f"clear_{year}.tif", rows, cols)
                 mine = np.ascontiguousarray(ours[:, rows, cols].T)
@@ -142,7 +143,8 @@ def main() -> None:
     if "curve" in given.tables:
         print("\n| polygons a class | gap-filled raw series | ALISE |\n| --- | --- | --- |")
         for size in SIZES:
-            print_row([size], [curve_point(features, name, size) for name in NAMES])
+            sides = [[features[name, 2019, part] for part in PARTS] for name in NAMES]
+            print_row([size], [mean_score(train, test, size) for train, test in sides])
     if "years" in given.tables:
         print(
             "\n| trained on | mapped | gap-filled raw series | ALISE |\n| --- | --- | --- | --- |"
@@ -153,6 +155,19 @@ def main() -> None:
                 for name in NAMES
             ]
             print_row([year, 2020], scores)
+    if "together" in given.tables:
+        print(
+            "\n| mapped | polygons a class | vectors of both years | of that year |\n"
+            "| --- | --- | --- | --- |"
+        )
+        both = of_both_years(folder, encoder)
+        for year in YEARS:
+            series = ImageSeries.open(folder / f"series_{year}.vrt")
+            together = [labelled(folder / f"{part}.gpkg", year, series, both) for part in PARTS]
+            alone = [features["ALISE", year, part] for part in PARTS]
+            for size in SIZES[-2:]:
+                scores = [mean_score(train, test, size) for train, test in (together, alone)]
+                print_row([year, size], scores)
     if "clusters" in given.tables:
         print(
             "\n| classes found | year | gap-filled raw series | ALISE |\n| --- | --- | --- | --- |"
@@ -239,9 +254,24 @@ def precision(samples: tuple, values: np.ndarray, truth: np.ndarray, size: int) 
     return float(np.mean(scores))
 
 
-def curve_point(features: dict, name: str, size: int) -> float:
-    """Mean macro-F1 of a few draws of so many polygons a class, one year."""
-    train, test = features[name, 2019, "train"], features[name, 2019, "test"]
+def of_both_years(folder: Path, encoder: Encoder) -> np.ndarray:
+    """`(F, H, W)` vectors of the acquisitions of both years at once."""
+    years = [ImageSeries.open(folder / f"series_{year}.vrt") for year in YEARS]
+    values = np.concatenate([series.read_all(series.grid.window) for series in years])
+    vectors = encoder.encode(values, np.concatenate([series.days for series in years]))
+    return vectors.reshape(-1, *vectors.shape[2:])
+
+
+def labelled(path: Path, year: int, series: ImageSeries, vectors: np.ndarray) -> tuple:
+    """Features, class and polygon of the pixels in polygons."""
+    rows, cols, kind, polygon = polygon_pixels(path, year, series)
+    mine = np.ascontiguousarray(vectors[:, rows, cols].T)
+    seen = np.isfinite(mine[:, 0])
+    return mine[seen], kind[seen], polygon[seen]
+
+
+def mean_score(train: tuple, test: tuple, size: int) -> float:
+    """Mean macro-F1 of a few draws of so many polygons a class."""
     draws = range(DRAWS if size < SIZES[-1] else 1)
     return float(np.mean([macro_f1(some(train, size, draw), test) for draw in draws]))
 

@@ -36,6 +36,7 @@ from .embed import (
 )
 from .feedback import Feedback, Part, SilentFeedback
 from .output import RasterOutput, require_outputs
+from .several_years import warn_of_several_years
 from .tile_loop import cache_size
 
 _ANSWER = 10  # seconds that a scheduler has to answer
@@ -134,6 +135,7 @@ def embed_on_cluster(
             )
         plan = replace(plan, ready=())  # A job is small; the worker encodes a single tile again.
         feedback.info(summary(series, encoder, plan))
+        warn_of_several_years(series, feedback)
         job = Job(
             uuid.uuid4().hex,
             os.path.abspath(series.path),

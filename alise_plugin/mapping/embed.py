@@ -22,6 +22,7 @@ from ..sits.series import ImageSeries
 from .blocks import BlockFolder, source_files
 from .feedback import Feedback, Part, SilentFeedback
 from .output import RasterForm, RasterOutput, WriteBehind, require_outputs
+from .several_years import warn_of_several_years
 from .spread import SIDE, grown, spread_windows, valid_pixels
 from .tile_loop import (
     Cut,
@@ -162,6 +163,7 @@ def embed(
             folder=folder,
         )
         feedback.info(summary(series, encoder, plan))
+        warn_of_several_years(series, feedback)
         raster = RasterOutput(output, plan.grid, plan.form, plan.cut.block, cog, finishing)
         if folder is None:
             clipped = _embed_at_once(series, encoder, plan, raster, feedback)

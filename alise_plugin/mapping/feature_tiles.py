@@ -16,6 +16,7 @@ from ..sits.grid import Tile, Window, plan_tiles
 from ..sits.series import ImageSeries
 from .embedding_raster import EmbeddingRaster
 from .feedback import Feedback
+from .several_years import warn_of_several_years
 from .tile_loop import cache_size, encode_tiles, tiles_of
 
 # What maps are made of: a series is encoded on the way, an embedding raster has been already.
@@ -84,6 +85,7 @@ def features_of(
     """
     if not isinstance(source, ImageSeries):
         return _read_tiles(source, tiles, feedback)
+    warn_of_several_years(source, feedback)
     return encode_tiles(source, needed_encoder(source, encoder), tiles, feedback)
 
 

@@ -1,0 +1,57 @@
+"""Who makes vectors of several years at once is told that one year says more."""
+
+from datetime import date
+
+import pytest
+from rasters_for_tests import digital_numbers, write_raster
+
+from alise_plugin.mapping.embed import embed
+from alise_plugin.mapping.feature_tiles import features_of, tiles_for
+from alise_plugin.sits.build import build_series
+
+
+class Heard:
+    def __init__(self):
+        self.lines = []
+
+    def progress(self, fraction):
+        pass
+
+    def cancelled(self):
+        return False
+
+    def info(self, text):
+        self.lines.append(text)
+
+
+def series_until(folder, last, rng):
+    dates = (date(2018, 1, 10), date(2018, 8, 1), last)
+    paths = [
+        write_raster(folder / f"S2_{day:%Y%m%d}.tif", digital_numbers(rng, 10, 20, 20))
+        for day in dates
+    ]
+    return build_series(paths, folder / "s.vrt", scale=1e-4, offset=0.0)
+
+
+@pytest.mark.parametrize(
+    ("last", "said"),
+    [
+        (date(2019, 7, 1), []),
+        (
+            date(2020, 1, 10),
+            [
+                "s.vrt covers 2.0 years. Vectors of a single year tell more of it: for a map of "
+                "one year, build a series of its dates."
+            ],
+        ),
+    ],
+)
+def test_the_log_says_so_once(encoder, tmp_path, rng, last, said):
+    series = series_until(tmp_path, last, rng)
+    heard = Heard()
+    embed(series, encoder, tmp_path / "e.tif", feedback=heard)
+    assert [line for line in heard.lines if "years" in line] == said
+    heard = Heard()
+    _, tiles = tiles_for(series, encoder, series.grid.window, 2048, None)
+    assert len(list(features_of(series, encoder, tiles, heard))) == 1
+    assert heard.lines == said
