@@ -346,14 +346,16 @@ def test_overviews_of_very_many_images_are_left_out(encoder, tmp_path):
             assert dataset.GetRasterBand(1).GetOverviewCount() == overviews
 
 
-def test_a_cancelled_run_leaves_nothing(series, encoder, tmp_path):
+@pytest.mark.parametrize("after", [0.3, 0.8])
+def test_a_cancelled_run_leaves_nothing(series, years, encoder, tmp_path, after):
     folder = tmp_path / "out"
     folder.mkdir()
-    with pytest.raises(Cancelled):
-        reconstruct(
-            series, encoder, folder / "a.tif", dates=DAYS, tile_size=32, feedback=Heard(0.3)
-        )
-    assert not list(folder.iterdir())
+    for source, days in ((series, DAYS), (years, YEARS_DAYS)):
+        heard = Heard(after)
+        with pytest.raises(Cancelled):
+            reconstruct(source, encoder, folder / "a.tif", dates=days, tile_size=32, feedback=heard)
+        assert heard.fractions[-1] < 1
+        assert not list(folder.iterdir())
 
 
 RUN = """
