@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alise_plugin.model.year_around import YEAR, by_year_around, year_around
 
+# A busy machine is no mistake.
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 any_days = st.lists(st.integers(0, 4000), min_size=1, max_size=150, unique=True).map(
     lambda days: np.array(sorted(days), np.float32)
 )
@@ -18,6 +20,7 @@ def every(step, first=1000, last=2095):
     return np.arange(first, last + 1, step).astype(np.float32)
 
 
+@unhurried
 @given(any_days, any_day)
 def test_there_are_always_acquisitions_and_each_comes_once(days, day):
     near = year_around(days, day)
@@ -26,6 +29,7 @@ def test_there_are_always_acquisitions_and_each_comes_once(days, day):
     assert 0 <= near[0] <= near[-1] < len(days)
 
 
+@unhurried
 @given(any_days, any_day, st.randoms())
 def test_the_order_of_the_dates_does_not_matter(days, day, random):
     order = list(range(len(days)))
@@ -36,6 +40,7 @@ def test_the_order_of_the_dates_does_not_matter(days, day, random):
     )
 
 
+@unhurried
 @given(any_days, st.lists(any_day, min_size=1, max_size=40))
 def test_a_day_has_the_same_acquisitions_whatever_is_shown_beside_it(days, wanted):
     groups = by_year_around(days, np.array(wanted))
@@ -46,6 +51,7 @@ def test_a_day_has_the_same_acquisitions_whatever_is_shown_beside_it(days, wante
     assert len({tuple(near) for near, _ in groups}) == len(groups)
 
 
+@unhurried
 @given(any_days, any_day)
 def test_a_series_of_a_year_is_one(days, day):
     year = days[days <= days[0] + YEAR]
