@@ -101,12 +101,7 @@ def romania(folder: Path) -> Pair:
     with tempfile.TemporaryDirectory() as scratch:
         series = build_series(cubes, Path(scratch) / "romania.vrt")
         reflectance = series.read_all(series.grid.window)
-    classes = gdal.OpenEx(
-        f'NETCDF:"{cubes[0]}":SCL',
-        gdal.OF_RASTER,
-        open_options=["IGNORE_XY_AXIS_NAME_CHECKS=YES"],
-    ).ReadAsArray()
-    clear = np.isin(classes, CLEAR)
+    clear = clear_of(cubes[0])
     red, infrared = reflectance[:, BANDS.index("B04")], reflectance[:, BANDS.index("B08")]
     with np.errstate(invalid="ignore", divide="ignore"):
         ndvi = np.where(clear, (infrared - red) / (infrared + red), np.nan)
@@ -126,6 +121,16 @@ def romania(folder: Path) -> Pair:
     lost = summers[0] - summers[1] > LOST_NDVI
     before, after = years
     return Pair(*zip(before, after), changed=lost & forest, known=forest)
+
+
+def clear_of(cube: Path) -> np.ndarray:
+    """`(T, H, W)` bool: what the cloud classes of a cube of nrt call clear."""
+    classes = gdal.OpenEx(
+        f'NETCDF:"{cube}":SCL',
+        gdal.OF_RASTER,
+        open_options=["IGNORE_XY_AXIS_NAME_CHECKS=YES"],
+    )
+    return np.isin(classes.ReadAsArray(), CLEAR)
 
 
 def show(title: str, encoder: Encoder, pairs: Iterator[Pair]) -> None:

@@ -21,17 +21,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from osgeo import gdal
 
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(PROJECT)]
 
 from alise_plugin.model.encoder import Encoder  # noqa: E402
 from alise_plugin.model.package import load_package  # noqa: E402
-from alise_plugin.model.year_around import year_around  # noqa: E402
 from alise_plugin.sits.build import build_series  # noqa: E402
 from alise_plugin.sits.grid import Window  # noqa: E402
-from scripts.bench_change import CLEAR  # noqa: E402
+from scripts.bench_change import clear_of  # noqa: E402
 from training.data.real import read_sites  # noqa: E402
 from training.evaluation import reconstruction, report  # noqa: E402
 from training.evaluation.features import PATCH  # noqa: E402
@@ -41,7 +39,10 @@ from training.simulation.pixels import Options, simulate_pixels  # noqa: E402
 SIMULATED = 250  # pixels
 LEAST_DAYS = 600  # of a simulated series
 ROMANIA = Window(34, 34, 16, 16)
-METHODS = {"all dates at once": False, "the year around the day": True}
+METHODS = {
+    "all dates at once": reconstruction.decoded,
+    "the year around the day": reconstruction.from_the_year_around,
+}
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,8 @@ def rows_of(
     name: str, encoder: Encoder, sites: Iterable[Watched], targets: int
 ) -> Iterator[list[str | float]]:
     """A row for each way to choose the acquisitions; RMSE over linear interpolation's, by gap."""
-    predictors = {method: asked(encoder, near) for method, near in METHODS.items()}
+    patches = PixelsAsPatches(encoder)
+    predictors = {method: made_of(patches) for method, made_of in METHODS.items()}
     predictors["linear"] = reconstruction.linear
     errors: dict[tuple[str, int], reconstruction.SquaredErrors] = {}
     density = []
@@ -109,21 +111,20 @@ def pooled(errors: reconstruction.SquaredErrors) -> float:
     return float(np.sqrt(np.nanmean(errors.rmse[:-1] ** 2)))
 
 
-def asked(encoder: Encoder, near: bool) -> reconstruction.Predictor:
-    """The model, a single pixel seen as a constant patch."""
+class PixelsAsPatches:
+    """An encoder that sees a single pixel as a constant patch."""
 
-    def predict(
-        reflectance: np.ndarray, clear: np.ndarray, days: np.ndarray, day: float
-    ) -> np.ndarray:
-        chosen = year_around(days, day) if near else np.arange(len(days))
-        image, crop = reflectance[chosen], None
-        if image.shape[2:] == (1, 1):
-            image = np.broadcast_to(image, (*image.shape[:2], PATCH, PATCH))
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self.decode = encoder.decode
+
+    def encode(self, reflectance: np.ndarray, days: np.ndarray) -> np.ndarray:
+        """As `Encoder.encode`."""
+        crop = None
+        if reflectance.shape[2:] == (1, 1):
+            reflectance = np.broadcast_to(reflectance, (*reflectance.shape[:2], PATCH, PATCH))
             crop = (slice(PATCH // 2, PATCH // 2 + 1),) * 2
-        embedding = encoder.encode(image.astype(np.float32), days[chosen], crop=crop)
-        return encoder.decode(embedding, np.array([day], np.float32))[0]
-
-    return predict
+        return self._encoder.encode(reflectance, days, crop=crop)
 
 
 def romania(folder: Path) -> RealSeries:
@@ -132,11 +133,8 @@ def romania(folder: Path) -> RealSeries:
     with tempfile.TemporaryDirectory() as scratch:
         series = build_series([cube], Path(scratch) / "romania.vrt")
         reflectance = series.read_all(ROMANIA)
-    options = ["IGNORE_XY_AXIS_NAME_CHECKS=YES"]
-    opened = gdal.OpenEx(f'NETCDF:"{cube}":SCL', gdal.OF_RASTER, open_options=options)
     rows, columns = ROMANIA.slices_in(series.grid.window)
-    clear = np.isin(opened.ReadAsArray()[:, rows, columns], CLEAR)
-    return RealSeries("romania", reflectance, clear, series.days)
+    return RealSeries("romania", reflectance, clear_of(cube)[:, rows, columns], series.days)
 
 
 def franconia(folder: Path) -> Iterator[RealSeries]:
