@@ -32,8 +32,8 @@ PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
 from alise_plugin.model.encoder import TEMPORAL_ROWS, Encoder  # noqa: E402
+from alise_plugin.model.flush_subnormals import flush_subnormals  # noqa: E402
 from alise_plugin.model.package import load_package  # noqa: E402
-from alise_plugin.model.subnormal import flush_subnormals  # noqa: E402
 from training.export.command import untrained  # noqa: E402
 from training.export.package import write_package  # noqa: E402
 from training.models.alise import Alise  # noqa: E402

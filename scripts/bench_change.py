@@ -29,11 +29,12 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from alise_plugin.mapping.gapfilled import STEP_DAYS, gap_filled  # noqa: E402
-from alise_plugin.mapping.pairs import days_of_years  # noqa: E402
+from alise_plugin.mapping.change.gapfilled import STEP_DAYS, gap_filled  # noqa: E402
+from alise_plugin.mapping.change.periods import days_of_years  # noqa: E402
 from alise_plugin.model.distance import SquaredDistance, compact_cosine  # noqa: E402
-from alise_plugin.model.encoder import Encoder, Period  # noqa: E402
+from alise_plugin.model.encoder import Encoder  # noqa: E402
 from alise_plugin.model.package import load_package  # noqa: E402
+from alise_plugin.model.spatial_features import Period  # noqa: E402
 from alise_plugin.sits.bands import BANDS  # noqa: E402
 from alise_plugin.sits.build import build_series  # noqa: E402
 from training.change.simulated import simulated_rotations  # noqa: E402

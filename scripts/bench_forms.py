@@ -24,8 +24,8 @@ from osgeo import gdal, osr
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from alise_plugin.mapping.embed import embed  # noqa: E402
-from alise_plugin.mapping.embedding_raster import EmbeddingRaster  # noqa: E402
+from alise_plugin.mapping.embedding.embed import embed  # noqa: E402
+from alise_plugin.mapping.features.embedding_raster import EmbeddingRaster  # noqa: E402
 from alise_plugin.model.package import load_package  # noqa: E402
 from alise_plugin.sits.acquisitions import REFERENCE_DATE  # noqa: E402
 from alise_plugin.sits.build import build_series  # noqa: E402

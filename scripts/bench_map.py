@@ -39,12 +39,13 @@ from osgeo import gdal, osr
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from alise_plugin.mapping import output  # noqa: E402
-from alise_plugin.mapping.embed import FORMATS, embed  # noqa: E402
-from alise_plugin.mapping.feedback import SilentFeedback  # noqa: E402
-from alise_plugin.mapping.output import RasterOutput  # noqa: E402
-from alise_plugin.mapping.overview_blocks import OverviewBlocks  # noqa: E402
-from alise_plugin.mapping.tile_loop import Cut, cut_into_tiles, encode_strips  # noqa: E402
+from alise_plugin.feedback import SilentFeedback  # noqa: E402
+from alise_plugin.mapping.embedding.embed import FORMATS, embed  # noqa: E402
+from alise_plugin.mapping.features.encode_tiles import encode_strips  # noqa: E402
+from alise_plugin.mapping.features.tiling import Tiling, cut_into_tiles  # noqa: E402
+from alise_plugin.mapping.rasters import geotiff as output  # noqa: E402
+from alise_plugin.mapping.rasters.geotiff import RasterOutput  # noqa: E402
+from alise_plugin.mapping.rasters.overviews import OverviewBlocks  # noqa: E402
 from alise_plugin.model.encoder import Encoder  # noqa: E402
 from alise_plugin.model.package import load_package  # noqa: E402
 from alise_plugin.model.quantise import Quantiser  # noqa: E402
@@ -259,7 +260,7 @@ class InMemory:
 class Alone:
     """The encoder alone on some tiles: nothing is read, nothing written."""
 
-    def __init__(self, encoder: Encoder, cut: Cut) -> None:
+    def __init__(self, encoder: Encoder, cut: Tiling) -> None:
         self._encoder = encoder
         self._cut = cut
         self._spatial = np.zeros(2)  # seconds: wall, CPU

@@ -16,12 +16,13 @@ from pathlib import Path
 import numpy as np
 from osgeo import ogr, osr
 
-from alise_plugin.mapping.embed import feature_names
-from alise_plugin.mapping.embedding_raster import EmbeddingRaster
-from alise_plugin.mapping.labels import read_vector_labels
-from alise_plugin.mapping.output import RasterForm, RasterOutput
-from alise_plugin.mapping.samples import LabelledSource
-from alise_plugin.mapping.train import train_classifier
+from alise_plugin.mapping.embedding.embed import feature_names
+from alise_plugin.mapping.features.embedding_raster import EmbeddingRaster
+from alise_plugin.mapping.labels.read import read_vector_labels
+from alise_plugin.mapping.learning.train_classifier import train_classifier
+from alise_plugin.mapping.rasters.form import RasterForm
+from alise_plugin.mapping.rasters.geotiff import RasterOutput
+from alise_plugin.mapping.samples.samples import LabelledSource
 from alise_plugin.sits.grid import Grid, Window
 
 FIELDS, SIDE, CLASSES, FEATURES = 100, 5, 12, 640

@@ -29,14 +29,15 @@ import numpy as np
 from osgeo import gdal
 from sklearn.metrics import adjusted_rand_score, average_precision_score, r2_score
 
-from alise_plugin.mapping.classifier import fit_and_choose
-from alise_plugin.mapping.feedback import SilentFeedback
-from alise_plugin.mapping.find_classes import k_means
-from alise_plugin.mapping.find_similar import Likeness
-from alise_plugin.mapping.labels import Burner, on_grid, read_vector_labels, read_vector_values
-from alise_plugin.mapping.measures import confusion, measures
-from alise_plugin.mapping.regression import by_area, fit_and_choose_value
-from alise_plugin.mapping.samples import ValueSamples
+from alise_plugin.feedback import SilentFeedback
+from alise_plugin.mapping.labels.on_grid import AreaRasterizer, on_grid
+from alise_plugin.mapping.labels.read import read_vector_labels, read_vector_values
+from alise_plugin.mapping.learning.classifier import fit_and_choose
+from alise_plugin.mapping.learning.find_classes import k_means
+from alise_plugin.mapping.learning.regression import by_area, fit_and_choose_value
+from alise_plugin.mapping.maps.find_similar import Likeness
+from alise_plugin.mapping.samples.samples import ValueSamples
+from alise_plugin.mapping.scores.metrics import confusion, measures
 from alise_plugin.model.encoder import Encoder
 from alise_plugin.model.package import load_package
 from alise_plugin.sits.series import ImageSeries
@@ -60,7 +61,7 @@ def polygon_pixels(path: Path, year: int, series: ImageSeries) -> tuple[np.ndarr
     """Row, column, class and polygon of pixels in polygons."""
     labels = read_vector_labels(str(path), f"code_{year}")
     grid = series.grid
-    polygon, _ = Burner(on_grid(labels, grid), grid).burn(grid.window)
+    polygon, _ = AreaRasterizer(on_grid(labels, grid), grid).burn(grid.window)
     rng = np.random.default_rng(0)
     rows, cols = np.nonzero(polygon >= 0)
     number = polygon[rows, cols]

@@ -57,7 +57,7 @@ embed_seconds=$(($(date +%s) - embed_began))
 /usr/bin/python3 -c '
 import sys
 
-from alise_plugin.mapping.picture import principal_components_png
+from scripts.principal_components import principal_components_png
 
 principal_components_png(sys.argv[1], sys.argv[2])
 ' "$embedding" "$demo/pixels.png"

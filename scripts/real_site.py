@@ -20,13 +20,13 @@ from pathlib import Path
 import numpy as np
 from osgeo import gdal, ogr, osr
 
-from alise_plugin.mapping.find_classes import find_classes
-from alise_plugin.mapping.find_similar import find_similar
-from alise_plugin.mapping.labels import Legend, VectorLabels
-from alise_plugin.mapping.reconstruct import reconstruct
-from alise_plugin.mapping.segment import segment
+from alise_plugin.mapping.labels.layers import Legend, VectorLabels
+from alise_plugin.mapping.learning.find_classes import find_classes
+from alise_plugin.mapping.maps.find_similar import find_similar
+from alise_plugin.mapping.maps.reconstruct import reconstruct
+from alise_plugin.mapping.maps.segment import segment
 from alise_plugin.model.encoder import Encoder
-from alise_plugin.model.head import Head
+from alise_plugin.model.heads.class_head import Head
 from alise_plugin.model.package import load_package
 from alise_plugin.sits.bands import BANDS
 from alise_plugin.sits.build import build_series

@@ -24,8 +24,9 @@ from qgis.core import (
 )
 
 from ..errors import LabelsError
-from ..mapping.accuracy import AccuracyResult, ClassMap, assess_accuracy, class_rows
-from ..mapping.labels import VectorLabels
+from ..mapping.accuracy.assess import AccuracyResult, assess_accuracy, class_rows
+from ..mapping.accuracy.class_map import ClassMap
+from ..mapping.labels.layers import VectorLabels
 from .base import AliseAlgorithm, QgisFeedback, layer_sources, require_ending
 from .compat import FIELD_INTEGER, FIELD_REAL, FIELD_TEXT, INTEGER, TYPE_GEOMETRY, TYPE_TABLE
 from .label_layers import labels_of, raster_legend

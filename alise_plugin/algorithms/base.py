@@ -25,7 +25,7 @@ from qgis.PyQt.QtCore import QCoreApplication
 from qgis.PyQt.QtGui import QIcon
 
 from ..errors import OUT_OF_MEMORY, AliseError, OutputError, SeriesError
-from ..mapping.output import require_outputs
+from ..mapping.rasters.destinations import require_outputs
 from ..runtime import location
 from ..sits.acquisitions import parse_date
 from .compat import FLAG_ADVANCED

@@ -33,7 +33,7 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QDate, QDateTime, QTime
 
 from ..errors import AliseError, OutputError, SeriesError
-from ..mapping.natural_color import write_series_style
+from ..mapping.rasters.natural_color import write_series_style
 from ..sits.bands import BANDS
 from ..sits.build import SeriesOptions, plan_series
 from ..sits.report import write_report

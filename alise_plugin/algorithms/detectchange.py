@@ -32,12 +32,13 @@ from qgis.core import (
 )
 
 from ..errors import AliseError, OutputError, SeriesError
-from ..mapping.change import ALIGNMENTS, METHODS, ChangeResult, detect_change
-from ..mapping.feature_tiles import FeatureSource
-from ..mapping.output import require_replaceable
-from ..mapping.pairs import within
-from ..mapping.threshold import RULES, ThresholdRule
-from ..mapping.zones import ZoneChange
+from ..mapping.change.detect import ChangeResult, detect_change
+from ..mapping.change.periods import within
+from ..mapping.change.prepare import ALIGNMENTS, METHODS
+from ..mapping.change.threshold import RULES, ThresholdRule
+from ..mapping.change.zones import ZoneChange
+from ..mapping.features.source import FeatureSource
+from ..mapping.rasters.destinations import require_replaceable
 from ..sits.series import ImageSeries
 from .base import GEOTIFF, AliseAlgorithm, QgisFeedback, dates_as_text, require_ending
 from .compat import (

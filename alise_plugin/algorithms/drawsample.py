@@ -20,7 +20,7 @@ from qgis.core import (
     QgsProcessingParameterRasterLayer,
 )
 
-from ..mapping.accuracy import REFERENCE, draw_sample, require_no_references
+from ..mapping.accuracy.sample_design import REFERENCE, draw_sample, require_no_references
 from .assessaccuracy import open_map
 from .base import AliseAlgorithm, QgisFeedback
 from .compat import (

@@ -16,7 +16,7 @@ from qgis.core import (
 )
 
 from ..errors import SeriesError
-from ..mapping.embed import FORMATS, embed
+from ..mapping.embedding.embed import FORMATS, embed
 from ..sits.series import ImageSeries
 from .base import GEOTIFF, AliseAlgorithm, QgisFeedback, dates_as_text, require_ending
 from .inputs import (

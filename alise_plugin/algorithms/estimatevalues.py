@@ -15,8 +15,8 @@ from qgis.core import (
     QgsProcessingParameterVectorLayer,
 )
 
-from ..mapping.estimate import estimate
-from ..model.value_head import ValueHead
+from ..mapping.maps.estimate import estimate
+from ..model.heads.value_head import ValueHead
 from ..sits.series import ImageSeries
 from .base import GEOTIFF, AliseAlgorithm, QgisFeedback, require_ending
 from .compat import FILE, TYPE_POLYGON

@@ -13,8 +13,8 @@ from qgis.core import (
     QgsProcessingParameterNumber,
 )
 
-from ..mapping.find_classes import CLASSES, PIXELS, find_classes
-from ..mapping.labels import MAX_CLASSES
+from ..mapping.labels.legend import MAX_CLASSES
+from ..mapping.learning.find_classes import CLASSES, PIXELS, find_classes
 from ..sits.series import ImageSeries
 from .base import AliseAlgorithm, QgisFeedback, require_ending
 from .compat import INTEGER

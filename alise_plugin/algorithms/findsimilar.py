@@ -14,7 +14,7 @@ from qgis.core import (
     QgsProcessingParameterRasterDestination,
 )
 
-from ..mapping.find_similar import PER_AREA, find_similar
+from ..mapping.maps.find_similar import PER_AREA, find_similar
 from ..sits.series import ImageSeries
 from .base import GEOTIFF, AliseAlgorithm, QgisFeedback, require_ending
 from .compat import INTEGER, TYPE_POINT, TYPE_POLYGON

@@ -18,7 +18,7 @@ from qgis.core import (
 )
 
 from ..errors import SeriesError
-from ..mapping.feature_tiles import FeatureSource, open_source
+from ..mapping.features.source import FeatureSource, open_source
 from ..model.device import DEVICES
 from ..model.encoder import Encoder
 from ..model.package import PRECISIONS, load_package

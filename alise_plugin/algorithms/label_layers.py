@@ -23,12 +23,8 @@ from qgis.core import (
 )
 
 from ..errors import LabelsError
-from ..mapping.labels import (
-    Labels,
-    Legend,
-    Value,
-    Values,
-    VectorLabels,
+from ..mapping.labels.layers import Labels, Legend, Value, Values, VectorLabels
+from ..mapping.labels.read import (
     bounds_around,
     read_examples,
     read_mask,

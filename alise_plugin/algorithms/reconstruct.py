@@ -13,7 +13,7 @@ from qgis.core import (
     QgsProcessingParameterString,
 )
 
-from ..mapping.reconstruct import EVERY, reconstruct
+from ..mapping.maps.reconstruct import EVERY, reconstruct
 from .base import (
     GEOTIFF,
     AliseAlgorithm,

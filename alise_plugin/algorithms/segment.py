@@ -22,9 +22,10 @@ from qgis.core import (
     QgsProcessingParameterVectorLayer,
 )
 
-from ..mapping.segment import MapOptions, SegmentResult, segment
-from ..mapping.smoothing import SMOOTHINGS
-from ..model.head import Head
+from ..mapping.maps.neighbourhood import MapOptions
+from ..mapping.maps.segment import SegmentResult, segment
+from ..mapping.maps.smoothing import SMOOTHINGS
+from ..model.heads.class_head import Head
 from ..sits.series import ImageSeries
 from .base import GEOTIFF, AliseAlgorithm, QgisFeedback, require_ending
 from .compat import (

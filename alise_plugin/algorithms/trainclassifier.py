@@ -15,11 +15,11 @@ from qgis.core import (
     QgsProcessingParameterField,
 )
 
-from ..mapping.classifier import CLASSIFIERS
-from ..mapping.labels import Labels, Legend
-from ..mapping.measures import Interval, rounded
-from ..mapping.samples import LabelledSource
-from ..mapping.train import train_classifier
+from ..mapping.labels.layers import Labels, Legend
+from ..mapping.learning.classifier import CLASSIFIERS
+from ..mapping.learning.train_classifier import train_classifier
+from ..mapping.samples.samples import LabelledSource
+from ..mapping.scores.metrics import Interval, rounded
 from ..sits.grid import Grid
 from ..sits.series import ImageSeries
 from .base import AliseAlgorithm, QgisFeedback

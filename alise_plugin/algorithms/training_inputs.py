@@ -16,8 +16,8 @@ from qgis.core import (
 )
 
 from ..errors import LabelsError
-from ..mapping.feature_tiles import FeatureSource
-from ..mapping.samples import VALIDATIONS
+from ..mapping.features.source import FeatureSource
+from ..mapping.samples.groups import VALIDATIONS
 from ..sits.grid import Grid
 from .base import AliseAlgorithm, require_ending
 from .compat import INTEGER, REAL, TYPE_MAP_LAYER

@@ -13,10 +13,10 @@ from qgis.core import (
     QgsProcessingParameterField,
 )
 
-from ..mapping.labels import Values
-from ..mapping.measures import Interval
-from ..mapping.samples import LabelledSource
-from ..mapping.train_values import train_regression
+from ..mapping.labels.layers import Values
+from ..mapping.learning.train_regression import train_regression
+from ..mapping.samples.samples import LabelledSource
+from ..mapping.scores.metrics import Interval
 from ..sits.grid import Grid
 from ..sits.series import ImageSeries
 from .base import AliseAlgorithm, QgisFeedback

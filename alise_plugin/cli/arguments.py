@@ -13,8 +13,8 @@ from datetime import date
 from pathlib import Path
 
 from ..errors import AliseError, OutputError, SeriesError
-from ..mapping.feature_tiles import FeatureSource, open_source
-from ..mapping.feedback import Feedback
+from ..feedback import Feedback
+from ..mapping.features.source import FeatureSource, open_source
 from ..model.device import DEVICES
 from ..model.encoder import Encoder
 from ..model.package import PRECISIONS, load_package

@@ -6,10 +6,11 @@ import argparse
 import json
 import math
 
-from ..mapping.accuracy import ClassMap, assess_accuracy, class_rows
-from ..mapping.feedback import Feedback, Part
-from ..mapping.labels import read_vector_labels
-from ..mapping.output import require_outputs
+from ..feedback import Feedback, Part
+from ..mapping.accuracy.assess import assess_accuracy, class_rows
+from ..mapping.accuracy.class_map import ClassMap
+from ..mapping.labels.read import read_vector_labels
+from ..mapping.rasters.destinations import require_outputs
 from .arguments import add_seed, require_ending
 from .tables import write_table
 from .trainclassifier import FIGURES

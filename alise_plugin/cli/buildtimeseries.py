@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 
 from ..errors import AliseError, SeriesError
-from ..mapping.feedback import Feedback, Part
-from ..mapping.natural_color import write_series_style
-from ..mapping.output import require_folder
+from ..feedback import Feedback, Part
+from ..mapping.rasters.destinations import require_folder
+from ..mapping.rasters.natural_color import write_series_style
 from ..sits.build import SeriesOptions, plan_series
 from ..sits.report import write_report
 from .arguments import add_dates, add_input, day, days_as_text, require_ending

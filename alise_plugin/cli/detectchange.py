@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 
 from ..errors import SeriesError
-from ..mapping.change import ALIGNMENTS, METHODS, detect_change
-from ..mapping.feature_tiles import FeatureSource
-from ..mapping.feedback import Feedback
-from ..mapping.output import require_outputs
-from ..mapping.pairs import within
-from ..mapping.threshold import RULES, ThresholdRule
+from ..feedback import Feedback
+from ..mapping.change.detect import detect_change
+from ..mapping.change.periods import within
+from ..mapping.change.prepare import ALIGNMENTS, METHODS
+from ..mapping.change.threshold import RULES, ThresholdRule
+from ..mapping.features.source import FeatureSource
+from ..mapping.rasters.destinations import require_outputs
 from ..sits.series import ImageSeries
 from .arguments import (
     add_dates,

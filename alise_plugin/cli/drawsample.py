@@ -6,15 +6,15 @@ import argparse
 
 from osgeo import ogr, osr
 
-from ..mapping.accuracy import (
+from ..feedback import Feedback, Part
+from ..mapping.accuracy.class_map import ClassMap
+from ..mapping.accuracy.sample_design import (
     REFERENCE,
-    ClassMap,
     SamplePoint,
     draw_sample,
     require_no_references,
 )
-from ..mapping.feedback import Feedback, Part
-from ..mapping.output import require_outputs, require_replaceable
+from ..mapping.rasters.destinations import require_outputs, require_replaceable
 from .arguments import add_seed, ranged, require_ending
 from .geopackage import write_geopackage
 

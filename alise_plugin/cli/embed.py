@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 
 from ..errors import SeriesError
-from ..mapping.embed import FORMATS, embed
-from ..mapping.feedback import Feedback
+from ..feedback import Feedback
+from ..mapping.embedding.embed import FORMATS, embed
 from ..sits.series import ImageSeries
 from .arguments import (
     add_dates,
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace, feedback: Feedback) -> dict[str, object]:
             "cog": args.cog,
         }
         if args.scheduler:
-            from ..mapping.cluster import embed_on_cluster
+            from ..mapping.embedding.embed_on_dask import embed_on_cluster
 
             result = embed_on_cluster(
                 series,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from ..mapping.estimate import estimate
-from ..mapping.feedback import Feedback
-from ..mapping.labels import read_mask
-from ..mapping.output import require_outputs
-from ..model.value_head import ValueHead
+from ..feedback import Feedback
+from ..mapping.labels.read import read_mask
+from ..mapping.maps.estimate import estimate
+from ..mapping.rasters.destinations import require_outputs
+from ..model.heads.value_head import ValueHead
 from ..sits.series import ImageSeries
 from .arguments import (
     add_engine,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from ..mapping.feedback import Feedback
-from ..mapping.find_classes import CLASSES, PIXELS, find_classes
-from ..mapping.labels import MAX_CLASSES
+from ..feedback import Feedback
+from ..mapping.labels.legend import MAX_CLASSES
+from ..mapping.learning.find_classes import CLASSES, PIXELS, find_classes
 from ..sits.series import ImageSeries
 from .arguments import (
     add_device,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from ..mapping.feedback import Feedback
-from ..mapping.find_similar import PER_AREA, find_similar
-from ..mapping.labels import read_examples
-from ..mapping.output import require_outputs
+from ..feedback import Feedback
+from ..mapping.labels.read import read_examples
+from ..mapping.maps.find_similar import PER_AREA, find_similar
+from ..mapping.rasters.destinations import require_outputs
 from ..sits.series import ImageSeries
 from .arguments import (
     add_engine,

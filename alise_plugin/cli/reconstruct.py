@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from ..mapping.feedback import Feedback
-from ..mapping.reconstruct import EVERY, reconstruct
+from ..feedback import Feedback
+from ..mapping.maps.reconstruct import EVERY, reconstruct
 from .arguments import (
     add_engine,
     add_extent,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 
-from ..mapping.feedback import Feedback
-from ..mapping.labels import read_mask
-from ..mapping.output import require_outputs
-from ..mapping.segment import ClassArea, MapOptions, segment
-from ..mapping.smoothing import SMOOTHINGS
-from ..model.head import Head
+from ..feedback import Feedback
+from ..mapping.labels.read import read_mask
+from ..mapping.maps.class_rasters import ClassArea
+from ..mapping.maps.neighbourhood import MapOptions
+from ..mapping.maps.segment import segment
+from ..mapping.maps.smoothing import SMOOTHINGS
+from ..mapping.rasters.destinations import require_outputs
+from ..model.heads.class_head import Head
 from ..sits.series import ImageSeries
 from .arguments import (
     add_engine,

@@ -7,12 +7,13 @@ import json
 from contextlib import ExitStack
 
 from ..errors import LabelsError
-from ..mapping.classifier import CLASSIFIERS
-from ..mapping.feedback import Feedback
-from ..mapping.labels import Labels, Legend, read_raster_labels, read_vector_labels
-from ..mapping.measures import rounded
-from ..mapping.samples import LabelledSource
-from ..mapping.train import train_classifier
+from ..feedback import Feedback
+from ..mapping.labels.layers import Labels, Legend
+from ..mapping.labels.read import read_raster_labels, read_vector_labels
+from ..mapping.learning.classifier import CLASSIFIERS
+from ..mapping.learning.train_classifier import train_classifier
+from ..mapping.samples.samples import LabelledSource
+from ..mapping.scores.metrics import rounded
 from ..sits.grid import Grid
 from ..sits.series import ImageSeries
 from .arguments import add_model, encoder_of

@@ -11,11 +11,11 @@ from typing import TypeVar
 from osgeo import gdal
 
 from ..errors import LabelsError
-from ..mapping.feature_tiles import FeatureSource
-from ..mapping.feedback import Feedback
-from ..mapping.measures import Interval
-from ..mapping.output import require_outputs
-from ..mapping.samples import VALIDATIONS
+from ..feedback import Feedback
+from ..mapping.features.source import FeatureSource
+from ..mapping.rasters.destinations import require_outputs
+from ..mapping.samples.groups import VALIDATIONS
+from ..mapping.scores.metrics import Interval
 from ..sits.grid import Grid
 from ..sits.rasters import quiet_gdal
 from .arguments import add_engine, add_input, add_seed, opened, ranged, require_ending

@@ -6,10 +6,11 @@ import argparse
 from contextlib import ExitStack
 
 from ..errors import LabelsError
-from ..mapping.feedback import Feedback
-from ..mapping.labels import Values, read_raster_values, read_vector_values
-from ..mapping.samples import LabelledSource
-from ..mapping.train_values import train_regression
+from ..feedback import Feedback
+from ..mapping.labels.layers import Values
+from ..mapping.labels.read import read_raster_values, read_vector_values
+from ..mapping.learning.train_regression import train_regression
+from ..mapping.samples.samples import LabelledSource
 from ..sits.grid import Grid
 from ..sits.series import ImageSeries
 from .arguments import add_model, encoder_of

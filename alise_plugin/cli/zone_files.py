@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from osgeo import gdal, ogr, osr
 
 from ..errors import AliseError
-from ..mapping.output import require_replaceable
-from ..mapping.zones import ZoneChange
+from ..mapping.change.zones import ZoneChange
+from ..mapping.rasters.destinations import require_replaceable
 from ..sits.rasters import quiet_gdal
 from .geopackage import write_geopackage
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Float
 from .encoder import Encoder
-
-Float = NDArray[np.float32]
 
 
 class Distance(Protocol):

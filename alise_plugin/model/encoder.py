@@ -4,71 +4,58 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from typing import Any, Union
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Float
 from ..errors import RuntimeMissingError
-from .ahead import ahead
-from .device import (
-    Graph,
-    Inputs,
-    available_threads,
-    choose_device,
-    open_graph,
-    open_lookup,
-    out_of_memory,
-    run_options,
-)
-from .device_memory import DeviceFeatures, Lookup
+from .device import Inputs, available_threads, choose_device, open_graph, open_lookup, run_options
 from .package import PRECISIONS, ModelPackage
-from .share import share_out
-
-Float = NDArray[np.float32]
-
-Places = Union[slice, NDArray[np.integer]]
+from .prefetch import ahead
+from .spatial_features import Period, Places, SpatialFeatures, regular_pixels, stack_arrays
+from .thread_jobs import share_out
 
 # Pixels that go through the spatial graph in one call: small images are grouped, date by date.
 SPATIAL_PIXELS = {"cpu": 1 << 12, "cuda": 1 << 16}
+
+
 # On a CPU, small images go through it side by side, one thread each, if their pixels are no more
 # than this together. Larger ones have all threads in turn: side by side they would take memory,
 # and gain next to nothing.
 SIDE_BY_SIDE = 1 << 16
+
+
 # Pixels x dates that go through the temporal graph in one call. On a CPU they stay in cache, and
 # one thread runs a whole call: its operators are too small to share out. A GPU wants more at once,
 # and a second call that is prepared and read back meanwhile.
 TEMPORAL_ROWS = {"cpu": 1024, "cuda": 1 << 16}
+
+
 CUDA_CALLS = 2
+
+
 # Values of reflectance that the decoder writes in one call.
 DECODED_VALUES = 1 << 16
+
+
 # Pixels that go through the compact projection in one call.
 COMPACT_PIXELS = 1 << 12
+
+
 # Groups of dates that wait, read and normalised, while the spatial graph is at another.
 AHEAD = 1
+
+
 # Bytes that the spatial graph holds for each pixel of a call: measured peaks lie between 1700 and
 # 2400, because onnxruntime takes memory in powers of two.
 SPATIAL_BYTES_PER_PIXEL = 2400
+
+
 # What is left of it once `Graph.release` has given the rest back (measured: 140).
 SPATIAL_BYTES_LEFT = 200
-
-
-@dataclass(frozen=True)
-class Period:
-    """Some dates of a series that make one embedding.
-
-    Attributes:
-        dates: `(n,)` places in the series, ascending.
-        days: `(n,)` days that they are encoded with, since the package's reference date.
-        every: rows and columns between two pixels that are wanted; 1 for all pixels.
-    """
-
-    dates: NDArray[np.integer]
-    days: NDArray[np.floating]
-    every: int = 1
 
 
 class Encoder:
@@ -211,7 +198,7 @@ class Encoder:
         seen = self._see(reflectance, count, crop, stop)
         for period in periods:
             dates, days = seen.places_of(period)
-            some = _lattice(seen.shape, period.every)
+            some = regular_pixels(seen.shape, period.every)
             shape = tuple(-(-size // period.every) for size in seen.shape)
             yield self._project(seen, dates, days, some, shape, stop)
 
@@ -373,11 +360,15 @@ class Encoder:
             masks.append(seen)
             pixels = sum(one[0].size for one in images)
             if pixels + images[0][0].size > SPATIAL_PIXELS[self.device_used]:
-                yield dates, _stacked(images), _stacked(masks)
+                yield dates, stack_arrays(images), stack_arrays(masks)
                 dates, images, masks = [], [], []
         if date + 1 != count:
             raise ValueError(f"there are {date + 1} dates but {count} days")
-        yield dates, _stacked(images or [np.empty(0, np.float32)]), _stacked(masks or [seen])
+        yield (
+            dates,
+            stack_arrays(images or [np.empty(0, np.float32)]),
+            stack_arrays(masks or [seen]),
+        )
 
     def _see(
         self,
@@ -385,7 +376,7 @@ class Encoder:
         count: int,
         crop: tuple[slice, slice] | None,
         stop: Callable[[], bool],
-    ) -> _Seen:
+    ) -> SpatialFeatures:
         """The spatial graph on every date, while the next ones are read and normalised."""
         rows, columns = crop or (slice(None), slice(None))
         options = run_options()
@@ -397,7 +388,7 @@ class Encoder:
             window = slice(*rows.indices(height)), slice(*columns.indices(width))
             shape = first[2][0][window].shape
             room = (count, int(np.prod(shape)), self.package.d_model)
-            seen = _Seen(shape, room, self._spatial.dtype, self._lookup)
+            seen = SpatialFeatures(shape, room, self._spatial.dtype, self._lookup)
             at_once = self._at_once(height * width)
             graph = self._spatial if at_once == 1 else self._spatial_alone
 
@@ -427,7 +418,7 @@ class Encoder:
 
     def _project(
         self,
-        seen: _Seen,
+        seen: SpatialFeatures,
         dates: Places,
         days: Float,
         pixels: Places,
@@ -475,111 +466,3 @@ class Encoder:
         starts = range(0, count, step)
         jobs = (partial(work, slice(start, min(start + step, count))) for start in starts)
         share_out(jobs, max(1, min(self._workers, len(starts))), stop)
-
-
-class _Seen:
-    """Spatial features of the dates that have any value, date by date.
-
-    They lie where they will be used: in the device's memory, if there is a lookup for it and they
-    fit; else in an array.
-
-    Attributes:
-        shape: rows and columns.
-        valid: `(T, P)`, which features are of values.
-        kept: places of the dates in the series; so many dates of the features are filled.
-    """
-
-    def __init__(
-        self,
-        shape: tuple[int, ...],
-        room: tuple[int, int, int],
-        dtype: np.dtype[Any],
-        lookup: Lookup | None,
-    ) -> None:
-        """Make room for `(T, P, d_model)` features."""
-        self.shape = shape
-        self.valid = np.zeros(room[:2], bool)
-        self.kept: list[int] = []
-        self._there: DeviceFeatures | None = None
-        if lookup is not None:
-            try:
-                self._there = DeviceFeatures(room, lookup)
-            except Exception as error:  # onnxruntime's own classes have no public base.
-                if not out_of_memory(error):
-                    raise
-        if self._there is None:
-            self._here = np.empty(room, dtype)
-
-    def adding(
-        self,
-        graph: Graph,
-        dates: list[int],
-        images: Float,
-        window: tuple[slice, slice],
-        masks: NDArray[np.bool_],
-        options: Any,
-    ) -> Callable[[], None]:
-        """What takes dates in, in any thread, and in any order with others.
-
-        Args:
-            graph: gives the features of images.
-            dates: `(n,)`, their places in the series.
-            images: `(n, bands, H, W)`.
-            window: rows and columns of an image that are kept.
-            masks: `(n, h, w)`, which of these are values.
-            options: see `Graph.run`.
-        """
-        to = slice(len(self.kept), len(self.kept) + len(dates))
-        self.kept.extend(dates)
-        return partial(self._add, to, graph, images, window, masks, options)
-
-    def _add(
-        self,
-        to: slice,
-        graph: Graph,
-        images: Float,
-        window: tuple[slice, slice],
-        masks: NDArray[np.bool_],
-        options: Any,
-    ) -> None:
-        if self._there is not None:
-            height, width = images.shape[2:]
-            places = np.arange(height * width, dtype=np.int32).reshape(height, width)[window]
-            crops = self._there.crops(to, (height, width), places.ravel())
-            graph.keep({"image": images}, ("image",), crops, options)
-        else:
-            encoded = graph.run({"image": images}, ("image",), options)
-            self._here[to].reshape(*masks.shape, -1)[:] = encoded[(slice(None), *window)]
-        self.valid[to].reshape(masks.shape)[:] = masks
-
-    def features_of(self, dates: Places, some: Places, pixels: Places) -> Any:
-        """What the temporal graph takes: `some` of `dates`, and `pixels`, as `(p, t, d)`."""
-        if self._there is None:
-            return np.ascontiguousarray(self._here[:, pixels][dates][some].transpose(1, 0, 2))
-        all_dates, all_pixels = (np.arange(size) for size in self.valid.shape)
-        return self._there.rows(all_dates[dates][some], all_pixels[pixels])
-
-    def places_of(self, period: Period) -> tuple[Places, Float]:
-        """Where the dates of a period are in `features`, and their days."""
-        days = dict(zip(np.asarray(period.dates).tolist(), np.asarray(period.days, np.float32)))
-        places = [place for place, date in enumerate(self.kept) if date in days]
-        return _as_slice(places), np.array([days[self.kept[i]] for i in places], np.float32)
-
-
-def _lattice(shape: tuple[int, ...], every: int) -> Places:
-    """Places of every n-th row and column in an image without its shape."""
-    if every == 1:
-        return slice(0, shape[0] * shape[1])
-    return np.arange(shape[0] * shape[1]).reshape(shape)[::every, ::every].ravel()
-
-
-def _stacked(arrays: list[Any]) -> Any:
-    """As `np.stack`, without a copy of a single one."""
-    return np.stack(arrays) if len(arrays) > 1 else arrays[0][None]
-
-
-def _as_slice(places: list[int]) -> Places:
-    """A run of places as a slice, which copies nothing; others as an array."""
-    if not places or places[-1] - places[0] + 1 == len(places):
-        return slice(places[0], places[-1] + 1) if places else slice(0, 0)
-    return np.array(places)

@@ -14,7 +14,7 @@ from fake_encoder import FakeEncoder  # noqa: E402
 from labelled_region import FIELD, region  # noqa: E402
 from rasters_for_tests import TRANSFORM  # noqa: E402
 
-from alise_plugin.mapping.embed import embed  # noqa: E402
+from alise_plugin.mapping.embedding.embed import embed  # noqa: E402
 
 qgis_core = pytest.importorskip("qgis.core", reason="QGIS is not installed")
 pytest.importorskip("onnxruntime")

@@ -14,7 +14,7 @@ from labelled_region import point, square, write_layer  # noqa: E402
 from measured_region import HEIGHT, WIDTH, measured_region  # noqa: E402
 
 from alise_plugin.cli.main import DONE, MISTAKE, main  # noqa: E402
-from alise_plugin.mapping.embed import embed  # noqa: E402
+from alise_plugin.mapping.embedding.embed import embed  # noqa: E402
 
 qgis_core = pytest.importorskip("qgis.core", reason="QGIS is not installed")
 pytest.importorskip("onnxruntime")

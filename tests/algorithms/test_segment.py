@@ -19,10 +19,10 @@ from labelled_region import (  # noqa: E402
     write_layer,
 )
 
-from alise_plugin.mapping.embed import embed  # noqa: E402
-from alise_plugin.mapping.labels import read_vector_labels  # noqa: E402
-from alise_plugin.mapping.samples import LabelledSource  # noqa: E402
-from alise_plugin.mapping.train import train_classifier  # noqa: E402
+from alise_plugin.mapping.embedding.embed import embed  # noqa: E402
+from alise_plugin.mapping.labels.read import read_vector_labels  # noqa: E402
+from alise_plugin.mapping.learning.train_classifier import train_classifier  # noqa: E402
+from alise_plugin.mapping.samples.samples import LabelledSource  # noqa: E402
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("sklearn")
@@ -279,8 +279,8 @@ def test_the_command_line_is_as_good_as_scikit_learn_in_memory(
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    from alise_plugin.mapping.labels import Burner, on_grid
-    from alise_plugin.model.head import Head
+    from alise_plugin.mapping.labels.on_grid import AreaRasterizer, on_grid
+    from alise_plugin.model.heads.class_head import Head
     from alise_plugin.model.package import load_package
     from alise_plugin.sits.series import ImageSeries
 
@@ -323,7 +323,7 @@ def test_the_command_line_is_as_good_as_scikit_learn_in_memory(
 
     def pixels(name):
         labels = read_vector_labels(str(twelve_classes / name), "code_2019")
-        area, _ = Burner(on_grid(labels, grid), grid).burn(grid.window)
+        area, _ = AreaRasterizer(on_grid(labels, grid), grid).burn(grid.window)
         inside = (area >= 0) & np.isfinite(features[0])
         return inside, np.array(labels.values)[area[inside]]
 

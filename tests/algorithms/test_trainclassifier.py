@@ -21,7 +21,7 @@ from labelled_region import (  # noqa: E402
 )
 from qgis.core import QgsProcessingFeedback  # noqa: E402
 
-from alise_plugin.mapping.embed import embed  # noqa: E402
+from alise_plugin.mapping.embedding.embed import embed  # noqa: E402
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("sklearn")
@@ -53,7 +53,7 @@ def parameters(place, tmp_path):
 
 
 def head_of(results):
-    from alise_plugin.model.head import Head
+    from alise_plugin.model.heads.class_head import Head
 
     return Head(results["HEAD"])
 

@@ -17,8 +17,8 @@ from alise_plugin.cli.main import COMMANDS, DONE, MISTAKE, STOPPED, main
 from alise_plugin.cli.progress import Progress
 from alise_plugin.cli.zone_files import write_zones
 from alise_plugin.errors import Cancelled
-from alise_plugin.mapping.embed import EmbedResult
-from alise_plugin.mapping.zones import ZoneChange
+from alise_plugin.mapping.change.zones import ZoneChange
+from alise_plugin.mapping.embedding.embed import EmbedResult
 from alise_plugin.sits.build import SeriesPlan
 
 pytest.importorskip("onnxruntime")
@@ -326,7 +326,7 @@ def test_a_machine_without_the_memory_is_said(scenes, engine, tmp_path, monkeypa
     def take_all(*args, **options):
         np.empty(1 << 60, np.uint8)
 
-    monkeypatch.setattr("alise_plugin.model.encoder._Seen", take_all)
+    monkeypatch.setattr("alise_plugin.model.spatial_features.SpatialFeatures", take_all)
     command = ["embed", "--input", *scenes, "--output", str(tmp_path / "map.tif"), *engine]
     assert main([*command, "--quiet"]) == MISTAKE
     error = capsys.readouterr().err
@@ -342,7 +342,9 @@ def test_the_engine_reaches_the_workers_of_a_cluster(scenes, engine, tmp_path, m
         asked.update(options, scheduler=scheduler)
         return EmbedResult(output, series.dates, "cpu", "tiny")
 
-    monkeypatch.setattr("alise_plugin.mapping.cluster.embed_on_cluster", embed_on_cluster)
+    monkeypatch.setattr(
+        "alise_plugin.mapping.embedding.embed_on_dask.embed_on_cluster", embed_on_cluster
+    )
     command = ["embed", "--input", *scenes, "--output", str(tmp_path / "map.vrt"), *engine]
     assert main([*command, "--scheduler", "tcp://host:8786", "--memory", "6000"]) == DONE
     expected = {"device": "cpu", "threads": 1, "memory_mb": 6000, "scheduler": "tcp://host:8786"}

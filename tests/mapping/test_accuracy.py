@@ -17,10 +17,13 @@ from labelled_region import (
 from osgeo import ogr
 
 from alise_plugin.errors import Cancelled, LabelsError, SeriesError
-from alise_plugin.mapping.accuracy import ClassMap, assess_accuracy, draw_sample
-from alise_plugin.mapping.area import PixelAreas
-from alise_plugin.mapping.estimators import allocate, sample_size, stratified_estimate
-from alise_plugin.mapping.labels import Legend, read_vector_labels
+from alise_plugin.mapping.accuracy.assess import assess_accuracy
+from alise_plugin.mapping.accuracy.class_map import ClassMap
+from alise_plugin.mapping.accuracy.sample_design import draw_sample
+from alise_plugin.mapping.labels.layers import Legend
+from alise_plugin.mapping.labels.read import read_vector_labels
+from alise_plugin.mapping.scores.estimators import allocate, sample_size, stratified_estimate
+from alise_plugin.sits.pixel_area import PixelAreas
 
 # Olofsson et al. 2014, section 5 (Table 8 and the text): deforestation, forest gain, stable forest,
 # stable non-forest; map in rows, reference in columns; mapped pixels of 30 m.
@@ -162,10 +165,10 @@ def test_a_class_of_one_pixel_does_not_take_the_intervals_away(place, tmp_path):
 
 
 def test_the_sample_does_not_depend_on_windows(place, monkeypatch):
-    import alise_plugin.mapping.accuracy as module
+    from alise_plugin.mapping.accuracy import class_map
 
     before = draw_sample(ClassMap(place.map_path), size=100, seed=1)
-    monkeypatch.setattr(module, "_SIDE", 23)
+    monkeypatch.setattr(class_map, "_SIDE", 23)
     after = draw_sample(ClassMap(place.map_path), size=100, seed=1)
     assert [(p.x, p.y, p.item) for p in after] == [(p.x, p.y, p.item) for p in before]
     other = draw_sample(ClassMap(place.map_path), size=100, seed=2)

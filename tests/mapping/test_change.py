@@ -8,15 +8,16 @@ from pair_encoder import PairEncoder
 from rasters_for_tests import TRANSFORM, write_raster
 
 from alise_plugin.errors import AliseError, Cancelled, OutputError, SeriesError
-from alise_plugin.mapping.area import PixelAreas
-from alise_plugin.mapping.change import UNITS, detect_change
-from alise_plugin.mapping.embed import embed
-from alise_plugin.mapping.embedding_raster import EmbeddingRaster
-from alise_plugin.mapping.pairs import within
-from alise_plugin.mapping.threshold import ThresholdRule
+from alise_plugin.mapping.change.detect import detect_change
+from alise_plugin.mapping.change.periods import within
+from alise_plugin.mapping.change.prepare import UNITS
+from alise_plugin.mapping.change.threshold import ThresholdRule
+from alise_plugin.mapping.embedding.embed import embed
+from alise_plugin.mapping.features.embedding_raster import EmbeddingRaster
 from alise_plugin.sits.acquisitions import days_since_reference
 from alise_plugin.sits.build import build_series
 from alise_plugin.sits.grid import Window
+from alise_plugin.sits.pixel_area import PixelAreas
 
 BEFORE = [date(2018, 2, 3), date(2018, 5, 14), date(2018, 7, 20), date(2018, 10, 30)]
 AFTER = [date(2020, 3, 9), date(2020, 6, 1), date(2020, 9, 12)]
@@ -713,7 +714,7 @@ def test_a_few_changed_pixels_of_a_large_map_are_not_denied(years, encoder, tmp_
     """Statistics come from a sample, which may lack them."""
     detect_change(*years, encoder, tmp_path / "d.tif")
     ordered = np.sort(read(tmp_path / "d.tif")[5:, 10:].ravel())
-    monkeypatch.setattr("alise_plugin.mapping.change._SAMPLE", 64)
+    monkeypatch.setattr("alise_plugin.mapping.change.distances._SAMPLE", 64)
     listener = Listener()
     rule = ThresholdRule("value", float(ordered[-2:].mean()))
     result = detect_change(*years, encoder, tmp_path / "d.tif", rule=rule, feedback=listener)

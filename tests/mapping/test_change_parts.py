@@ -10,12 +10,12 @@ from pair_encoder import PairEncoder
 from rasters_for_tests import TRANSFORM, digital_numbers, write_raster
 
 from alise_plugin.errors import AliseError, SeriesError
-from alise_plugin.mapping.change import detect_change
-from alise_plugin.mapping.feedback import SilentFeedback
-from alise_plugin.mapping.gapfilled import GapFilledPair, gap_filled
-from alise_plugin.mapping.pairs import days_of_years, whole_years
-from alise_plugin.mapping.threshold import ThresholdRule, exceeded_by, otsu, threshold_of
-from alise_plugin.mapping.zones import zone_changes
+from alise_plugin.feedback import SilentFeedback
+from alise_plugin.mapping.change.detect import detect_change
+from alise_plugin.mapping.change.gapfilled import GapFilledPair, gap_filled
+from alise_plugin.mapping.change.periods import days_of_years, whole_years
+from alise_plugin.mapping.change.threshold import ThresholdRule, exceeded_by, otsu, threshold_of
+from alise_plugin.mapping.change.zones import zone_changes
 from alise_plugin.model.distance import SquaredDistance, compact_cosine
 from alise_plugin.sits.acquisitions import days_since_reference
 from alise_plugin.sits.build import build_series
@@ -137,7 +137,7 @@ def test_equal_zones_share_a_rank_and_limits_belong_to_one_side(tmp_path):
 def test_a_pair_costs_little_more_than_two_embeddings(tiny_package, rng, tmp_path, monkeypatch):
     """Pixels x dates through each of the two graphs, noise floor included, against one series."""
     pytest.importorskip("onnxruntime")
-    from alise_plugin.mapping.embed import embed
+    from alise_plugin.mapping.embedding.embed import embed
     from alise_plugin.model.package import load_package
 
     encoder = load_package(tiny_package).encoder("cpu", threads=1)
@@ -182,8 +182,8 @@ def test_two_halves_of_a_real_year_are_near_beside_two_places():
     files = sorted((root.parent / "shared" / "data" / "image_series").glob("wc_*.npz"))
     if not files:
         pytest.skip("the real series are not at hand")
-    from alise_plugin.model.encoder import Period
     from alise_plugin.model.package import load_package
+    from alise_plugin.model.spatial_features import Period
 
     with np.load(files[0]) as site:
         dates = [date.fromisoformat(text) for text in site["dates"].tolist()]

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from alise_plugin.mapping.charts import scatter_chart
+from alise_plugin.mapping.scores.charts import scatter_chart
 
 
 def dots(chart):

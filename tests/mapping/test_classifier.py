@@ -7,20 +7,20 @@ from labelled_region import TRANSFORM, square, utm, write_layer
 from osgeo import gdal
 
 from alise_plugin.errors import Cancelled
-from alise_plugin.mapping.classifier import (
+from alise_plugin.feedback import SilentFeedback
+from alise_plugin.mapping.features.embedding_raster import EmbeddingRaster
+from alise_plugin.mapping.labels.read import read_vector_labels
+from alise_plugin.mapping.learning.classifier import (
     CLASSIFIERS,
     fit,
     fit_and_choose,
     folds_of,
     validate,
 )
-from alise_plugin.mapping.embedding_raster import EmbeddingRaster
-from alise_plugin.mapping.feedback import SilentFeedback
-from alise_plugin.mapping.labels import read_vector_labels
-from alise_plugin.mapping.measures import confusion, intervals, measures
-from alise_plugin.mapping.samples import LabelledSource
-from alise_plugin.mapping.train import train_classifier
-from alise_plugin.model.head import Head
+from alise_plugin.mapping.learning.train_classifier import train_classifier
+from alise_plugin.mapping.samples.samples import LabelledSource
+from alise_plugin.mapping.scores.metrics import confusion, intervals, measures
+from alise_plugin.model.heads.class_head import Head
 
 pytest.importorskip("sklearn")
 pytest.importorskip("onnxruntime")
@@ -56,7 +56,7 @@ def test_the_networks_are_what_scikit_learn_fits(rng, classes):
 
 
 def test_pausing_to_ask_for_cancel_changes_little(rng, monkeypatch):
-    import alise_plugin.mapping.classifier as module
+    from alise_plugin.mapping.learning import classifier as module
 
     x, target, group = polygons(rng)
     at_once = fit("linear", x, target, group, 3, 0.1, 0).probabilities(x)

@@ -10,9 +10,9 @@ import pytest
 from osgeo import gdal
 
 from alise_plugin.errors import AliseError, OutputError
-from alise_plugin.mapping.cluster import embed_on_cluster
-from alise_plugin.mapping.embed import embed
-from alise_plugin.mapping.feedback import SilentFeedback
+from alise_plugin.feedback import SilentFeedback
+from alise_plugin.mapping.embedding.embed import embed
+from alise_plugin.mapping.embedding.embed_on_dask import embed_on_cluster
 from alise_plugin.model.package import load_package
 from alise_plugin.sits.build import build_series
 from alise_plugin.sits.grid import Window
@@ -123,7 +123,7 @@ def test_workers_take_the_device_that_was_asked_for(series, tiny_package, cluste
 
 
 def test_a_scheduler_that_does_not_answer_is_said(series, tiny_package, tmp_path, monkeypatch):
-    monkeypatch.setattr("alise_plugin.mapping.cluster._ANSWER", 1)
+    monkeypatch.setattr("alise_plugin.mapping.embedding.embed_on_dask._ANSWER", 1)
     encoder = load_package(tiny_package).encoder("cpu", threads=1)
     start = time.monotonic()
     with pytest.raises(AliseError, match="No Dask scheduler answers") as error:
@@ -156,7 +156,7 @@ def test_workers_without_this_package_are_said(series, tiny_package, tmp_path):
 
 
 def test_a_scheduler_without_workers_is_said(series, tiny_package, tmp_path, monkeypatch):
-    monkeypatch.setattr("alise_plugin.mapping.cluster._ANSWER", 1)
+    monkeypatch.setattr("alise_plugin.mapping.embedding.embed_on_dask._ANSWER", 1)
     encoder = load_package(tiny_package).encoder("cpu", threads=1)
     with (
         distributed.LocalCluster(n_workers=0, dashboard_address=":0") as empty,

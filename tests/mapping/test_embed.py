@@ -7,9 +7,9 @@ from fake_encoder import FakeEncoder
 from osgeo import gdal
 
 from alise_plugin.errors import AliseError, Cancelled, OutputError, SeriesError
-from alise_plugin.mapping import tile_loop
-from alise_plugin.mapping.embed import embed, feature_names
-from alise_plugin.mapping.embedding_raster import EmbeddingRaster
+from alise_plugin.mapping.embedding.embed import embed, feature_names
+from alise_plugin.mapping.features import encode_tiles as tile_loop
+from alise_plugin.mapping.features.embedding_raster import EmbeddingRaster
 from alise_plugin.sits.grid import Grid, Window
 
 

@@ -13,21 +13,18 @@ from osgeo import gdal
 from rasters_for_tests import TRANSFORM, utm, write_raster
 
 from alise_plugin.errors import Cancelled, HeadError, LabelsError, OutputError, SeriesError
-from alise_plugin.mapping.embed import embed
-from alise_plugin.mapping.estimate import estimate
-from alise_plugin.mapping.feature_tiles import open_source
-from alise_plugin.mapping.feedback import SilentFeedback
-from alise_plugin.mapping.labels import (
-    VectorValues,
-    WarpedValues,
-    read_mask,
-    read_raster_values,
-    read_vector_values,
-)
-from alise_plugin.mapping.samples import LabelledSource, draw_values
-from alise_plugin.mapping.style import ramp_style
-from alise_plugin.mapping.train_values import train_regression
-from alise_plugin.model.value_head import ValueHead
+from alise_plugin.feedback import SilentFeedback
+from alise_plugin.mapping.embedding.embed import embed
+from alise_plugin.mapping.features.source import open_source
+from alise_plugin.mapping.labels.layers import VectorValues
+from alise_plugin.mapping.labels.on_grid import WarpedValues
+from alise_plugin.mapping.labels.read import read_mask, read_raster_values, read_vector_values
+from alise_plugin.mapping.learning.train_regression import train_regression
+from alise_plugin.mapping.maps.estimate import estimate
+from alise_plugin.mapping.rasters.style import ramp_style
+from alise_plugin.mapping.samples.draw import draw_values
+from alise_plugin.mapping.samples.samples import LabelledSource
+from alise_plugin.model.heads.value_head import ValueHead
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("sklearn")

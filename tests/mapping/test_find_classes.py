@@ -9,11 +9,11 @@ from osgeo import gdal
 from rasters_for_tests import days, write_raster
 
 from alise_plugin.errors import AliseError, Cancelled, OutputError, SeriesError
-from alise_plugin.mapping.embed import embed
-from alise_plugin.mapping.embedding_raster import EmbeddingRaster
-from alise_plugin.mapping.find_classes import find_classes
-from alise_plugin.mapping.segment import segment
-from alise_plugin.model.head import Head
+from alise_plugin.mapping.embedding.embed import embed
+from alise_plugin.mapping.features.embedding_raster import EmbeddingRaster
+from alise_plugin.mapping.learning.find_classes import find_classes
+from alise_plugin.mapping.maps.segment import segment
+from alise_plugin.model.heads.class_head import Head
 from alise_plugin.model.package import load_package
 from alise_plugin.sits.build import build_series
 

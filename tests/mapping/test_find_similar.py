@@ -13,14 +13,15 @@ from osgeo import gdal
 from rasters_for_tests import TRANSFORM, days, utm, write_raster
 
 from alise_plugin.errors import AliseError, Cancelled, LabelsError, OutputError, SeriesError
-from alise_plugin.mapping.embed import embed
-from alise_plugin.mapping.embedding_raster import EmbeddingRaster
-from alise_plugin.mapping.feature_tiles import features_of as features_of_tiles
-from alise_plugin.mapping.feedback import SilentFeedback
-from alise_plugin.mapping.find_similar import Likeness, find_similar
-from alise_plugin.mapping.labels import VectorLabels, read_examples
-from alise_plugin.mapping.map_sample import sample_features
-from alise_plugin.mapping.samples import draw_examples
+from alise_plugin.feedback import SilentFeedback
+from alise_plugin.mapping.embedding.embed import embed
+from alise_plugin.mapping.features.embedding_raster import EmbeddingRaster
+from alise_plugin.mapping.features.sample import sample_features
+from alise_plugin.mapping.features.source import features_of as features_of_tiles
+from alise_plugin.mapping.labels.layers import VectorLabels
+from alise_plugin.mapping.labels.read import read_examples
+from alise_plugin.mapping.maps.find_similar import Likeness, find_similar
+from alise_plugin.mapping.samples.draw import draw_examples
 from alise_plugin.model.package import load_package
 from alise_plugin.sits.build import build_series
 
@@ -241,7 +242,7 @@ def test_samples_leave_the_memory_to_the_tiles(place, tmp_path, monkeypatch):
         ("draw_examples", drawn),
         ("features_of", tiles),
     ):
-        monkeypatch.setattr(f"alise_plugin.mapping.find_similar.{name}", instead)
+        monkeypatch.setattr(f"alise_plugin.mapping.maps.find_similar.{name}", instead)
     find_similar(place.series, FakeEncoder(), place.examples, tmp_path / "s.tif")
 
 

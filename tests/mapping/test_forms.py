@@ -5,10 +5,11 @@ import pytest
 from osgeo import gdal
 
 from alise_plugin.errors import ModelPackageError
-from alise_plugin.mapping.change import detect_change
-from alise_plugin.mapping.embed import embed
-from alise_plugin.mapping.embedding_raster import EmbeddingRaster
-from alise_plugin.mapping.output import RasterForm, RasterOutput
+from alise_plugin.mapping.change.detect import detect_change
+from alise_plugin.mapping.embedding.embed import embed
+from alise_plugin.mapping.features.embedding_raster import EmbeddingRaster
+from alise_plugin.mapping.rasters.form import RasterForm
+from alise_plugin.mapping.rasters.geotiff import RasterOutput
 from alise_plugin.model.package import load_package
 from alise_plugin.sits.grid import Grid, Window
 

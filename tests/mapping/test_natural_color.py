@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from rasters_for_tests import dated_rasters, write_raster
 
-from alise_plugin.mapping.natural_color import write_series_style
+from alise_plugin.mapping.rasters.natural_color import write_series_style
 from alise_plugin.sits.build import SeriesOptions, plan_series
 from alise_plugin.sits.measure import Fractions
 

@@ -10,15 +10,12 @@ from osgeo import gdal, ogr
 from rasters_for_tests import TRANSFORM, utm
 
 from alise_plugin.errors import Cancelled, OutputError
-from alise_plugin.mapping.feedback import SilentFeedback
-from alise_plugin.mapping.output import (
-    RasterForm,
-    RasterOutput,
-    require_outputs,
-    require_replaceable,
-)
-from alise_plugin.mapping.style import class_style, polygon_style, write_style
-from alise_plugin.model.head import MapClass
+from alise_plugin.feedback import SilentFeedback
+from alise_plugin.mapping.rasters.destinations import require_outputs, require_replaceable
+from alise_plugin.mapping.rasters.form import RasterForm
+from alise_plugin.mapping.rasters.geotiff import RasterOutput
+from alise_plugin.mapping.rasters.style import class_style, polygon_style, write_style
+from alise_plugin.model.heads.class_head import MapClass
 from alise_plugin.sits.grid import Grid, Window
 
 GRID = Grid(utm().ExportToWkt(), TRANSFORM, 40, 30)
@@ -195,7 +192,7 @@ def test_a_disk_that_fills_up(tmp_path, rng):
 
 
 def test_a_disk_without_room_for_what_overviews_wait_for(tmp_path, monkeypatch):
-    monkeypatch.setattr("alise_plugin.mapping.output._OVERVIEW_BYTES", 0)
+    monkeypatch.setattr("alise_plugin.mapping.rasters.geotiff._OVERVIEW_BYTES", 0)
     grid = Grid(GRID.crs_wkt, TRANSFORM, 512, 512)
     form = RasterForm(["band"] * 16, np.dtype(np.float32), np.nan, overviews="average")
     path = tmp_path / "map.tif"

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alise_plugin.mapping.overview_blocks import OverviewBlocks
+from alise_plugin.mapping.rasters.overviews import OverviewBlocks
 from alise_plugin.sits.grid import Window
 
 SIDE = 8

@@ -5,8 +5,8 @@ import pytest
 from osgeo import gdal
 
 from alise_plugin.errors import OutputError
-from alise_plugin.mapping.embed import embed
-from alise_plugin.mapping.picture import principal_components_png
+from alise_plugin.mapping.embedding.embed import embed
+from scripts.principal_components import principal_components_png
 
 
 @pytest.mark.parametrize("form", ["float32", "int8"])
@@ -30,7 +30,7 @@ def test_picture(series, encoder, tmp_path, form):
 def test_strips_do_not_show(series, encoder, tmp_path, monkeypatch):
     embed(series, encoder, tmp_path / "map.tif")
     principal_components_png(tmp_path / "map.tif", tmp_path / "one.png")
-    monkeypatch.setattr("alise_plugin.mapping.picture._STRIP_BYTES", 83 * 6 * 4 * 9)
+    monkeypatch.setattr("scripts.principal_components._STRIP_BYTES", 83 * 6 * 4 * 9)
     principal_components_png(tmp_path / "map.tif", tmp_path / "many.png")
     one, many = (
         gdal.Open(str(tmp_path / name)).ReadAsArray().astype(int)

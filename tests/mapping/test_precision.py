@@ -6,8 +6,8 @@ import pytest
 from fake_encoder import FakeEncoder
 
 from alise_plugin.errors import Cancelled, OutputError
-from alise_plugin.mapping import cluster
-from alise_plugin.mapping.embed import embed
+from alise_plugin.mapping.embedding import embed_on_dask as cluster
+from alise_plugin.mapping.embedding.embed import embed
 
 BUNDLED = Path(__file__).resolve().parents[2] / "models" / "alise-s2"
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from rasters_for_tests import write_raster
 
-from alise_plugin.mapping.embed import embed
-from alise_plugin.mapping.embedding_raster import EmbeddingRaster
+from alise_plugin.mapping.embedding.embed import embed
+from alise_plugin.mapping.features.embedding_raster import EmbeddingRaster
 from alise_plugin.model.package import load_package
 from alise_plugin.sits.build import build_series
 from alise_plugin.sits.grid import Window

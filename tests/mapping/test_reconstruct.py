@@ -12,11 +12,11 @@ from rasters_for_tests import dated_rasters, digital_numbers, write_raster
 from rasters_for_tests import days as dates_of
 
 from alise_plugin.errors import Cancelled, OutputError, SeriesError
-from alise_plugin.mapping.embed import embed
-from alise_plugin.mapping.embedding_raster import EmbeddingRaster
-from alise_plugin.mapping.feature_tiles import tiles_for
-from alise_plugin.mapping.reconstruct import reconstruct
-from alise_plugin.mapping.tile_loop import choose_tile_size, tile_memory
+from alise_plugin.mapping.embedding.embed import embed
+from alise_plugin.mapping.features.embedding_raster import EmbeddingRaster
+from alise_plugin.mapping.features.source import tiles_for
+from alise_plugin.mapping.features.tiling import choose_tile_size, tile_memory
+from alise_plugin.mapping.maps.reconstruct import reconstruct
 from alise_plugin.model.package import load_package
 from alise_plugin.model.year_around import year_around
 from alise_plugin.sits.acquisitions import days_since_reference

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alise_plugin.mapping.feedback import SilentFeedback
-from alise_plugin.mapping.regression import (
+from alise_plugin.feedback import SilentFeedback
+from alise_plugin.mapping.learning.regression import (
     FIGURES,
     STRENGTHS,
     ValueValidation,
@@ -19,7 +19,7 @@ from alise_plugin.mapping.regression import (
     value_figures,
     value_folds,
 )
-from alise_plugin.mapping.samples import ValueSamples
+from alise_plugin.mapping.samples.samples import ValueSamples
 
 pytest.importorskip("sklearn")
 QUIET = SilentFeedback()

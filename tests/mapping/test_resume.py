@@ -16,9 +16,9 @@ from osgeo import gdal
 from rasters_for_tests import dated_rasters, write_cube
 
 from alise_plugin.errors import AliseError, Cancelled, OutputError
-from alise_plugin.mapping.blocks import BlockFolder, source_files
-from alise_plugin.mapping.embed import embed
-from alise_plugin.mapping.feedback import SilentFeedback
+from alise_plugin.feedback import SilentFeedback
+from alise_plugin.mapping.embedding.embed import embed
+from alise_plugin.mapping.embedding.tile_files import BlockFolder, source_files
 from alise_plugin.model.package import CompactForm
 from alise_plugin.sits.bands import BANDS
 from alise_plugin.sits.build import build_series

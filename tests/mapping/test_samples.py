@@ -4,21 +4,20 @@ from labelled_region import CODES, moved, region, square, write_class_raster, wr
 from osgeo import gdal, ogr, osr
 
 from alise_plugin.errors import AliseError, HeadError, LabelsError
-from alise_plugin.mapping.embed import embed
-from alise_plugin.mapping.embedding_raster import EmbeddingRaster
-from alise_plugin.mapping.feedback import SilentFeedback
-from alise_plugin.mapping.labels import (
-    Legend,
+from alise_plugin.feedback import SilentFeedback
+from alise_plugin.mapping.embedding.embed import embed
+from alise_plugin.mapping.features.embedding_raster import EmbeddingRaster
+from alise_plugin.mapping.labels.layers import Legend
+from alise_plugin.mapping.labels.legend import class_list, legend_of, parse_color
+from alise_plugin.mapping.labels.places import merge_places
+from alise_plugin.mapping.labels.read import (
     bounds_around,
-    class_list,
-    legend_of,
-    merge_places,
-    parse_color,
     read_mask,
     read_raster_labels,
     read_vector_labels,
 )
-from alise_plugin.mapping.samples import LabelledSource, draw_samples
+from alise_plugin.mapping.samples.draw import draw_samples
+from alise_plugin.mapping.samples.samples import LabelledSource
 from alise_plugin.sits.grid import Grid
 
 

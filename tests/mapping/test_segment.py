@@ -21,20 +21,17 @@ from osgeo import gdal, ogr
 from rasters_for_tests import TRANSFORM, days, utm, write_raster
 
 from alise_plugin.errors import AliseError, Cancelled, HeadError, LabelsError, OutputError
-from alise_plugin.mapping.embed import embed
-from alise_plugin.mapping.embedding_raster import EmbeddingRaster
-from alise_plugin.mapping.feedback import SilentFeedback
-from alise_plugin.mapping.labels import (
-    Legend,
-    legend_of,
-    read_mask,
-    read_raster_labels,
-    read_vector_labels,
-)
-from alise_plugin.mapping.samples import LabelledSource
-from alise_plugin.mapping.segment import MapOptions, _sieved, segment
-from alise_plugin.mapping.train import train_classifier
-from alise_plugin.model.head import Head
+from alise_plugin.feedback import SilentFeedback
+from alise_plugin.mapping.embedding.embed import embed
+from alise_plugin.mapping.features.embedding_raster import EmbeddingRaster
+from alise_plugin.mapping.labels.layers import Legend
+from alise_plugin.mapping.labels.legend import legend_of
+from alise_plugin.mapping.labels.read import read_mask, read_raster_labels, read_vector_labels
+from alise_plugin.mapping.learning.train_classifier import train_classifier
+from alise_plugin.mapping.maps.neighbourhood import MapOptions, remove_small_patches
+from alise_plugin.mapping.maps.segment import segment
+from alise_plugin.mapping.samples.samples import LabelledSource
+from alise_plugin.model.heads.class_head import Head
 from alise_plugin.sits.build import build_series
 from alise_plugin.sits.grid import Grid
 
@@ -101,7 +98,7 @@ OPTIONS = {
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_neither_tiles_nor_memory_show(place, tmp_path, name, monkeypatch):
-    import alise_plugin.mapping.segment as module
+    from alise_plugin.mapping.maps import neighbourhood as module
 
     files = ("map.tif", "confidence.tif", "probabilities.tif")
     maps = {}
@@ -192,7 +189,7 @@ def test_single_pixels_are_gone_where_they_lie_among_single_pixels(tmp_path):
     windows = grid.window.squares(32)
     options = MapOptions(minimum_area=150.0)
     given = (windows, str(tmp_path), grid, grid.window, options, SilentFeedback())
-    left = _sieved(stored, *given).read(grid.window)
+    left = remove_small_patches(stored, *given).read(grid.window)
     assert ((left == 255) == (numbers == 255)).all()
     around = np.pad(left, 1, constant_values=-1)
     beside = [around[1:-1, :-2], around[1:-1, 2:], around[:-2, 1:-1], around[2:, 1:-1]]

@@ -5,8 +5,8 @@ from datetime import date
 import pytest
 from rasters_for_tests import digital_numbers, write_raster
 
-from alise_plugin.mapping.embed import embed
-from alise_plugin.mapping.feature_tiles import features_of, tiles_for
+from alise_plugin.mapping.embedding.embed import embed
+from alise_plugin.mapping.features.source import features_of, tiles_for
 from alise_plugin.sits.build import build_series
 
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from osgeo import osr
 
-from alise_plugin.mapping.area import PixelAreas
-from alise_plugin.mapping.smoothing import bayes, majority
+from alise_plugin.mapping.maps.smoothing import bayes, majority
 from alise_plugin.sits.grid import Grid, Window
+from alise_plugin.sits.pixel_area import PixelAreas
 
 
 def probabilities(rng, count=4, height=17, width=13, holes=True):
@@ -52,7 +52,7 @@ def test_bayes_is_what_the_formula_says(rng, window, fraction, smoothness):
 
 
 def test_bayes_in_strips_is_bayes_at_once(rng, monkeypatch):
-    import alise_plugin.mapping.smoothing as module
+    from alise_plugin.mapping.maps import smoothing as module
 
     raw = probabilities(rng, height=40)
     whole = bayes(raw, 5, 0.5, 20)

@@ -4,17 +4,17 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from alise_plugin.errors import AliseError
-from alise_plugin.mapping.output import block_side
-from alise_plugin.mapping.tile_loop import (
-    Cut,
+from alise_plugin.mapping.features.tiling import (
+    Tiling,
     cache_size,
-    choose_cut,
     choose_tile_size,
+    choose_tiling,
     strip_memory,
     tile_halo,
     tile_memory,
     tile_step,
 )
+from alise_plugin.mapping.rasters.geotiff import block_side
 from alise_plugin.sits.grid import Window, plan_tiles
 
 SIZES = (st.integers(1, 200), st.integers(1, 6000), st.integers(1, 6000), st.floats(5, 4000))
@@ -66,10 +66,10 @@ def test_cuts_stay_within_the_memory_and_read_little_twice(
     budget = memory_mb * 1e6 - cache_size(memory_mb)
     if strip_memory(encoder, dates, (step, step), raster, inner) > budget:
         with pytest.raises(AliseError, match="allow at least") as error:
-            choose_cut(encoder, dates, raster, inner, memory_mb)
+            choose_tiling(encoder, dates, raster, inner, memory_mb)
         assert "\n" not in str(error.value)
         return
-    cut = choose_cut(encoder, dates, raster, inner, memory_mb)
+    cut = choose_tiling(encoder, dates, raster, inner, memory_mb)
     assert strip_memory(encoder, dates, cut.tile, raster, inner) <= budget
     assert all(side % step == 0 for side in cut.tile)
     if min(inner.width, inner.height) < 200:
@@ -81,14 +81,14 @@ def test_cuts_stay_within_the_memory_and_read_little_twice(
         units -= 1
     parts = -(-max(inner.width, inner.height) // (units * step))
     side = -(-max(inner.width, inner.height) // parts // step) * step
-    if not Cut.of((side, side)).has_slivers:
+    if not Tiling.of((side, side)).has_slivers:
         least = read_pixels(encoder, raster, inner, (side, side))
         assert read_pixels(encoder, raster, inner, cut.tile) <= least
 
 
 @given(st.integers(1, 400), st.integers(1, 400))
 def test_strips_and_blocks_fill_tiles(rows, columns):
-    cut = Cut.of((16 * rows, 16 * columns))
+    cut = Tiling.of((16 * rows, 16 * columns))
     assert cut.rows % cut.block[0] == 0
     assert 0 < cut.rows <= 64
     for side, block in zip(cut.tile, cut.block):

@@ -9,11 +9,11 @@ from labelled_region import square, write_layer
 from measured_region import measured_region
 
 from alise_plugin.errors import OutputError
-from alise_plugin.mapping.feedback import SilentFeedback
-from alise_plugin.mapping.labels import read_vector_values
-from alise_plugin.mapping.samples import LabelledSource
-from alise_plugin.mapping.train_values import train_regression
-from alise_plugin.model.value_head import ValueHead
+from alise_plugin.feedback import SilentFeedback
+from alise_plugin.mapping.labels.read import read_vector_values
+from alise_plugin.mapping.learning.train_regression import train_regression
+from alise_plugin.mapping.samples.samples import LabelledSource
+from alise_plugin.model.heads.value_head import ValueHead
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("sklearn")
@@ -90,7 +90,7 @@ def test_without_a_head_there_is_no_report(place, tmp_path, monkeypatch):
     def full(path, *_):
         raise OutputError(f"{path} cannot be written (No space left on device); make room.")
 
-    monkeypatch.setattr("alise_plugin.mapping.train_values.write_value_head", full)
+    monkeypatch.setattr("alise_plugin.mapping.learning.train_regression.write_value_head", full)
     path, _ = fields(place, tmp_path / "fields.gpkg")
     before = sorted(os.listdir(tmp_path))
     with pytest.raises(OutputError, match="No space left"):

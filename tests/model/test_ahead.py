@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from alise_plugin.model.ahead import ahead
+from alise_plugin.model.prefetch import ahead
 
 
 def test_items_come_in_order():

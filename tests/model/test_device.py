@@ -11,8 +11,9 @@ import pytest
 from alise_plugin.errors import AliseError, Cancelled, RuntimeMissingError
 from alise_plugin.model import device, device_memory, encoder
 from alise_plugin.model.device_memory import Crops, DeviceArray, DeviceFeatures, Rows
-from alise_plugin.model.encoder import Encoder, Period
+from alise_plugin.model.encoder import Encoder
 from alise_plugin.model.package import load_package
+from alise_plugin.model.spatial_features import Period
 
 NO_MEMORY = [
     "CUDA failure 2: out of memory ; GPU=0 ; hostname=box ; expr=cudaMalloc((void**)&p, size);",

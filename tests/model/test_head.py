@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from alise_plugin.errors import HeadError, OutputError
-from alise_plugin.model.head import Head, HeadDescription, MapClass, write_head
-from alise_plugin.model.head_file import Network
+from alise_plugin.model.heads.class_head import Head, HeadDescription, MapClass, write_head
+from alise_plugin.model.heads.head_file import Network
 
 pytest.importorskip("onnxruntime")
 CLASSES = (

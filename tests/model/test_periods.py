@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from alise_plugin.model.encoder import Period
 from alise_plugin.model.package import load_package
+from alise_plugin.model.spatial_features import Period
 
 pytest.importorskip("onnxruntime")
 

@@ -8,8 +8,8 @@ from functools import partial
 import pytest
 
 from alise_plugin.errors import Cancelled
-from alise_plugin.model import share
-from alise_plugin.model.share import share_out
+from alise_plugin.model import thread_jobs as share
+from alise_plugin.model.thread_jobs import share_out
 
 
 def never():

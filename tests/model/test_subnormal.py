@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from alise_plugin.model.encoder import Encoder
-from alise_plugin.model.subnormal import flush_subnormals
+from alise_plugin.model.flush_subnormals import flush_subnormals
 
 pytestmark = pytest.mark.skipif(
     sys.platform not in ("linux", "win32") or platform.machine().lower() not in ("x86_64", "amd64"),

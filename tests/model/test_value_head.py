@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from alise_plugin.errors import HeadError
-from alise_plugin.model.head import Head, HeadDescription, MapClass, write_head
-from alise_plugin.model.head_file import Network
-from alise_plugin.model.value_head import ValueDescription, ValueHead, write_value_head
+from alise_plugin.model.heads.class_head import Head, HeadDescription, MapClass, write_head
+from alise_plugin.model.heads.head_file import Network
+from alise_plugin.model.heads.value_head import ValueDescription, ValueHead, write_value_head
 
 pytest.importorskip("onnxruntime")
 SHA = "ab" * 32

@@ -14,7 +14,7 @@ from labelled_sets_for_tests import write_pastis  # noqa: E402
 from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score, jaccard_score  # noqa: E402
 
 from alise_plugin.errors import HeadError  # noqa: E402
-from alise_plugin.model.head import Head  # noqa: E402
+from alise_plugin.model.heads.class_head import Head  # noqa: E402
 from alise_plugin.model.package import load_package  # noqa: E402
 from training.__main__ import main  # noqa: E402
 from training.models.alise import Alise, AliseConfig  # noqa: E402

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from alise_plugin.model.ahead import ahead
 from alise_plugin.model.encoder import Encoder
+from alise_plugin.model.prefetch import ahead
 from training.pretext.normalise import normalise
 
 from .series import IGNORED, LabelledSeries, LabelledSet, targets

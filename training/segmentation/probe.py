@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from alise_plugin.model.head import HeadDescription, write_head
-from alise_plugin.model.head_file import Network
+from alise_plugin.model.heads.class_head import HeadDescription, write_head
+from alise_plugin.model.heads.head_file import Network
 from alise_plugin.model.package import ModelPackage, load_package
 from training.models.ubarn import UBarn
 from training.pretrain.config import ConfigError

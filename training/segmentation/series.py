@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from alise_plugin.errors import AliseError
-from alise_plugin.model.head import MapClass
+from alise_plugin.model.heads.class_head import MapClass
 
 IGNORED = -1
 """Target of a pixel that neither trains nor counts: background, void, or no label at all."""

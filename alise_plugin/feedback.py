@@ -1,0 +1,66 @@
+"""How a long step reports its progress, and how it is cancelled."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from .errors import Cancelled
+
+
+class Feedback(Protocol):
+    """What a caller gives to a long step; QGIS's feedback is wrapped to fit."""
+
+    def progress(self, fraction: float) -> None:
+        """Called often with how much is done, 0 to 1."""
+
+    def cancelled(self) -> bool:
+        """Asked often; once true, the step stops and raises Cancelled."""
+
+    def info(self, text: str) -> None:
+        """Told what a user would want to read in the log."""
+
+
+class SilentFeedback:
+    """Reports nothing and never stops."""
+
+    def progress(self, fraction: float) -> None:
+        """Ignored."""
+
+    def cancelled(self) -> bool:
+        """Never."""
+        return False
+
+    def info(self, text: str) -> None:
+        """Ignored."""
+
+
+class Part:
+    """The feedback of one step of several.
+
+    Args:
+        whole: the feedback of the whole run.
+        start, end: the share of the run, 0 to 1, that is done before and after this step.
+    """
+
+    def __init__(self, whole: Feedback, start: float, end: float) -> None:
+        self._whole = whole
+        self._start = start
+        self._end = end
+
+    def progress(self, fraction: float) -> None:
+        """How much of this step is done, 0 to 1."""
+        self._whole.progress(self._start + (self._end - self._start) * fraction)
+
+    def cancelled(self) -> bool:
+        """As the whole run."""
+        return self._whole.cancelled()
+
+    def info(self, text: str) -> None:
+        """As the whole run."""
+        self._whole.info(text)
+
+
+def stop_if_cancelled(feedback: Feedback) -> None:
+    """Raises Cancelled where the user asked for it."""
+    if feedback.cancelled():
+        raise Cancelled("The run was cancelled.")

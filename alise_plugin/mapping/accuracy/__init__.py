@@ -1,0 +1,1 @@
+"""How right a class map is, and where to look to find out."""

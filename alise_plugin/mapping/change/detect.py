@@ -1,0 +1,248 @@
+"""Two years of one place in, a map of their distance out, and what makes a decision of it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import date
+
+import numpy as np
+
+from ...errors import OutputError
+from ...feedback import Feedback, Part, SilentFeedback
+from ...model.encoder import Encoder
+from ...sits.rasters import block_cache
+from ..features.source import FeatureSource
+from ..features.tiling import cache_size
+from ..rasters.destinations import require_outputs
+from ..rasters.form import RasterForm
+from ..rasters.geotiff import RasterOutput, block_side, put_in_place
+from ..rasters.style import ramp_style, style_path, write_style
+from .distances import PAIR_SHARE, CollectedValues, DistanceStrips, PairWalk, require_values
+from .explanation import Explanation
+from .prepare import change_metadata, check_options, common_window, describe_inputs, make_pair
+from .threshold import ThresholdRule, threshold_of
+from .zones import ZoneChange, distances_inside, zone_changes
+
+_STRETCH = (0.02, 0.98)  # quantiles of the distances that QGIS shows as the ends of its colours
+
+
+_ZONES_SHARE = 0.99  # until the zones are summed up
+
+
+@dataclass(frozen=True)
+class ChangeResult:
+    """What `detect_change` found.
+
+    Attributes:
+        dates: of the two years.
+        year_shift: days that were taken from the days of the second year.
+        encoded: acquisitions that went through the encoder, each once.
+        device: that the encoder really used; "" without one.
+        model_id: name, version and hash of the model; "" without one.
+        median_distance: of the map.
+        large_distance: that one pixel in a hundred passes.
+        noise_floor: median distance between the even and the odd acquisitions of a year; None
+            where it cannot be measured.
+        threshold: above it a pixel is changed; None without a rule.
+        changed_share: of the pixels that have a distance, 0 to 1; None without a threshold.
+        changed_area: in square metres (see `PixelAreas`); None without a threshold.
+        zones: one entry for each zone.
+    """
+
+    dates: tuple[tuple[date, ...], tuple[date, ...]]
+    year_shift: int
+    encoded: int
+    device: str
+    model_id: str
+    median_distance: float
+    large_distance: float
+    noise_floor: float | None
+    threshold: float | None
+    changed_share: float | None
+    changed_area: float | None
+    zones: list[ZoneChange]
+
+    @property
+    def noise_ratio(self) -> float | None:
+        """The noise floor beside the large distances of the map: near 1, nothing stands out."""
+        if self.noise_floor is None or not self.large_distance:
+            return None
+        return self.noise_floor / self.large_distance
+
+
+def detect_change(
+    before: FeatureSource,
+    after: FeatureSource,
+    encoder: Encoder | None,
+    distance: str | os.PathLike[str],
+    *,
+    method: str = "cosine",
+    align: str = "years",
+    rule: ThresholdRule | None = None,
+    change: str | os.PathLike[str] | None = None,
+    explanation: str | os.PathLike[str] | None = None,
+    zones: Sequence[bytes] = (),
+    changed_from: float = 0.5,
+    unchanged: Sequence[bytes] = (),
+    extent: Sequence[float] | None = None,
+    memory_mb: float = 2048,
+    tile_size: int | None = None,
+    feedback: Feedback | None = None,
+) -> ChangeResult:
+    """Writes how far each pixel is from itself in another year.
+
+    One pass: each acquisition is read and encoded once, whatever is asked for, and no vector is
+    written. Rasters appear when all are complete.
+
+    Args:
+        before: an image series or an embedding raster; the map is on its grid.
+        after: another of the same kind; it may have other dates, another grid and CRS.
+        encoder: for image series, and for an explanation.
+        distance: GeoTIFF of one band, nodata NaN; its unit is in UNITS.
+        method: "cosine" of the angle between the compact forms of both embeddings (of all features
+            if the model has no compact form; of what embedding rasters hold); "alise", the mean
+            squared difference of all features (paper, Eq. 12); or "gapfilled", the paper's
+            baseline, for which clouds are masked.
+        align: "years" shifts the days of `after` by whole years to those of `before`; "shift"
+            takes the median difference of the scene off every difference, so that values depend
+            on the extent, and a little on the tiles, where small windows stand for the scene;
+            "both", or "none".
+            Embedding rasters keep the days that they were made with; gap-filling always compares
+            the same season.
+        rule: how the threshold is found.
+        change: GeoTIFF of bytes, 1 where the distance is above the threshold, 0 where not, nodata
+            255.
+        explanation: GeoTIFF that says why (see `Explanation`).
+        zones: WKB of polygons in the CRS of `before`, to be summed up.
+        changed_from: share of changed pixels from which a zone is changed.
+        unchanged: WKB of polygons in the CRS of `before` that are known to be stable.
+        extent: (xmin, ymin, xmax, ymax) in the CRS of `before`; all that both cover if None.
+        memory_mb: what the run may take, in 10^6 bytes, beside the program itself.
+        tile_size: side of the tiles in pixels instead of what the memory allows.
+        feedback: progress and cancelling.
+
+    Raises:
+        SeriesError: the two do not compare, do not overlap, or one is empty in the extent.
+        AliseError: the memory is too little, or what is asked for needs something else.
+        OutputError: a raster cannot be written, or would overwrite an input or another output.
+        Cancelled: the feedback said so; nothing is left.
+    """
+    rule = rule or ThresholdRule()
+    feedback = feedback or SilentFeedback()
+    if rule.value is not None and rule.kind not in ("value", "quantile"):
+        feedback.info(
+            f"The threshold value {rule.value:g} is not used: only the thresholds value and "
+            f"quantile take a number, and {rule.kind} was chosen."
+        )
+    if len(unchanged) and rule.kind != "unchanged":
+        feedback.info(
+            "The unchanged areas are not used: only the threshold unchanged takes them, and "
+            f"{rule.kind} was chosen."
+        )
+    check_options(before, after, method, align, rule, change, explanation, unchanged, encoder)
+    require_outputs((distance, change, explanation), (before.path, after.path))
+    pair = make_pair(before, after, encoder, method, align)
+    inner = common_window(before, after, pair, extent)
+    side, tiles = pair.plan(inner, memory_mb, tile_size)
+    describe_inputs(before, after, pair, encoder, method, align, inner, len(tiles), side, feedback)
+    explain = None
+    if explanation is not None and encoder is not None:
+        explain = Explanation(pair, encoder)
+    metadata = change_metadata(before, after, pair, encoder, method, align)
+    grid = pair.grid.subgrid(inner)
+    block = block_side(side)
+    collected = CollectedValues()
+    with ExitStack() as stack:
+        stack.enter_context(block_cache(cache_size(memory_mb)))
+        because = None
+        if explain is not None and explanation is not None:
+            most = explain.names.index("top_query")
+            form = replace(
+                _float_form(explain.names, metadata),
+                style=ramp_style(most + 1, 0, most - 1),  # the shares of the dates come first
+            )
+            because = stack.enter_context(RasterOutput(explanation, grid, form, block))
+        staged = stack.enter_context(_staged(distance))
+        with RasterOutput(staged, grid, _float_form(["distance"], metadata), block) as raster:
+            vectors_of = PairWalk(pair, tiles, inner, align in ("shift", "both"), feedback)
+            for tile, vectors, shift in vectors_of:
+                window = tile.inner.relative_to(inner)
+                if because is not None and explain is not None:
+                    because.write(window, explain.bands(vectors, shift))
+                collected.add(vectors)
+                # The last use of these vectors: they may be changed.
+                vectors.after[:] -= shift[:, None, None]
+                values = pair.distance(vectors.before, vectors.after)
+                raster.write(window, values[None])
+        distances = DistanceStrips(staged, feedback)
+        sample = distances.sample()
+        require_values(pair, collected, sample)
+        write_style(staged, ramp_style(1, *np.quantile(sample, _STRETCH)))
+        noise = collected.noise()
+        rest = Part(feedback, PAIR_SHARE, _ZONES_SHARE)
+        threshold = None
+        if rule.kind != "none":
+            areas = unchanged if rule.kind == "unchanged" else ()
+            stable = distances_inside(staged, areas, rest)
+            threshold = threshold_of(rule, sample, stable, noise)
+        summary = zone_changes(staged, zones, threshold, changed_from, rest)
+        outside = sum(zone.pixels == 0 for zone in summary)
+        if outside:
+            feedback.info(
+                f"{outside} of {len(summary)} zones hold no pixel that has a distance: they lie "
+                "outside the map or where a year has no value."
+            )
+        share = area = None
+        if threshold is not None:
+            share, area, largest = distances.changed(threshold, change, metadata, block)
+            if not share:
+                feedback.info(
+                    f"No pixel is changed: the threshold is {threshold:.4g} and the largest "
+                    f"distance {largest:.4g}."
+                )
+        feedback.progress(1.0)
+    return ChangeResult(
+        dates=pair.dates,
+        year_shift=pair.year_shift,
+        encoded=pair.encoded,
+        device=encoder.device_used if encoder is not None and pair.encoded else "",
+        model_id=metadata.get("ALISE_MODEL_ID", ""),
+        median_distance=float(np.median(sample)),
+        large_distance=float(np.quantile(sample, 0.99)),
+        noise_floor=float(np.median(noise)) if len(noise) else None,
+        threshold=threshold,
+        changed_share=share,
+        changed_area=area,
+        zones=summary,
+    )
+
+
+def _float_form(names: list[str], metadata: dict[str, str]) -> RasterForm:
+    return RasterForm(names, np.dtype(np.float32), float("nan"), metadata=metadata)
+
+
+@contextlib.contextmanager
+def _staged(path: str | os.PathLike[str]) -> Iterator[str]:
+    """A name beside the final one; what is there at the end moves, unless something failed."""
+    final = os.fspath(path)
+    folder, name = os.path.split(os.path.abspath(final))
+    stem = os.path.splitext(name)[0]
+    staged = os.path.join(folder, f".{stem}.{uuid.uuid4().hex[:8]}.staged.tif")
+    try:
+        yield staged
+        try:
+            put_in_place(staged, final)
+        except OSError as reason:
+            raise OutputError(
+                f"{final} cannot be written ({reason.strerror}); check that the folder is "
+                "writable and that no program holds the file."
+            ) from reason
+    finally:
+        for left in (staged, style_path(staged)):
+            with contextlib.suppress(OSError):
+                os.remove(left)

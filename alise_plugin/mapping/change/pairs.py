@@ -1,0 +1,325 @@
+"""Two years of one place as two aligned vectors per pixel, tile by tile.
+
+The vectors are embeddings of image series, the pixels of embedding rasters, or gap-filled
+reflectance (see `gapfilled`).
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from ...arrays import Float
+from ...errors import AliseError, Cancelled, SeriesError
+from ...model.distance import Distance
+from ...model.encoder import Encoder
+from ...model.spatial_features import Period
+from ...sits.grid import Grid, Tile, Window, plan_tiles
+from ...sits.regrid import SeriesOnGrid, extent_on, read_on_grid
+from ...sits.series import ImageSeries
+from ...sits.shared import shared_acquisitions
+from ..features.embedding_raster import EmbeddingRaster
+from ..features.source import FeatureSource
+from ..features.tiling import cache_size, choose_tile_size, tile_halo, tile_memory, tile_step
+from .periods import days_of_years, whole_years
+
+Report = Callable[[float], None]
+
+
+Stop = Callable[[], bool]
+
+
+NOISE_EVERY = 4
+
+
+"""Rows and columns between the pixels that the noise floor is measured on: a sixteenth of them."""
+
+
+_BLOCK = 16  # pixels: sides of tiles are multiples, as the blocks of a GeoTIFF are
+
+
+# Embeddings that are held beside the one that the encoder counts itself: the other year's, their
+# difference, and what is made of it.
+_MORE_EMBEDDINGS = 4
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """What a pair gives for a tile.
+
+    Attributes:
+        before: `(F, h, w)`, NaN where there is no value.
+        after: `(F, h, w)`.
+        noise: `(n,)` distances between the even and the odd acquisitions of each of the two
+            years, for a lattice of pixels; empty where that is not asked for or not possible.
+    """
+
+    before: Float
+    after: Float
+    noise: Float
+
+
+class Pair(Protocol):
+    """Two aligned descriptions of one place.
+
+    Attributes:
+        grid: of the map.
+        names: of the two, for messages.
+        dates: of the two.
+        year_shift: days that were taken from the days of the second.
+        encoded: acquisitions that go through the encoder for each tile.
+        has_noise: whether the noise floor can be measured.
+        distance: of its vectors.
+    """
+
+    grid: Grid
+    names: tuple[str, str]
+    dates: tuple[tuple[date, ...], tuple[date, ...]]
+    year_shift: int
+    encoded: int
+    has_noise: bool
+    distance: Distance
+
+    def plan(
+        self, inner: Window, memory_mb: float, tile_size: int | None
+    ) -> tuple[int, list[Tile]]:
+        """Side of the tiles, a multiple of 16 pixels, and the tiles."""
+
+    def vectors(self, tile: Tile, report: Report, stop: Stop) -> Vectors:
+        """Both vectors of a tile's inner pixels."""
+
+
+def names_of(before: FeatureSource, after: FeatureSource) -> tuple[str, str]:
+    """What messages call the two: their files, with folder or dates where that is one name."""
+    first, second = os.path.basename(before.path), os.path.basename(after.path)
+    if first != second:
+        return first, second
+    if isinstance(before, EmbeddingRaster) or isinstance(after, EmbeddingRaster):
+        folders = [Path(source.path).absolute().parent.name for source in (before, after)]
+        return f"{folders[0]}/{first}", f"{folders[1]}/{second}"
+    spans = [f"{source.dates[0]} to {source.dates[-1]}" for source in (before, after)]
+    return f"{first} ({spans[0]})", f"{second} ({spans[1]})"
+
+
+def require_overlap(before: Grid, after: Grid, names: tuple[str, str]) -> Window:
+    """The pixels of the first grid that the second covers.
+
+    Raises:
+        SeriesError: there is none.
+    """
+    extent = extent_on(after, before)
+    try:
+        if extent is None:
+            raise SeriesError("")
+        return before.window_of(extent)
+    except SeriesError:
+        raise SeriesError(
+            f"{names[1]} does not overlap {names[0]}; give two series of one area."
+        ) from None
+
+
+class SeriesPair:
+    """Two image series and the encoder that makes vectors of them.
+
+    Acquisitions that both have are read and encoded once.
+
+    Args:
+        before: its grid is the map's.
+        after: on any grid; it is read on that of `before`.
+        encoder: the encoder.
+        align_years: whether the days of `after` are shifted by whole years to those of `before`.
+        distance: of two vectors of all features.
+    """
+
+    def __init__(
+        self,
+        before: ImageSeries,
+        after: ImageSeries,
+        encoder: Encoder,
+        *,
+        align_years: bool,
+        distance: Distance,
+    ) -> None:
+        self.distance = distance
+        self.grid = before.grid
+        self.names = names_of(before, after)
+        self.dates = (before.dates, after.dates)
+        years = whole_years(before.dates, after.dates) if align_years else 0
+        self.year_shift = days_of_years(years)
+        self.has_noise = min(map(len, self.dates)) > 1
+        self.encoder = encoder
+        after = on_grid_of(before, after)
+        shared = shared_acquisitions(before, after)
+        alone = [index for index in range(len(after.dates)) if index not in shared]
+        self._reads: list[tuple[ImageSeries, int]] = [
+            *((before, index) for index in range(len(before.dates))),
+            *((after, index) for index in alone),
+        ]
+        self.encoded = len(self._reads)
+        place = {index: len(before.dates) + number for number, index in enumerate(alone)}
+        place |= shared
+        places = sorted(range(len(after.dates)), key=lambda index: place[index])
+        self._first = Period(np.arange(len(before.dates)), before.days)
+        self._second = Period(
+            np.array([place[index] for index in places]),
+            after.days[places] - np.float32(self.year_shift),
+        )
+
+    def plan(
+        self, inner: Window, memory_mb: float, tile_size: int | None
+    ) -> tuple[int, list[Tile]]:
+        """Side and tiles; the features of both years are held at once."""
+        encoder, raster = self.encoder, self.grid.window
+        step = tile_step(encoder)
+        # An embedding takes what the features of `n_queries` more dates would take.
+        held = self.encoded + _MORE_EMBEDDINGS * encoder.package.n_queries
+        if tile_size:
+            side = math.ceil(tile_size / step) * step
+        else:
+            budget = memory_mb * 1e6 - cache_size(memory_mb)
+            least = tile_memory(encoder, held, step, raster)
+            if least > budget:
+                raise AliseError(
+                    f"A memory of {memory_mb:g} MB is too little for the {self.encoded} dates of "
+                    f"two years; allow at least {math.ceil(least * memory_mb / budget)} MB or use "
+                    "fewer dates."
+                )
+            side = choose_tile_size(encoder, held, raster, inner, memory_mb)
+        halo, stride = tile_halo(encoder), encoder.package.stride
+        return side, plan_tiles(self.grid, inner, side, halo, stride)
+
+    def vectors(self, tile: Tile, report: Report, stop: Stop) -> Vectors:
+        """Reads each acquisition once and encodes both years."""
+        periods = [self._first, self._second]
+        if self.has_noise:
+            periods += [half for year in periods for half in _halves(year)]
+        reading = _Reading(self._reads, tile.read, report, stop)
+        embeddings = [
+            embedding.reshape(-1, *embedding.shape[2:])
+            for embedding in self.encoder.encode_periods(
+                reading,
+                self.encoded,
+                periods,
+                crop=tile.inner.slices_in(tile.read),
+                cancelled=reading.cancelled,
+            )
+        ]
+        reading.cancelled()
+        noise = [
+            self.distance(even, odd).ravel()
+            for even, odd in zip(embeddings[2::2], embeddings[3::2])
+        ]
+        return Vectors(embeddings[0], embeddings[1], np.concatenate(noise or [_NONE]))
+
+
+class _Reading:
+    """The acquisitions of both years, read in one thread; progress is told in the one that asks."""
+
+    def __init__(
+        self, reads: list[tuple[ImageSeries, int]], window: Window, report: Report, stop: Stop
+    ) -> None:
+        self._reads, self._window = reads, window
+        self._report, self._stop = report, stop
+        self._read = self._reported = 0
+
+    def __iter__(self) -> Iterator[Float]:
+        for series, index in self._reads:
+            yield series.read(self._window, index)
+            self._read += 1
+
+    def cancelled(self) -> bool:
+        """Whether to stop; on the way, what was read since the last time is reported."""
+        if self._read > self._reported:
+            self._reported = self._read
+            self._report(self._reported / len(self._reads))
+        return self._stop()
+
+
+class RasterPair:
+    """Two embedding rasters; the second is read on the grid of the first (bilinear).
+
+    Raises:
+        SeriesError: two models made them, or one is in the compact form and the other is not.
+    """
+
+    year_shift = 0
+    encoded = 0
+    has_noise = False
+
+    def __init__(self, before: EmbeddingRaster, after: EmbeddingRaster, distance: Distance) -> None:
+        self.grid = before.grid
+        self.distance = distance
+        self.names = names_of(before, after)
+        models = [raster.metadata["ALISE_MODEL_SHA256"] for raster in (before, after)]
+        if models[0] == models[1] and before.names != after.names:
+            raise SeriesError(
+                f"{self.names[0]} holds {len(before.names)} features and {self.names[1]} "
+                f"{len(after.names)}, so that they do not compare; embed both in one format."
+            )
+        if models[0] != models[1]:
+            raise SeriesError(
+                f"{self.names[0]} was made by {_model_of(before)} and {self.names[1]} by "
+                f"{_model_of(after)}, so that their vectors do not compare; embed both with one "
+                "model."
+            )
+        self.dates = (_dates_of(before), _dates_of(after))
+        self._before, self._after = before, after
+
+    def plan(
+        self, inner: Window, memory_mb: float, tile_size: int | None
+    ) -> tuple[int, list[Tile]]:
+        """Side and tiles that fit."""
+        budget = memory_mb * 1e6 - cache_size(memory_mb)
+        pixels = budget / (2 * (2 + _MORE_EMBEDDINGS) * 4 * len(self._before.names))
+        side = math.ceil((tile_size or max(_BLOCK, math.isqrt(int(pixels)))) / _BLOCK) * _BLOCK
+        longest = math.ceil(max(inner.width, inner.height) / _BLOCK) * _BLOCK
+        side = min(side, longest)
+        return side, plan_tiles(self.grid, inner, side, 0, 1)
+
+    def vectors(self, tile: Tile, report: Report, stop: Stop) -> Vectors:
+        """Reads both rasters."""
+        if stop():
+            raise Cancelled("The run was cancelled.")
+        before = self._before.read(tile.inner)
+        report(0.5)
+        if stop():
+            raise Cancelled("The run was cancelled.")
+        after = read_on_grid(self._after.read, self._after.grid, self.grid, tile.inner, "bilinear")
+        report(1.0)
+        return Vectors(before, after, _NONE)
+
+
+_NONE: Float = np.empty(0, np.float32)
+
+
+def on_grid_of(before: ImageSeries, after: ImageSeries) -> ImageSeries:
+    """The second series on the grid of the first."""
+    same = after.grid.same_grid(before.grid)
+    return after if same else SeriesOnGrid(after, before.grid)
+
+
+def _halves(year: Period) -> list[Period]:
+    """The even and the odd acquisitions of a year, for a lattice of pixels."""
+    order = np.argsort(year.days)
+    halves = [np.sort(order[start::2]) for start in (0, 1)]
+    return [Period(year.dates[half], year.days[half], NOISE_EVERY) for half in halves]
+
+
+def _model_of(raster: EmbeddingRaster) -> str:
+    items = raster.metadata
+    return (
+        f"{items.get('ALISE_MODEL', 'a model')} {items.get('ALISE_MODEL_VERSION', '')} "
+        f"{items['ALISE_MODEL_SHA256'][:8]}"
+    )
+
+
+def _dates_of(raster: EmbeddingRaster) -> tuple[date, ...]:
+    text = raster.metadata.get("ALISE_DATES", "")
+    return tuple(date.fromisoformat(word) for word in text.split(",") if word)

@@ -1,0 +1,77 @@
+"""Periods of two years that cover the same season."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from datetime import date, timedelta
+
+from ...errors import SeriesError
+from ...sits.series import ImageSeries
+
+YEAR = 365.25
+
+
+_NAMED_DATES = 12  # of a series, in a message
+
+
+def whole_years(before: Sequence[date], after: Sequence[date]) -> int:
+    """Years from the middle of one period to the middle of another, rounded."""
+    middles = [dates[0].toordinal() + dates[-1].toordinal() for dates in (before, after)]
+    return round((middles[1] - middles[0]) / 2 / YEAR)
+
+
+def days_of_years(years: int) -> int:
+    """Days of a number of years, rounded."""
+    return round(years * YEAR)
+
+
+def common_season(before: Sequence[date], after: Sequence[date]) -> tuple[date, date] | None:
+    """First and last day, of the first year, that both cover once they lie in the same years."""
+    later = timedelta(days_of_years(whole_years(before, after)))
+    first, last = max(before[0], after[0] - later), min(before[-1], after[-1] - later)
+    return (first, last) if first <= last else None
+
+
+def require_common_season(
+    before: Sequence[date], after: Sequence[date], names: tuple[str, str]
+) -> tuple[date, date]:
+    """`common_season`, or a sentence.
+
+    Raises:
+        SeriesError: there is none.
+    """
+    season = common_season(before, after)
+    if season is None:
+        raise SeriesError(
+            f"{names[0]} ({before[0]} to {before[-1]}) and {names[1]} ({after[0]} to {after[-1]}) "
+            "have no season in common to compare; give series of one season."
+        )
+    return season
+
+
+def within(series: ImageSeries, start: date | None, end: date | None, what: str) -> ImageSeries:
+    """The acquisitions of a series in a period, both days included; None is open.
+
+    Args:
+        series: the series.
+        start: first day.
+        end: last day.
+        what: what the message calls the period.
+
+    Raises:
+        SeriesError: there is none; the sentence names those there are.
+    """
+    if start is None and end is None:
+        return series
+    kept = [d for d in series.dates if (start is None or d >= start) and (end is None or d <= end)]
+    if not kept:
+        there = [str(day) for day in series.dates[:_NAMED_DATES]]
+        more = len(series.dates) - len(there)
+        listed = ", ".join(there) + (f" and {more} more up to {series.dates[-1]}" if more else "")
+        raise SeriesError(
+            f"{what}: {os.path.basename(series.path)} has no acquisition from "
+            f"{start or 'its first day'} to {end or 'its last day'}; choose a period among its "
+            f"dates {listed}."
+        )
+    return series if len(kept) == len(series.dates) else series.subset(kept)

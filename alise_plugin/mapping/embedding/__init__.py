@@ -1,0 +1,1 @@
+"""From an image series to an embedding raster."""

@@ -1,0 +1,249 @@
+"""Finished tiles of a raster as files of their own, beside it: to go on later, or to share out."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import uuid
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from osgeo import gdal
+
+from ...errors import OutputError, SeriesError
+from ...sits.grid import Tile, Window
+from ...sits.rasters import files_behind, open_raster, quiet_gdal
+from ..rasters.style import remove_raster_style
+
+JOURNAL = "journal.json"
+
+
+_SCHEMA = 2
+
+
+_SOURCES = ("SourceFilename", "SourceDataset")  # where a VRT names what it is made of
+
+
+_QUOTED = re.compile(r'"(.+)"')  # the file in NETCDF:"cube.nc":B4
+
+
+class BlockFolder:
+    """The folder `<output>.blocks`: one GeoTIFF per finished tile, and a journal.
+
+    A tile's file appears when it is complete, so what is there is done. The journal says what the
+    run is; another run does not go on with it.
+
+    Attributes:
+        path: the folder.
+        notes: what the run decided at its start and a later one has to keep.
+    """
+
+    def __init__(self, output: str | os.PathLike[str]) -> None:
+        self.path = f"{os.fspath(output)}.blocks"
+        self.notes: dict[str, Any] = {}
+        self._output = os.fspath(output)
+
+    def found(self, run: Mapping[str, Any]) -> bool:
+        """Whether an earlier run left blocks to go on with; then `notes` are that run's.
+
+        Args:
+            run: what makes a run the same run, as JSON knows it.
+
+        Raises:
+            OutputError: the folder holds blocks of another run, or something else.
+        """
+        if not os.path.exists(self.path):
+            return False
+        try:
+            with open(os.path.join(self.path, JOURNAL), encoding="utf-8") as file:
+                content = json.load(file)
+            same = content["schema"] == _SCHEMA and content["run"] == json.loads(json.dumps(run))
+            self.notes = dict(content["notes"])
+        except (OSError, ValueError, KeyError, TypeError):
+            same = False
+        if not same:
+            raise OutputError(
+                f"{self.path} holds the blocks of another run (other files, series, dates, model, "
+                "precision, extent or format), so that this one cannot go on with them; delete "
+                "that folder, or choose another output."
+            )
+        return True
+
+    def begin(self, run: Mapping[str, Any], notes: Mapping[str, Any]) -> None:
+        """Makes the folder with its journal, which appear together.
+
+        Raises:
+            OutputError: it cannot be made.
+        """
+        self.notes = json.loads(json.dumps(dict(notes)))
+        content = {"schema": _SCHEMA, "run": dict(run), "notes": self.notes}
+        work = f"{self.path}.{uuid.uuid4().hex[:8]}"
+        try:
+            os.mkdir(work)
+            with open(os.path.join(work, JOURNAL), "w", encoding="utf-8") as file:
+                json.dump(content, file, indent=1)
+                file.flush()
+                os.fsync(file.fileno())
+            os.rename(work, self.path)
+        except OSError as error:
+            shutil.rmtree(work, ignore_errors=True)
+            raise OutputError(
+                f"{self.path} cannot be made ({error.strerror}); choose a folder that is writable "
+                "and has room."
+            ) from error
+
+    def block(self, tile: Tile) -> str:
+        """Path of a tile's file, by its first row and column in the series."""
+        return os.path.join(self.path, f"r{tile.inner.row:06d}_c{tile.inner.col:06d}.tif")
+
+    def missing(self, tiles: Sequence[Tile]) -> list[Tile]:
+        """Tiles that are not there yet; what broken writing left of others is removed."""
+        with contextlib.suppress(OSError):
+            for name in os.listdir(self.path):
+                if ".partial." in name:
+                    os.remove(os.path.join(self.path, name))
+        return [tile for tile in tiles if not os.path.exists(self.block(tile))]
+
+    def strips(
+        self, tiles: Sequence[Tile], rows: int
+    ) -> Iterator[tuple[Tile, Window, NDArray[Any]]]:
+        """The raw values of finished tiles, a few rows at a time.
+
+        Raises:
+            OutputError: a block cannot be read.
+        """
+        for tile in tiles:
+            try:
+                dataset = open_raster(self.block(tile))
+            except SeriesError as error:
+                raise _broken(self.block(tile)) from error
+            inner = tile.inner
+            for top in range(0, inner.height, rows):
+                height = min(rows, inner.height - top)
+                values = _read_raw(dataset, Window(0, top, inner.width, height))
+                yield tile, Window(inner.col, inner.row + top, inner.width, height), values
+
+    def mosaic_vrt(self, tiles: Sequence[Tile], like: Mapping[str, str]) -> None:
+        """Makes the output a VRT of the blocks, which stay where they are.
+
+        Args:
+            tiles: all of them.
+            like: metadata items of the mosaic.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        temporary = f"{self._output}.{uuid.uuid4().hex[:8]}.vrt"
+        paths = [self.block(tile) for tile in tiles]
+        made = None
+        try:
+            with quiet_gdal() as failures:
+                first = gdal.Open(paths[0])
+                made = gdal.BuildVRT(temporary, paths, options=gdal.BuildVRTOptions())
+                if made is not None:
+                    made.SetMetadata(dict(like))
+                    for index in range(1, made.RasterCount + 1):
+                        band, source = made.GetRasterBand(index), first.GetRasterBand(index)
+                        band.SetDescription(source.GetDescription())
+                        if source.GetScale() is not None:
+                            band.SetScale(source.GetScale())
+                            band.SetOffset(source.GetOffset() or 0.0)
+                    made.FlushCache()
+            if made is None or failures:
+                raise OSError(0, failures[0] if failures else "unknown")
+            del made
+            os.replace(temporary, self._output)
+            remove_raster_style(self._output)  # of an older raster of that name
+        except OSError as error:
+            raise OutputError(
+                f"{self._output} cannot be written ({error.strerror}); choose another folder or "
+                "make room."
+            ) from error
+        finally:
+            with contextlib.suppress(OSError):
+                os.remove(temporary)
+
+    def remove(self) -> None:
+        """Removes the folder, once the output is complete."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def source_files(path: str) -> list[list[Any]]:
+    """What a raster is read from, so that a change of it shows.
+
+    Name, size and time of the files behind it, and a hash of what each VRT makes of them: grid,
+    bands, scales, masks. Where a VRT lies does not matter, nor when it was written: that may be
+    done anew each time from the same files.
+    """
+    names: set[str] = set()
+    hashes = []
+    for name in files_behind(path):
+        names.add(name)
+        if name.lower().endswith(".vrt"):
+            sources, content = _vrt(name)
+            names.update(sources)
+            hashes.append(["VRT", content])
+    files = []
+    for name in sorted({_on_disk(name) for name in names}):
+        if name and not name.lower().endswith(".vrt"):
+            state = os.stat(name)
+            files.append([name, state.st_size, state.st_mtime_ns])
+    return files + sorted(hashes)
+
+
+def _vrt(path: str) -> tuple[list[str], str]:
+    """Names of a VRT's sources, because GDAL does not list cubes, and a hash of all the rest."""
+    names = []
+    with contextlib.suppress(OSError, ET.ParseError):
+        root = ET.parse(path).getroot()
+        for element in root.iter():
+            if element.tag in _SOURCES:
+                name = element.text or ""
+                relative = element.attrib.pop("relativeToVRT", "0") == "1"
+                names.append(_file_in(name, os.path.dirname(path) if relative else ""))
+                # Helpers of a series have new names each time.
+                element.text = "" if name.lower().endswith(".vrt") else os.path.basename(name)
+        return names, hashlib.sha256(ET.tostring(root)).hexdigest()
+    return names, ""
+
+
+def _file_in(name: str, folder: str) -> str:
+    """The path in a GDAL dataset name, which may be relative to a folder."""
+    quoted = _QUOTED.search(name)
+    return os.path.join(folder, quoted[1] if quoted else name)
+
+
+def _on_disk(name: str) -> str:
+    """The file of this machine that holds a file, for instance a zip; empty where there is none."""
+    path = os.path.abspath(re.sub(r"^/vsi(zip|tar)/", "", name))
+    while not os.path.isfile(path):
+        if path == os.path.dirname(path):
+            return ""
+        path = os.path.dirname(path)
+    return path
+
+
+def _read_raw(dataset: gdal.Dataset, window: Window) -> NDArray[Any]:
+    """`(bands, H, W)` in the type of the raster."""
+    kind = dataset.GetRasterBand(1).DataType
+    types = {gdal.GDT_Byte: np.uint8, gdal.GDT_Float32: np.float32}
+    values = np.empty((dataset.RasterCount, window.height, window.width), types[kind])
+    done = None
+    with quiet_gdal() as failures:
+        done = dataset.ReadRaster(
+            window.col, window.row, window.width, window.height, buf_type=kind, buf_obj=values
+        )
+    if done is None or failures:
+        raise _broken(dataset.GetDescription())
+    return values
+
+
+def _broken(block: str) -> OutputError:
+    return OutputError(f"{block} cannot be read; delete it and run again with RESUME.")

@@ -1,0 +1,1 @@
+"""Where vectors come from: an image series with its encoder, or an embedding raster."""

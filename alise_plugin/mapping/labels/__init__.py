@@ -1,0 +1,1 @@
+"""Polygons, points and rasters with classes or measured values."""

@@ -1,0 +1,222 @@
+"""Labels and measured values on the pixel grid of an image series."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from osgeo import gdal, ogr, osr
+
+from ...errors import LabelsError, SeriesError
+from ...sits.grid import Grid, Window
+from ...sits.rasters import open_raster, quiet_gdal
+from ...sits.target import extent_in
+from .layers import NOT_LABELLED, Areas, RasterLabels, RasterValues
+
+
+def whole_window(dataset: gdal.Dataset) -> Window:
+    """Return the window of a whole raster."""
+    return Window(0, 0, dataset.RasterXSize, dataset.RasterYSize)
+
+
+def read_values_of(dataset: gdal.Dataset, window: Window) -> NDArray[np.float64]:
+    """`(H, W)` of the first band; float64 holds every 32-bit code."""
+    values = np.empty((window.height, window.width))
+    done = None
+    with quiet_gdal() as failures:
+        done = dataset.ReadRaster(
+            window.col,
+            window.row,
+            window.width,
+            window.height,
+            buf_type=gdal.GDT_Float64,
+            band_list=[1],
+            buf_obj=values,
+        )
+    if done is None or failures:
+        name = os.path.basename(dataset.GetDescription())
+        raise SeriesError(f"{name} cannot be read; check that the file is complete.")
+    return values
+
+
+def transformation(from_wkt: str, to_wkt: str) -> osr.CoordinateTransformation:
+    """From one CRS to another, x (or longitude) first in both."""
+    references = []
+    for wkt in (from_wkt, to_wkt):
+        reference = osr.SpatialReference()
+        reference.ImportFromWkt(wkt)
+        reference.SetAxisMappingStrategy(osr.OAMS_TRADITIONAL_GIS_ORDER)
+        references.append(reference)
+    return osr.CoordinateTransformation(*references)
+
+
+def on_grid(labels: Areas, grid: Grid) -> list[ogr.Geometry | None]:
+    """The geometries in the CRS of a grid; None for one that cannot be brought there.
+
+    An area smaller than a pixel becomes a point inside it, so that it is not lost between pixel
+    centres.
+    """
+    transform = transformation(labels.crs_wkt, grid.crs_wkt)
+    width, height = grid.pixel_size
+    out: list[ogr.Geometry | None] = []
+    for geometry in labels.geometries:
+        moved = geometry.Clone()
+        failed: int | None = None
+        with quiet_gdal():
+            failed = moved.Transform(transform)
+            if failed == 0 and 0 < moved.GetArea() < width * height:
+                moved = moved.PointOnSurface() or moved.Centroid()
+        out.append(moved if failed == 0 else None)
+    return out
+
+
+def _memory_driver() -> ogr.Driver:
+    """The driver of layers in memory, which GDAL 3.11 made one with that of rasters."""
+    return ogr.GetDriverByName("Memory") or ogr.GetDriverByName("MEM")
+
+
+class AreaRasterizer:
+    """Finds the pixels of many areas, window by window.
+
+    Args:
+        geometries: in the CRS of the grid; None for none.
+        grid: of the raster.
+        target: class or value of each area; then the area on top and that at the bottom are of
+            one only where all areas of the pixel are.
+    """
+
+    def __init__(
+        self,
+        geometries: Sequence[ogr.Geometry | None],
+        grid: Grid,
+        target: NDArray[np.number] | None = None,
+    ) -> None:
+        self.grid = grid
+        self._sources = []
+        order = [index for index, geometry in enumerate(geometries) if geometry is not None]
+        if target is not None:
+            order.sort(key=lambda index: float(target[index]))
+        for direction in (1, -1):  # where areas overlap, each direction shows another one
+            source = _memory_driver().CreateDataSource("")
+            reference = osr.SpatialReference()
+            reference.ImportFromWkt(grid.crs_wkt)
+            layer = source.CreateLayer("areas", reference, ogr.wkbUnknown)
+            layer.CreateField(ogr.FieldDefn("area", ogr.OFTInteger))
+            for index in order[::direction]:
+                feature = ogr.Feature(layer.GetLayerDefn())
+                feature.SetGeometry(geometries[index])
+                feature.SetField(0, index)
+                layer.CreateFeature(feature)
+            self._sources.append(source)
+
+    def burn(self, window: Window) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """`(H, W)` area on top and `(H, W)` area at the bottom of each pixel, -1 for none.
+
+        A pixel belongs to the polygons that hold its centre.
+        """
+        top, bottom = (self._burn(source, window) for source in self._sources)
+        return top, bottom
+
+    def _burn(self, source: ogr.DataSource, window: Window) -> NDArray[np.int32]:
+        layer = source.GetLayer(0)
+        target = self.grid.subgrid(window)
+        layer.SetSpatialFilterRect(*target.extent)
+        if layer.GetFeatureCount() == 0:
+            return np.full((window.height, window.width), NOT_LABELLED, np.int32)
+        memory = gdal.GetDriverByName("MEM").Create(
+            "", window.width, window.height, 1, gdal.GDT_Int32
+        )
+        memory.SetGeoTransform(target.geotransform)
+        memory.SetProjection(self.grid.crs_wkt)
+        memory.GetRasterBand(1).Fill(NOT_LABELLED)
+        with quiet_gdal():
+            gdal.RasterizeLayer(memory, [1], layer, options=["ATTRIBUTE=area"])
+        data = memory.ReadRaster(0, 0, window.width, window.height, buf_type=gdal.GDT_Int32)
+        return np.frombuffer(data, np.int32).reshape(window.height, window.width)
+
+
+def _warped(
+    raster: RasterLabels | RasterValues, grid: Grid, resampling: str, **options: Any
+) -> gdal.Dataset:
+    """A raster seen on another grid; `options` are gdal.WarpOptions's.
+
+    Raises:
+        LabelsError: it cannot be brought there.
+    """
+    warped = None
+    with quiet_gdal() as failures:
+        warped = gdal.Warp(
+            "",
+            raster.path,
+            format="VRT",
+            outputBounds=grid.extent,
+            width=grid.width,
+            height=grid.height,
+            dstSRS=grid.crs_wkt,
+            resampleAlg=resampling,
+            **options,
+        )
+    if warped is None:
+        reason = failures[0] if failures else "unknown reason"
+        raise LabelsError(
+            f"{raster.name} cannot be brought to the grid of the series ({reason}); check its CRS."
+        )
+    return warped
+
+
+class WarpedLabels:
+    """A label raster seen on another grid, nearest neighbour."""
+
+    def __init__(self, labels: RasterLabels, grid: Grid) -> None:
+        self._labels = labels
+        nodata = labels.nodata
+        self._dataset = _warped(labels, grid, "near", srcNodata=nodata, dstNodata=nodata)
+        self._indices = {value: index for index, value in enumerate(labels.values)}
+
+    def read(self, window: Window) -> NDArray[np.int32]:
+        """`(H, W)` place of each pixel's value in `labels.values`, -1 for no label."""
+        values = read_values_of(self._dataset, window)
+        out = np.full(values.shape, NOT_LABELLED, np.int32)
+        for value, index in self._indices.items():
+            out[values == value] = index
+        return out
+
+
+class WarpedValues:
+    """A raster of measured values seen on another grid.
+
+    Finer pixels are averaged over those of the grid; of coarser ones the nearest counts.
+    """
+
+    def __init__(self, values: RasterValues, grid: Grid) -> None:
+        source = open_raster(values.path)
+        band = source.GetRasterBand(1)
+        self._scale = 1.0 if band.GetScale() is None else band.GetScale()
+        self._offset = band.GetOffset() or 0.0
+        self._dataset = _warped(
+            values,
+            grid,
+            "average" if _finer(Grid.from_dataset(source, values.name), grid) else "near",
+            outputType=gdal.GDT_Float64,
+            srcNodata=band.GetNoDataValue(),
+            dstNodata=math.nan,
+            # Else GDAL takes nodata in one band for a value where another band has one.
+            warpOptions=["UNIFIED_SRC_NODATA=NO"],
+        )
+
+    def read(self, window: Window) -> NDArray[np.float64]:
+        """`(H, W)` measured values, NaN where there is none."""
+        values = read_values_of(self._dataset, window) * self._scale + self._offset
+        values[~np.isfinite(values)] = np.nan
+        return values
+
+
+def _finer(one: Grid, other: Grid) -> bool:
+    """Whether the pixels of a grid are smaller than those of another, whatever their CRS."""
+    left, bottom, right, top = extent_in(other, one.crs_wkt)
+    pixel = (right - left) * (top - bottom) / (other.width * other.height)
+    return bool(one.pixel_size[0] * one.pixel_size[1] < 0.99 * pixel)

@@ -1,0 +1,1 @@
+"""Classifiers, regressions and clusters learned from samples."""

@@ -1,0 +1,261 @@
+"""Labels and features in, a head and its accuracy report out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ... import html_page
+from ...feedback import Feedback, Part, SilentFeedback
+from ...model.encoder import Encoder
+from ...model.heads.class_head import HeadDescription, MapClass, write_head
+from ..features.source import encoder_identity, files_read
+from ..labels.layers import Legend
+from ..labels.legend import class_list
+from ..rasters.destinations import require_outputs
+from ..samples.draw import draw_samples
+from ..samples.samples import LabelledSource, Samples
+from ..scores.charts import curve_chart
+from ..scores.metrics import Interval, confusion, intervals
+from ..scores.tables import class_table, confusion_sections, overall_table
+from .classifier import (
+    CLASSIFIERS,
+    Validation,
+    fit_and_choose,
+    group_counts,
+    require_scikit_learn,
+    validate,
+)
+from .training_record import training_items, training_sections
+
+_SAMPLING = 0.7  # of a run's progress
+
+
+_FEW = 5  # groups: with fewer, a class's figures say little
+
+
+_TITLES = {
+    "linear": "multinomial logistic regression",
+    "prototype": "nearest class mean",
+    "mlp": "network with one hidden layer",
+}
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What `train_classifier` wrote, and how good it is on groups that it had not seen.
+
+    Attributes:
+        path: the head.
+        classes: of the map, in the order of the probabilities.
+        overall: overall accuracy, kappa, macro-F1, mean IoU; empty where nothing was left out.
+        by_class: precision, recall, F1 and IoU of each class; empty likewise.
+        samples, groups: how many pixels in how many polygons or blocks.
+        notes: what was left out, and classes with few samples.
+    """
+
+    path: str
+    classes: list[MapClass]
+    overall: dict[str, Interval]
+    by_class: list[dict[str, Interval]]
+    samples: int
+    groups: int
+    notes: list[str]
+
+
+def train_classifier(
+    pairs: Sequence[LabelledSource],
+    encoder: Encoder | None,
+    head: str | os.PathLike[str],
+    *,
+    report: str | os.PathLike[str] | None = None,
+    legends: Sequence[Legend] = (),
+    classifier: str = "linear",
+    per_area: int = 20,
+    validation: str = "polygons",
+    block_size: float = 1000.0,
+    memory_mb: float = 2048,
+    tile_size: int | None = None,
+    seed: int = 0,
+    feedback: Feedback | None = None,
+) -> TrainResult:
+    """Train a head on labelled features and report its accuracy (paper, section IV-B).
+
+    The head is fitted to all samples. Its accuracy is that of five others, each fitted without one
+    fifth of the groups and tested on them, with regularisation chosen anew inside each.
+
+    Args:
+        pairs: features with the labels on them; several areas or years train one head.
+        encoder: for image series.
+        head: ONNX file to write.
+        report: HTML page to write.
+        legends: names and colours of the classes where the labels' fields state none.
+        classifier: one of CLASSIFIERS.
+        per_area, validation, block_size, memory_mb, tile_size, seed: see `draw_samples`.
+        feedback: progress and cancelling.
+
+    Raises:
+        LabelsError: see `class_list` and `draw_samples`.
+        HeadError: the sources come from different encoders.
+        RuntimeMissingError: scikit-learn is not there.
+        OutputError: a file cannot be written, or would overwrite an input.
+        Cancelled: the feedback says so; nothing is left.
+    """
+    if classifier not in CLASSIFIERS:
+        raise ValueError(f"classifier is {classifier!r}; choose one of {', '.join(CLASSIFIERS)}")
+    require_scikit_learn()
+    require_outputs((head, report), files_read([pair.source for pair in pairs], encoder))
+    feedback = feedback or SilentFeedback()
+    if encoder is not None:
+        feedback.info(f"Model {encoder.package.model_id} on {encoder.where}.")
+    classes, values = class_list([pair.labels for pair in pairs], legends)
+    samples = draw_samples(
+        pairs,
+        values,
+        encoder,
+        per_area=per_area,
+        validation=validation,
+        block_size=block_size,
+        memory_mb=memory_mb,
+        tile_size=tile_size,
+        seed=seed,
+        feedback=Part(feedback, 0.0, _SAMPLING),
+    )
+    present = np.unique(samples.target)
+    if len(present) < len(values):
+        kept = [values[place] for place in present]
+        classes, values = class_list([pair.labels for pair in pairs], legends, kept)
+        places = np.array([values.index(value) for value in kept])
+        samples = replace(samples, target=places[np.searchsorted(present, samples.target)])
+    data = samples.features, samples.target, samples.group
+    step = Part(feedback, _SAMPLING, 1.0)
+    checked = validate(classifier, *data, len(classes), seed, step)
+    fitted = fit_and_choose(classifier, *data, len(classes), seed, step)
+    notes = [*samples.notes, *_alike(classes), *_few(classes, samples, checked)]
+    for note in notes:
+        feedback.info(note)
+    overall: dict[str, Interval] = {}
+    by_class: list[dict[str, Interval]] = []
+    if len(checked.sample):
+        truth = samples.target[checked.sample]
+        group = samples.group[checked.sample]
+        overall, by_class = intervals(truth, checked.predicted, group, len(classes), seed)
+    sha256, model_id, _ = encoder_identity(pairs[0].source, encoder)
+    counts = group_counts(samples.target, samples.group, len(classes))
+    provenance: dict[str, Any] = {
+        **training_items(
+            pairs,
+            len(samples.target),
+            fitted.strength,
+            per_area,
+            validation,
+            block_size,
+            seed,
+        ),
+        "groups": {item.name: int(count) for item, count in zip(classes, counts)},
+        "accuracy": {name: round(figure.value, 4) for name, figure in overall.items()},
+    }
+    description = HeadDescription(tuple(classes), model_id, sha256, classifier, provenance)
+    if report:
+        page = _report(description, samples, checked, overall, by_class, counts, notes)
+        html_page.write_page(report, page)
+    try:
+        write_head(head, fitted.network, description)
+    except BaseException:
+        if report:
+            os.remove(report)
+        raise
+    groups = int(samples.group.max()) + 1
+    return TrainResult(
+        os.fspath(head), classes, overall, by_class, len(samples.target), groups, notes
+    )
+
+
+def _alike(classes: Sequence[MapClass]) -> list[str]:
+    """Sentences about classes whose names differ in nothing but capitals."""
+    by_name: dict[str, list[str]] = {}
+    for item in classes:
+        by_name.setdefault(item.name.casefold(), []).append(f'"{item.name}" ({item.code})')
+    return [
+        f"The names of the classes {' and '.join(names)} differ at most in capitals; if they mean "
+        "one class, give them one value in the labels and train again."
+        for names in by_name.values()
+        if len(names) > 1
+    ]
+
+
+def _few(classes: Sequence[MapClass], samples: Samples, checked: Validation) -> list[str]:
+    """Sentences about classes whose figures mean little or nothing."""
+    counts = group_counts(samples.target, samples.group, len(classes))
+    alone = ", ".join(f'"{classes[place].name}"' for place in checked.alone)
+    few = ", ".join(
+        f'"{item.name}" ({count})' for item, count in zip(classes, counts) if 1 < count < _FEW
+    )
+    notes = []
+    if alone:
+        notes.append(
+            f"Classes with one polygon or block only were trained on and not tested: {alone}; "
+            "draw more of them to know how good they are."
+        )
+    if few:
+        notes.append(f"Classes with fewer than {_FEW} polygons or blocks, tested weakly: {few}.")
+    return notes
+
+
+def _report(
+    description: HeadDescription,
+    samples: Samples,
+    checked: Validation,
+    overall: dict[str, Interval],
+    by_class: list[dict[str, Interval]],
+    counts: NDArray[np.int64],
+    notes: Sequence[str],
+) -> str:
+    classes, provenance = description.classes, description.provenance
+    names = [item.name for item in classes]
+    sections = [html_page.paragraph(note, warning=True) for note in notes]
+    if overall:
+        sections += [
+            html_page.paragraph(
+                "Each polygon or block, but the only ones of a class, was left out once and "
+                "classified by a head that had not seen it. Intervals hold 95 % of 1000 resamples "
+                "of polygons or blocks."
+            ),
+            html_page.heading("Overall"),
+            overall_table(overall),
+            html_page.heading("Classes"),
+            class_table(classes, by_class, counts, np.bincount(samples.target)),
+        ]
+        matrix = confusion(samples.target[checked.sample], checked.predicted, len(classes))
+        sections += confusion_sections(matrix, names)
+    else:
+        sections.append(
+            html_page.paragraph(
+                "No class has two polygons or blocks, so nothing could be left out and the "
+                "accuracy is not known.",
+                warning=True,
+            )
+        )
+    if len(checked.curve) > 1:
+        sections += [
+            html_page.heading("Learning curve"),
+            curve_chart(
+                checked.curve,
+                "polygons or blocks per class",
+                "macro-F1",
+                "Macro-F1 on groups left out, by how many of each class the head was trained on; "
+                "bars are one standard deviation over the folds.",
+            ),
+        ]
+    sections += training_sections(
+        [["classifier", _TITLES[description.classifier]]],
+        description.encoder,
+        description.encoder_sha256,
+        provenance,
+    )
+    return html_page.page("Accuracy of the classifier", sections)

@@ -1,0 +1,80 @@
+"""What maps and heads say about where they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+from ... import html_page
+from ...sits.bands import BANDS
+from ..features.source import bands_of, dates_text
+from ..labels.layers import Labels, Values
+from ..samples.groups import have_polygons
+from ..samples.samples import LabelledSource
+
+
+def training_items(
+    pairs: Sequence[LabelledSource[Labels | Values]],
+    samples: int,
+    strength: float,
+    per_area: int,
+    validation: str,
+    block_size: float,
+    seed: int,
+) -> dict[str, Any]:
+    """What a head says about its training; JSON values.
+
+    Args:
+        pairs: features and what was known of them.
+        samples: how many pixels it learned from.
+        strength: of regularisation.
+        per_area, validation, block_size, seed: see `samples.draw_samples`.
+    """
+    polygons = validation == "polygons" and have_polygons(pairs)
+    items: dict[str, Any] = {
+        "made": date.today().isoformat(),
+        "inputs": [
+            {"features": pair.name, "dates": dates_text(pair.source), "labels": pair.labels.name}
+            for pair in pairs
+        ],
+        "strength": strength,
+        "samples": samples,
+        "pixels_per_area": per_area,
+        "validation": "polygons" if polygons else f"blocks of {block_size:g} m",
+        "seed": seed,
+    }
+    known = [bands for bands in (bands_of(pair.source) for pair in pairs) if bands is not None]
+    if known:
+        items["bands"] = [band for band in BANDS if all(band in bands for bands in known)]
+    return items
+
+
+def training_sections(
+    about: Sequence[Sequence[object]], encoder: str, sha256: str, items: Mapping[str, Any]
+) -> list[str]:
+    """How a head was made, as pieces of a report.
+
+    Args:
+        about: rows that come first.
+        encoder: name, version and the first digits of the hash of the encoder (`model_id`).
+        sha256: hash of the encoder.
+        items: of `training_items`.
+    """
+    rows: list[list[object]] = [
+        *[[*row] for row in about],
+        ["strength of regularisation", f"{items['strength']:g}"],
+        ["model", encoder],
+        ["SHA-256 of the model", sha256],
+        ["samples", int(items["samples"])],
+        ["pixels of an area, at most", int(items["pixels_per_area"])],
+        ["left out", str(items["validation"])],
+        ["seed", int(items["seed"])],
+        ["made on", str(items["made"])],
+    ]
+    inputs = [[item["features"], item["dates"], item["labels"]] for item in items["inputs"]]
+    return [
+        html_page.heading("Head"),
+        html_page.table(["", ""], rows),
+        html_page.table(["features", "dates", "labels"], inputs),
+    ]

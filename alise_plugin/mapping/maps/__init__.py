@@ -1,0 +1,1 @@
+"""Maps made of features: classes, values, similarity, images of any day."""

@@ -1,0 +1,135 @@
+"""Features and a head in, a map of estimated values out: in one pass from the series."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...feedback import Feedback, SilentFeedback, stop_if_cancelled
+from ...model.encoder import Encoder
+from ...model.heads.value_head import ValueHead
+from ...sits.rasters import block_cache
+from ...sits.series import ImageSeries
+from ..features.source import FeatureSource, encoder_identity, features_of, provenance_of, tiles_for
+from ..features.tiling import cache_size
+from ..labels.layers import VectorLabels
+from ..labels.mask import Mask
+from ..rasters.destinations import require_outputs
+from ..rasters.form import RasterForm
+from ..rasters.geotiff import RasterOutput, block_side
+from ..rasters.style import ramp_style
+from .head_items import head_items, warn_of_missing_bands
+
+_TOLD = 0.001  # share of the pixels beyond the measurements that is worth a sentence
+
+
+@dataclass(frozen=True)
+class EstimateResult:
+    """What `estimate` wrote.
+
+    Attributes:
+        path: the raster.
+        mean: of its pixels; NaN where none has a value.
+        beyond: share of the pixels, 0 to 1, that lay outside what the head had learned from.
+        device: the device that the encoder used; empty for an embedding raster.
+    """
+
+    path: str
+    mean: float
+    beyond: float
+    device: str
+
+
+def estimate(
+    source: FeatureSource,
+    encoder: Encoder | None,
+    head: ValueHead,
+    output: str | os.PathLike[str],
+    *,
+    extrapolate: bool = False,
+    mask: VectorLabels | None = None,
+    extent: Sequence[float] | None = None,
+    memory_mb: float = 2048,
+    tile_size: int | None = None,
+    feedback: Feedback | None = None,
+) -> EstimateResult:
+    """Map the value that a head estimates.
+
+    Args:
+        source: image series or embedding raster.
+        encoder: for an image series.
+        head: the regression.
+        output: GeoTIFF of one band, float32, NaN without a value, with a style that QGIS loads.
+        extrapolate: keep estimates beyond the least and the largest value that the head learned
+            from; else they are set to the nearer end, for a line goes on below zero.
+        mask: polygons outside of which nothing is mapped.
+        extent: (xmin, ymin, xmax, ymax) in the CRS of the source; all of it if None.
+        memory_mb: what the run may take, in 10^6 bytes, beside the program itself.
+        tile_size: side of the tiles in pixels instead of what the memory allows.
+        feedback: progress and cancelling.
+
+    Raises:
+        HeadError: the head belongs to another encoder.
+        LabelsError: the mask lies elsewhere.
+        SeriesError: the extent is outside, or a file cannot be read.
+        AliseError: the memory is too little.
+        OutputError: the raster cannot be written, or would overwrite an input.
+        Cancelled: the feedback says so; nothing is left.
+    """
+    feedback = feedback or SilentFeedback()
+    require_outputs([output], (source.path, head.path))
+    sha256, model_id, count = encoder_identity(source, encoder)
+    head.require_encoder(sha256, model_id, count)
+    inner = source.grid.window if extent is None else source.grid.window_of(extent)
+    side, tiles = tiles_for(source, encoder, inner, memory_mb, tile_size)
+    inside = Mask(mask, source.grid)
+    chosen = [tile for tile in tiles if inside.any(tile.inner)]
+    inside.require_some([tile.inner for tile in chosen], mask)
+    device = encoder.device_used if encoder and isinstance(source, ImageSeries) else ""
+    where = f" on {encoder.where}" if encoder and device else ""
+    said = head.description
+    feedback.info(
+        f"{inner.width} x {inner.height} pixels, {len(chosen)} tiles of {side}, {said.name} from "
+        f"{said.low:g} to {said.high:g}, model {model_id}{where}."
+    )
+    warn_of_missing_bands(source, head, feedback)
+    items = provenance_of(source, encoder) | head_items(head)
+    items["ALISE_VALUE"] = said.name
+    items["ALISE_LIMITED"] = "no" if extrapolate else f"{said.low:g} to {said.high:g}"
+    form = RasterForm(
+        [said.name],
+        np.dtype(np.float32),
+        float("nan"),
+        metadata=items,
+        overviews="average",
+        style=ramp_style(1, said.low, said.high),
+    )
+    pixels = beyond = 0
+    total = 0.0
+    with block_cache(cache_size(memory_mb)):
+        raster = RasterOutput(output, source.grid.subgrid(inner), form, block_side(side))
+        with raster:
+            for tile, features in features_of(source, encoder, chosen, feedback):
+                stop_if_cancelled(feedback)
+                values = head.values(features)
+                values[~inside.of(tile.inner)] = np.nan
+                seen = np.isfinite(values)
+                pixels += int(np.count_nonzero(seen))
+                beyond += int(np.count_nonzero((values < said.low) | (values > said.high)))
+                if not extrapolate:
+                    values = np.clip(values, said.low, said.high)
+                total += float(values[seen].sum(dtype=np.float64))
+                raster.write(tile.inner.relative_to(inner), values[None])
+    share = beyond / max(1, pixels)
+    if share > _TOLD:
+        what = "and were left as they are" if extrapolate else "and were set to the nearer end"
+        feedback.info(
+            f"{100 * share:.1f} % of the estimates lay beyond {said.low:g} to {said.high:g}, what "
+            f"the head has learned from, {what}."
+        )
+    feedback.progress(1.0)
+    mean = total / pixels if pixels else float("nan")
+    return EstimateResult(os.fspath(output), mean, share, device)

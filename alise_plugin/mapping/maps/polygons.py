@@ -1,0 +1,181 @@
+"""Class polygons of a map: each with its class, true area and mean confidence."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from osgeo import gdal, ogr, osr
+
+from ...errors import OutputError
+from ...feedback import Feedback, stop_if_cancelled
+from ...model.heads.class_head import MapClass
+from ...sits.grid import Grid, Window
+from ...sits.pixel_area import PixelAreas
+from ...sits.rasters import open_raster, quiet_gdal, read_bands
+from ..rasters.style import polygon_style, write_style
+
+LAYER, FIELD = "classes", "code"  # of the GeoPackage; the field holds the code of the class
+
+
+_SIDE = 1024  # pixels: windows in which polygons are measured
+
+
+_COMMIT = 10_000  # features of a transaction
+
+
+@dataclass(frozen=True)
+class Polygons:
+    """What polygons are made of.
+
+    Attributes:
+        legend: classes in the order of their numbers; "unclassified" may be the last.
+        numbers: raster of class numbers, 254 for "unclassified".
+        probability: raster of the probability of the class.
+    """
+
+    legend: Sequence[MapClass]
+    numbers: str
+    probability: str
+
+
+def write_polygons(path: str | os.PathLike[str], polygons: Polygons, feedback: Feedback) -> None:
+    """Write a GeoPackage, which appears when it is complete, and its style.
+
+    Patches of one class that touch at a corner only are two polygons. Outlines follow pixels.
+
+    Raises:
+        OutputError: the folder or the disk does not take it.
+        Cancelled: the feedback says so; nothing is left.
+    """
+    final = os.fspath(path)
+    temporary = f"{os.path.splitext(final)[0]}.{uuid.uuid4().hex[:8]}.partial.gpkg"
+    traced = os.path.join(os.path.dirname(polygons.numbers), "traced.gpkg")
+    try:
+        with quiet_gdal() as failures:
+            count = _trace(polygons.numbers, traced, feedback)
+            stop_if_cancelled(feedback)
+            sizes, chances = _measure(polygons, traced, count, feedback)
+            _copy(polygons.legend, traced, temporary, sizes, chances, feedback)
+        stop_if_cancelled(feedback)
+        if failures:
+            raise OutputError(
+                f"{final} cannot be written ({failures[0]}); check the folder and its disk."
+            )
+        try:
+            os.replace(temporary, final)
+        except OSError as error:
+            raise OutputError(
+                f"{final} cannot be written ({error.strerror}); close programs that hold it."
+            ) from error
+    finally:
+        for suffix in ("", "-journal", "-wal", "-shm"):
+            with contextlib.suppress(OSError):
+                os.remove(temporary + suffix)
+    write_style(final, polygon_style(polygons.legend, FIELD))
+
+
+def _trace(numbers: str, traced: str, feedback: Feedback) -> int:
+    """Outlines of the patches, numbered from 1 on; how many there are."""
+    raster = gdal.Open(numbers)
+    band = raster.GetRasterBand(1)
+    source = ogr.GetDriverByName("GPKG").CreateDataSource(traced)
+    layer = source.CreateLayer("traced", raster.GetSpatialRef(), ogr.wkbPolygon)
+    layer.CreateField(ogr.FieldDefn("class", ogr.OFTInteger))
+    layer.CreateField(ogr.FieldDefn("number", ogr.OFTInteger))
+    layer.StartTransaction()
+    gdal.Polygonize(
+        band,
+        band.GetMaskBand(),
+        layer,
+        0,
+        [],
+        callback=lambda *_: 0 if feedback.cancelled() else 1,
+    )
+    layer.CommitTransaction()
+    source.ExecuteSQL("UPDATE traced SET number = fid")
+    return int(layer.GetFeatureCount())
+
+
+def _measure(
+    polygons: Polygons, traced: str, count: int, feedback: Feedback
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """True area in m2 and mean probability of each polygon, `(count + 1,)`, by its number."""
+    chance_raster = open_raster(polygons.probability)
+    grid = Grid.from_dataset(chance_raster, "map")
+    areas = PixelAreas(grid)
+    source = gdal.OpenEx(traced, gdal.OF_VECTOR)
+    layer = source.GetLayer(0)
+    sizes, chances, pixels = np.zeros((3, count + 1))
+    windows = [
+        Window(col, row, _SIDE, _SIDE).expand(0, grid.window)
+        for row in range(0, grid.height, _SIDE)
+        for col in range(0, grid.width, _SIDE)
+    ]
+    for done, window in enumerate(windows):
+        stop_if_cancelled(feedback)
+        part = grid.subgrid(window)
+        memory = gdal.GetDriverByName("MEM").Create(
+            "", window.width, window.height, 1, gdal.GDT_Int32
+        )
+        memory.SetGeoTransform(part.geotransform)
+        memory.SetProjection(grid.crs_wkt)
+        layer.SetSpatialFilterRect(*part.extent)
+        gdal.RasterizeLayer(memory, [1], layer, options=["ATTRIBUTE=number"])
+        data = memory.ReadRaster(0, 0, window.width, window.height, buf_type=gdal.GDT_Int32)
+        number = np.frombuffer(data, np.int32)
+        box = window.col, window.row, window.width, window.height
+        chance = np.nan_to_num(read_bands(chance_raster, [1], *box)[0].ravel())
+        sizes += np.bincount(number, areas.of(window).ravel(), minlength=count + 1)
+        chances += np.bincount(number, chance, minlength=count + 1)
+        pixels += np.bincount(number, minlength=count + 1)
+        feedback.progress(0.5 * (done + 1) / len(windows))
+    return sizes, chances / np.maximum(pixels, 1)
+
+
+def _copy(
+    legend: Sequence[MapClass],
+    traced: str,
+    path: str,
+    sizes: NDArray[np.float64],
+    chances: NDArray[np.float64],
+    feedback: Feedback,
+) -> None:
+    """The polygons with everything that is known about them."""
+    outlines = gdal.OpenEx(traced, gdal.OF_VECTOR)
+    source = outlines.GetLayer(0)
+    target = ogr.GetDriverByName("GPKG").CreateDataSource(path)
+    reference: osr.SpatialReference = source.GetSpatialRef()
+    layer = target.CreateLayer(LAYER, reference, ogr.wkbPolygon)
+    for name, kind in (
+        (FIELD, ogr.OFTInteger64),
+        ("class", ogr.OFTString),
+        ("area_m2", ogr.OFTReal),
+        ("area_ha", ogr.OFTReal),
+        ("confidence", ogr.OFTReal),
+    ):
+        layer.CreateField(ogr.FieldDefn(name, kind))
+    layer.StartTransaction()
+    stop_if_cancelled(feedback)
+    for done, outline in enumerate(source):
+        if done % _COMMIT == _COMMIT - 1:
+            stop_if_cancelled(feedback)
+            layer.CommitTransaction()
+            layer.StartTransaction()
+            feedback.progress(0.5 + 0.5 * done / max(1, len(sizes)))
+        place, number = outline.GetField(0), outline.GetField(1)
+        item = legend[place] if place < len(legend) else legend[-1]  # 254: unclassified
+        feature = ogr.Feature(layer.GetLayerDefn())
+        feature.SetGeometry(outline.GetGeometryRef())
+        feature.SetField(0, item.code)
+        feature.SetField(1, item.name)
+        feature.SetField(2, float(sizes[number]))
+        feature.SetField(3, float(sizes[number]) / 1e4)
+        feature.SetField(4, float(chances[number]))
+        layer.CreateFeature(feature)
+    layer.CommitTransaction()

@@ -1,0 +1,1 @@
+"""GeoTIFFs as this plugin writes them: forms, overviews, destinations and styles."""

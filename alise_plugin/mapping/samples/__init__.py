@@ -1,0 +1,1 @@
+"""Which labelled pixels to learn from, their features and their groups."""

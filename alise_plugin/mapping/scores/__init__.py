@@ -1,0 +1,1 @@
+"""Figures on accuracy and area, and their charts and tables."""

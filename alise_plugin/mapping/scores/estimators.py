@@ -1,0 +1,145 @@
+"""Accuracy and area of a map from a stratified random sample of reference labels.
+
+The estimators of Olofsson et al. (2014), Good practices for estimating area and assessing accuracy
+of land change, Remote Sensing of Environment 148, 42-57. Strata are the classes of the map.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .metrics import Interval
+
+_Z = 1.96  # standard errors: 95 % of a normal distribution, rounded as in the paper
+
+
+@dataclass(frozen=True)
+class StratifiedEstimate:
+    """Estimates with 95 % intervals; NaN where the sample does not say.
+
+    Attributes:
+        shares: `(K, K)` share of the area, map in rows and reference in columns (Eq. 4).
+        overall: overall accuracy (Eq. 1, 5).
+        users: user's accuracy of each class (Eq. 2, 6).
+        producers: producer's accuracy of each class (Eq. 3, 7).
+        areas: area of each reference class, adjusted for the map's errors, in the unit of the
+            strata's areas (Eq. 9 to 11).
+    """
+
+    shares: NDArray[np.float64]
+    overall: Interval
+    users: list[Interval]
+    producers: list[Interval]
+    areas: list[Interval]
+
+
+def stratum_shares(counts: NDArray[np.number], areas: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Share of the area of each pair of map and reference class (Eq. 4).
+
+    Args:
+        counts: `(K, K)` sample counts, map in rows and reference in columns.
+        areas: `(K,)` area of each map class; one without a sample is left out of the whole.
+
+    Returns:
+        `(K, K)`, which adds up to 1.
+    """
+    number = counts.sum(1)
+    sampled = np.where(number > 0, areas, 0.0)
+    weight = sampled / sampled.sum()
+    return weight[:, None] * counts / np.maximum(number, 1)[:, None]
+
+
+def stratified_estimate(
+    counts: NDArray[np.number],
+    areas: NDArray[np.float64],
+    complete: NDArray[np.bool_] | None = None,
+) -> StratifiedEstimate:
+    """Estimate accuracy and area.
+
+    Args:
+        counts: `(K, K)` sample counts, map in rows and reference in columns.
+        areas: `(K,)` mapped area of each class, in any unit.
+        complete: `(K,)` strata of which every pixel is in the sample: they add no error.
+    """
+    counts, areas = counts.astype(np.float64), areas.astype(np.float64)
+    shares = stratum_shares(counts, areas)
+    number = counts.sum(1)
+    sampled = np.where(number > 0, areas, 0.0)
+    total = float(sampled.sum())
+    weight = sampled / total
+    with np.errstate(invalid="ignore", divide="ignore"):
+        within = counts / number[:, None]  # n_ij / n_i
+        spread = within * (1 - within) / (number[:, None] - 1)
+        # A stratum without area or sample adds nothing; one with a single point, an unknown.
+        spread = np.where((number > 1)[:, None], spread, np.nan)
+        spread[(number == 0) | (sampled == 0)] = 0.0
+        if complete is not None:
+            spread[complete] = 0.0
+        users = np.diagonal(within)
+        user_errors = np.sqrt(np.diagonal(spread))
+        overall = float(np.trace(shares))
+        overall_error = math.sqrt(float((weight**2 * np.diagonal(spread)).sum()))
+        reference = shares.sum(0)
+        producers = np.diagonal(shares) / reference
+        squares = weight[:, None] ** 2 * spread
+        own = np.diagonal(squares) * (1 - producers) ** 2
+        others = (squares.sum(0) - np.diagonal(squares)) * producers**2
+        producer_errors = np.sqrt(own + others) / reference
+        area_errors = np.sqrt(squares.sum(0))
+
+    def interval(value: float, error: float, most: float, unit: float = 1.0) -> Interval:
+        low, high = np.clip([value - _Z * error, value + _Z * error], 0.0, most)  # NaN stays
+        return Interval(value * unit, float(low) * unit, float(high) * unit)
+
+    return StratifiedEstimate(
+        shares,
+        interval(overall, overall_error, 1.0),
+        [interval(*pair, 1.0) for pair in zip(users.tolist(), user_errors.tolist())],
+        [interval(*pair, 1.0) for pair in zip(producers.tolist(), producer_errors.tolist())],
+        [interval(*pair, np.inf, total) for pair in zip(reference.tolist(), area_errors.tolist())],
+    )
+
+
+def sample_size(areas: NDArray[np.float64], users_accuracy: float, standard_error: float) -> int:
+    """Points for a wanted standard error of the overall accuracy (Eq. 13, after Cochran 1977).
+
+    Args:
+        areas: `(K,)` of the strata.
+        users_accuracy: expected in every stratum, 0 to 1.
+        standard_error: wanted.
+    """
+    deviation = math.sqrt(users_accuracy * (1 - users_accuracy))
+    weight = areas / areas.sum()
+    return max(1, math.ceil((float((weight * deviation).sum()) / standard_error) ** 2 - 1e-9))
+
+
+def allocate(pixels: NDArray[np.integer], size: int, minimum: int) -> NDArray[np.int64]:
+    """Points of each stratum: in proportion to area, but no fewer than a minimum (section 5.1.2).
+
+    Args:
+        pixels: `(K,)` of the strata; no stratum gets more points than it has pixels.
+        size: points in all; more where the minimum asks for it.
+        minimum: points of a stratum.
+    """
+    floor = np.minimum(pixels, minimum)
+    points = floor.copy()
+    large = pixels > 0
+    while True:
+        left = size - int(points[~large].sum())
+        share = np.zeros(len(pixels))
+        if large.any():
+            share[large] = max(0, left) * pixels[large] / pixels[large].sum()
+        small = large & (share < floor)
+        if not small.any():
+            break
+        large &= ~small
+    share = np.where(large, np.minimum(share, pixels), points)
+    points = np.floor(share)
+    # The points that rounding down leaves go where it takes most.
+    left = round(float(share.sum() - points.sum()))
+    points[np.argsort(points - share, kind="stable")[:left]] += 1
+    return points.astype(np.int64)

@@ -1,0 +1,1 @@
+"""Heads: small graphs from features to classes or values."""
