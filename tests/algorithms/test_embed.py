@@ -210,7 +210,7 @@ def test_a_machine_without_the_memory(run, refused, parameters, monkeypatch):
     def take_all(*args, **options):
         np.empty(1 << 60, np.uint8)
 
-    monkeypatch.setattr("alise_plugin.model.spatial_features.SpatialFeatures", take_all)
+    monkeypatch.setattr("alise_plugin.model.encoder.SpatialFeatures", take_all)
     refuse(run, refused, parameters, "choose a smaller MEMORY")
 
 

@@ -326,7 +326,7 @@ def test_a_machine_without_the_memory_is_said(scenes, engine, tmp_path, monkeypa
     def take_all(*args, **options):
         np.empty(1 << 60, np.uint8)
 
-    monkeypatch.setattr("alise_plugin.model.spatial_features.SpatialFeatures", take_all)
+    monkeypatch.setattr("alise_plugin.model.encoder.SpatialFeatures", take_all)
     command = ["embed", "--input", *scenes, "--output", str(tmp_path / "map.tif"), *engine]
     assert main([*command, "--quiet"]) == MISTAKE
     error = capsys.readouterr().err

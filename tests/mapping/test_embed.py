@@ -8,7 +8,7 @@ from osgeo import gdal
 
 from alise_plugin.errors import AliseError, Cancelled, OutputError, SeriesError
 from alise_plugin.mapping.embedding.embed import embed, feature_names
-from alise_plugin.mapping.features import encode_tiles as tile_loop
+from alise_plugin.mapping.features import tiling
 from alise_plugin.mapping.features.embedding_raster import EmbeddingRaster
 from alise_plugin.sits.grid import Grid, Window
 
@@ -267,7 +267,7 @@ def test_a_halo_that_is_too_small_shows(
     long_series, bundled_encoder, long_truth, tmp_path, monkeypatch
 ):
     """The tests above would see a seam: without a halo there is one."""
-    monkeypatch.setattr(tile_loop, "tile_halo", lambda encoder: 0)
+    monkeypatch.setattr(tiling, "tile_halo", lambda encoder: 0)
     embed(long_series, bundled_encoder, tmp_path / "map.tif", tile_size=64)
     assert np.abs(read(tmp_path / "map.tif") - long_truth).max() > 1e-4
 

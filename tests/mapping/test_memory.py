@@ -15,7 +15,7 @@ BESIDE = 500  # MB: Python, GDAL, onnxruntime and the model, which MEMORY does n
 
 RUN = """
 import sys
-from alise_plugin.mapping.embed import embed
+from alise_plugin.mapping.embedding.embed import embed
 from alise_plugin.model.package import load_package
 from alise_plugin.sits.series import ImageSeries
 

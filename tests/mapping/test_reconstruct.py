@@ -360,7 +360,7 @@ def test_a_cancelled_run_leaves_nothing(series, years, encoder, tmp_path, after)
 
 RUN = """
 import sys
-from alise_plugin.mapping.reconstruct import reconstruct
+from alise_plugin.mapping.maps.reconstruct import reconstruct
 from alise_plugin.model.package import load_package
 from alise_plugin.sits.series import ImageSeries
 
