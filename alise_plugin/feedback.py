@@ -19,6 +19,9 @@ class Feedback(Protocol):
     def info(self, text: str) -> None:
         """Told what a user would want to read in the log."""
 
+    def warning(self, text: str) -> None:
+        """Told what a user should look at, in one sentence."""
+
 
 class SilentFeedback:
     """Reports nothing and never stops."""
@@ -31,6 +34,9 @@ class SilentFeedback:
         return False
 
     def info(self, text: str) -> None:
+        """Ignored."""
+
+    def warning(self, text: str) -> None:
         """Ignored."""
 
 
@@ -58,6 +64,10 @@ class Part:
     def info(self, text: str) -> None:
         """As the whole run."""
         self._whole.info(text)
+
+    def warning(self, text: str) -> None:
+        """As the whole run."""
+        self._whole.warning(text)
 
 
 def stop_if_cancelled(feedback: Feedback) -> None:

@@ -7,20 +7,9 @@ from pathlib import Path
 from qgis.core import QgsApplication, QgsProcessingModelAlgorithm, QgsProcessingProvider
 from qgis.PyQt.QtGui import QIcon
 
-from .algorithms.assessaccuracy import AssessAccuracy
-from .algorithms.buildtimeseries import BuildTimeSeries
-from .algorithms.checkruntime import CheckRuntime
-from .algorithms.detectchange import DetectChange
-from .algorithms.drawsample import DrawSample
-from .algorithms.embed import Embed
-from .algorithms.estimatevalues import EstimateValues
-from .algorithms.findclasses import FindClasses
-from .algorithms.findsimilar import FindSimilar
-from .algorithms.installruntime import InstallRuntime
-from .algorithms.reconstruct import Reconstruct
-from .algorithms.segment import Segment
-from .algorithms.trainclassifier import TrainClassifier
-from .algorithms.trainregression import TrainRegression
+from .algorithms import checkruntime, installruntime
+from .algorithms.base import OperationAlgorithm
+from .operations.catalogue import OPERATIONS
 
 ICON = Path(__file__).parent / "resources" / "icon.svg"
 MODELS = Path(__file__).parent / "resources" / "models"
@@ -54,23 +43,9 @@ class AliseProvider(QgsProcessingProvider):
 
     def loadAlgorithms(self) -> None:
         """Add one instance of each algorithm."""
-        for algorithm in (
-            BuildTimeSeries,
-            Embed,
-            TrainClassifier,
-            FindClasses,
-            FindSimilar,
-            Segment,
-            TrainRegression,
-            EstimateValues,
-            DrawSample,
-            AssessAccuracy,
-            DetectChange,
-            Reconstruct,
-            InstallRuntime,
-            CheckRuntime,
-        ):
-            self.addAlgorithm(algorithm())
+        set_up = (installruntime.OPERATION, checkruntime.OPERATION)
+        for operation in (*OPERATIONS.values(), *set_up):
+            self.addAlgorithm(OperationAlgorithm(operation))
         # A model is read with the algorithms that it names, which the registry knows only once
         # the provider is in it: see `AlisePlugin.initProcessing`.
         if QgsApplication.processingRegistry().providerById(self.id()) is not None:

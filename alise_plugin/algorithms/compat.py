@@ -25,6 +25,7 @@ if hasattr(Qgis, "ProcessingSourceType"):
     TYPE_POINT = Qgis.ProcessingSourceType.VectorPoint
     TYPE_GEOMETRY = Qgis.ProcessingSourceType.VectorAnyGeometry
     FLAG_ADVANCED = Qgis.ProcessingParameterFlag.Advanced
+    FLAG_OPTIONAL = Qgis.ProcessingParameterFlag.Optional
     INTEGER = Qgis.ProcessingNumberParameterType.Integer
     REAL = Qgis.ProcessingNumberParameterType.Double
     FOLDER = Qgis.ProcessingFileParameterBehavior.Folder
@@ -40,6 +41,7 @@ else:
     TYPE_POINT = QgsProcessing.SourceType.TypeVectorPoint
     TYPE_GEOMETRY = QgsProcessing.SourceType.TypeVectorAnyGeometry
     FLAG_ADVANCED = QgsProcessingParameterDefinition.Flag.FlagAdvanced
+    FLAG_OPTIONAL = QgsProcessingParameterDefinition.Flag.FlagOptional
     INTEGER = QgsProcessingParameterNumber.Type.Integer
     REAL = QgsProcessingParameterNumber.Type.Double
     FOLDER = QgsProcessingParameterFile.Behavior.Folder

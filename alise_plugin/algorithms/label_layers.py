@@ -7,10 +7,12 @@ from collections.abc import Iterable, Sequence
 from qgis.core import (
     QgsCategorizedSymbolRenderer,
     QgsCoordinateReferenceSystem,
+    QgsCoordinateTransform,
     QgsFeature,
     QgsFeatureRequest,
     QgsFeatureSink,
     QgsFields,
+    QgsGeometry,
     QgsMapLayer,
     QgsPalettedRasterRenderer,
     QgsProcessingContext,
@@ -20,9 +22,10 @@ from qgis.core import (
     QgsRectangle,
     QgsVectorFileWriter,
     QgsVectorLayer,
+    QgsWkbTypes,
 )
 
-from ..errors import LabelsError
+from ..errors import AliseError, LabelsError
 from ..mapping.labels.layers import Labels, Legend, Value, Values, VectorLabels
 from ..mapping.labels.read import (
     bounds_around,
@@ -34,106 +37,194 @@ from ..mapping.labels.read import (
     read_vector_values,
 )
 from ..sits.grid import Grid
-from .compat import SKIP_VALIDITY_CHECKS, WKB_ANY
+from .compat import POLYGON, SKIP_VALIDITY_CHECKS, WKB_ANY
 
 _LAYER = "labels"
 
 
-def labels_of(
-    layer: QgsMapLayer,
-    field: str,
-    name_field: str,
-    color_field: str,
-    context: QgsProcessingContext,
-    around: Sequence[Grid] = (),
-) -> tuple[Labels, Legend]:
-    """The labels of a layer, and the names and colours of its style.
+class MapLayer:
+    """A layer with labels or polygons; see `operations.values.Layer`."""
+
+    def __init__(self, layer: QgsMapLayer, context: QgsProcessingContext) -> None:
+        self.name = str(layer.name())
+        self.path = str(layer.source()).split("|")[0]
+        self._layer = layer
+        self._context = context
+
+    def labels(
+        self, field: str, name_field: str, color_field: str, around: Sequence[Grid]
+    ) -> tuple[Labels, Legend]:
+        """Return the classes of a layer, and the names and colours of its style.
+
+        Args:
+            field: that holds the class; empty for that of the layer's categorised style, or a
+                raster.
+            name_field, color_field: of the names and colours of the classes; empty for none.
+            around: see `read_vector_labels`.
+
+        Raises:
+            LabelsError: no field is given and the layer has no categories, or see
+                `read_vector_labels`.
+            SeriesError: a raster cannot be read.
+        """
+        if isinstance(self._layer, QgsRasterLayer):
+            labels = read_raster_labels(self._layer.source(), self.name)
+            return labels, raster_legend(self._layer)
+        layer = self._vector("polygons, points or a class raster")
+        field = field or _style_field(layer)
+        if not field:
+            raise LabelsError(
+                f"{self.name}: choose in FIELD the field that holds the class, or give the layer a "
+                "categorised style."
+            )
+        wanted = list(dict.fromkeys(filter(None, (field, name_field, color_field))))
+        path = _exported(layer, wanted, self._context, around)
+        read = read_vector_labels(
+            path, field, name_field, color_field, layer=_LAYER, name=self.name
+        )
+        return read, _vector_legend(layer, field)
+
+    def measurements(self, field: str, around: Sequence[Grid]) -> Values:
+        """Return what was measured.
+
+        Args:
+            field: that holds the measurements; empty for a raster.
+            around: see `read_vector_values`.
+
+        Raises:
+            LabelsError: no field is given, or see `read_vector_values`.
+            SeriesError: a raster cannot be read.
+        """
+        if isinstance(self._layer, QgsRasterLayer):
+            return read_raster_values(self._layer.source(), self.name)
+        layer = self._vector("polygons, points or a raster of what was measured")
+        if not field:
+            raise LabelsError(
+                f"{self.name}: choose in FIELD the field that holds what was measured."
+            )
+        path = _exported(layer, [field], self._context, around)
+        return read_vector_values(path, field, layer=_LAYER, name=self.name)
+
+    def mask(self) -> VectorLabels:
+        """Return the polygons of the layer.
+
+        Raises:
+            LabelsError: it holds none, or something else.
+        """
+        path = _exported(self._vector("polygons"), [], self._context)
+        return read_mask(path, layer=_LAYER, name=self.name)
+
+    def examples(self) -> VectorLabels:
+        """Return the polygons and points of the layer."""
+        path = _exported(self._vector("polygons or points"), [], self._context)
+        return read_examples(path, layer=_LAYER, name=self.name)
+
+    def shapes(self, crs_wkt: str) -> list[bytes]:
+        """Return the WKB of each feature in a CRS."""
+        source = QgsProcessingFeatureSource(self._layer, self._context)
+        return FeatureSource(self.name, source, self.path, self._context).shapes(crs_wkt)
+
+    def _vector(self, choose: str) -> QgsVectorLayer:
+        if not isinstance(self._layer, QgsVectorLayer):
+            raise LabelsError(
+                f"{self.name} is neither a vector nor a raster layer; choose {choose}."
+            )
+        return self._layer
+
+
+class FeatureSource:
+    """The features of a layer, or the selected ones, as they were when the run began.
+
+    The layer itself may be edited or taken out of the project while the run goes on.
 
     Args:
-        layer: vector or raster.
-        field: that holds the class; empty for that of the layer's categorised style, or a raster.
-        name_field, color_field: of the names and colours of the classes; empty for none.
+        parameter: name of the parameter, for messages.
+        source: what QGIS gives for it.
+        path: the file behind it.
         context: of the run.
-        around: see `read_vector_labels`.
 
-    Raises:
-        LabelsError: no field is given and the layer has no categories, or see `read_vector_labels`.
-        SeriesError: a raster cannot be read.
+    Attributes:
+        fields: of the features.
+        geometry_type: QGIS's type of their geometries.
+        crs: of their geometries.
+        features: in the order of the layer.
     """
-    if isinstance(layer, QgsRasterLayer):
-        return read_raster_labels(layer.source(), layer.name()), raster_legend(layer)
-    if not isinstance(layer, QgsVectorLayer):
-        raise LabelsError(
-            f"{layer.name()} is neither a vector nor a raster layer; choose polygons, points or a "
-            "class raster."
+
+    def __init__(
+        self,
+        parameter: str,
+        source: QgsProcessingFeatureSource,
+        path: str,
+        context: QgsProcessingContext,
+    ) -> None:
+        self.name = str(source.sourceName())
+        self.path = path
+        self.fields = source.fields()
+        self.geometry_type = source.wkbType()
+        self.crs = source.sourceCrs()
+        # Without QGIS's check: its exception for an invalid polygon breaks Python's iteration and
+        # ends QGIS, and an outline that crosses itself has an inside all the same.
+        self.features = list(source.getFeatures(QgsFeatureRequest(), SKIP_VALIDITY_CHECKS))
+        self._parameter = parameter
+        self._context = context
+
+    def shapes(self, crs_wkt: str) -> list[bytes]:
+        """Return the WKB of each feature in a CRS; empty for one without a geometry.
+
+        Raises:
+            AliseError: there are no polygons, or they have no CRS.
+        """
+        called = f'{self._parameter}: the layer "{self.name}"'
+        no_polygons = f"{called} has no polygons; choose a layer of polygons."
+        if QgsWkbTypes.geometryType(self.geometry_type) != POLYGON or not self.features:
+            raise AliseError(no_polygons)
+        if not self.crs.isValid():
+            raise AliseError(f"{called} has no CRS; assign the one that it was drawn in.")
+        target = QgsCoordinateReferenceSystem.fromWkt(crs_wkt)
+        transform = QgsCoordinateTransform(self.crs, target, self._context.transformContext())
+        shapes = []
+        for feature in self.features:
+            geometry = QgsGeometry(feature.geometry())
+            geometry.convertToStraightSegment()
+            geometry.transform(transform)
+            shapes.append(b"" if geometry.isEmpty() else bytes(geometry.asWkb().data()))
+        if not any(shapes):
+            raise AliseError(no_polygons)
+        return shapes
+
+    def examples(self) -> VectorLabels:
+        """Return the polygons and points, the selected ones if only these are wanted.
+
+        Raises:
+            LabelsError: there are none, or something else.
+        """
+        path = _written(self.features, self.fields, [], self.crs, self.name, self._context)
+        return read_examples(path, layer=_LAYER, name=self.name)
+
+    def mask(self) -> VectorLabels:
+        """Return the polygons outside of which nothing is mapped."""
+        path = _written(self.features, self.fields, [], self.crs, self.name, self._context)
+        return read_mask(path, layer=_LAYER, name=self.name)
+
+    def labels(
+        self, field: str, name_field: str, color_field: str, around: Sequence[Grid]
+    ) -> tuple[Labels, Legend]:
+        """Return the classes of the features."""
+        wanted = list(dict.fromkeys(filter(None, (field, name_field, color_field))))
+        path = self._with_fields(wanted)
+        read = read_vector_labels(
+            path, field, name_field, color_field, layer=_LAYER, name=self.name
         )
-    field = field or _style_field(layer)
-    if not field:
-        raise LabelsError(
-            f"{layer.name()}: choose in FIELD the field that holds the class, or give the layer a "
-            "categorised style."
-        )
-    wanted = list(dict.fromkeys(filter(None, (field, name_field, color_field))))
-    path = _exported(layer, wanted, context, around)
-    labels = read_vector_labels(
-        path, field, name_field, color_field, layer=_LAYER, name=layer.name()
-    )
-    return labels, _vector_legend(layer, field)
+        return read, Legend()
 
+    def measurements(self, field: str, around: Sequence[Grid]) -> Values:
+        """Return what was measured."""
+        path = self._with_fields([field])
+        return read_vector_values(path, field, layer=_LAYER, name=self.name)
 
-def values_of(
-    layer: QgsMapLayer,
-    field: str,
-    context: QgsProcessingContext,
-    around: Sequence[Grid] = (),
-) -> Values:
-    """What was measured, as a layer has it.
-
-    Args:
-        layer: vector or raster.
-        field: that holds the measurements; empty for a raster.
-        context: of the run.
-        around: see `read_vector_values`.
-
-    Raises:
-        LabelsError: no field is given, or see `read_vector_values`.
-        SeriesError: a raster cannot be read.
-    """
-    if isinstance(layer, QgsRasterLayer):
-        return read_raster_values(layer.source(), layer.name())
-    if not isinstance(layer, QgsVectorLayer):
-        raise LabelsError(
-            f"{layer.name()} is neither a vector nor a raster layer; choose polygons, points or a "
-            "raster of what was measured."
-        )
-    if not field:
-        raise LabelsError(
-            f"{layer.name()}: choose in FIELD the field that holds what was measured."
-        )
-    path = _exported(layer, [field], context, around)
-    return read_vector_values(path, field, layer=_LAYER, name=layer.name())
-
-
-def mask_of(layer: QgsVectorLayer, context: QgsProcessingContext) -> VectorLabels:
-    """The polygons of a layer.
-
-    Raises:
-        LabelsError: it holds none, or something else.
-    """
-    return read_mask(_exported(layer, [], context), layer=_LAYER, name=layer.name())
-
-
-def examples_of(source: QgsProcessingFeatureSource, context: QgsProcessingContext) -> VectorLabels:
-    """The polygons and points of a source, the selected ones where only these are wanted.
-
-    Raises:
-        LabelsError: it holds none, or something else.
-    """
-    name = source.sourceName()
-    # Without QGIS's check, as labels: an outline that crosses itself has an inside all the same.
-    features = source.getFeatures(QgsFeatureRequest().setNoAttributes(), SKIP_VALIDITY_CHECKS)
-    path = _written(features, source.fields(), [], source.sourceCrs(), name, context)
-    return read_examples(path, layer=_LAYER, name=name)
+    def _with_fields(self, names: Sequence[str]) -> str:
+        indices = _indices(names, self.fields, self.name)
+        return _written(self.features, self.fields, indices, self.crs, self.name, self._context)
 
 
 def _exported(
@@ -143,13 +234,7 @@ def _exported(
     around: Sequence[Grid] = (),
 ) -> str:
     """A GeoPackage of what the layer shows: its filter, edits, joins and CRS, any provider."""
-    there = [one.name() for one in layer.fields()]
-    for name in fields:
-        if name not in there:
-            raise LabelsError(
-                f'{layer.name()} has no field "{name}"; choose one of {", ".join(there) or "none"}.'
-            )
-    indices = [layer.fields().lookupField(name) for name in fields]
+    indices = _indices(fields, layer.fields(), layer.name())
     for name, index in zip(fields, indices):
         if index in layer.primaryKeyAttributes():
             raise LabelsError(
@@ -158,6 +243,21 @@ def _exported(
             )
     features = _features(layer, indices, around)
     return _written(features, layer.fields(), indices, layer.crs(), layer.name(), context)
+
+
+def _indices(names: Sequence[str], fields: QgsFields, layer: str) -> list[int]:
+    """Return the indices of some fields.
+
+    Raises:
+        LabelsError: the layer has no such field.
+    """
+    own = [one.name() for one in fields]
+    for name in names:
+        if name not in own:
+            raise LabelsError(
+                f'{layer} has no field "{name}"; choose one of {", ".join(own) or "none"}.'
+            )
+    return [fields.lookupField(name) for name in names]
 
 
 def _features(

@@ -61,6 +61,10 @@ class Progress:
             start = "\r" + " " * (_WIDTH + 30) + "\r" if self._bar else ""
             print(f"{start}{text}", file=sys.stderr, flush=True)
 
+    def warning(self, text: str) -> None:
+        """Print a warning."""
+        self.info(f"Warning: {text}")
+
     def end(self) -> None:
         """Leave the line of the bar."""
         if self._bar and self._shown >= 0:

@@ -78,7 +78,7 @@ def test_a_temporary_output_is_a_vrt_and_its_layer_has_a_name(run, plugin, scene
 
 
 def test_variables_of_a_netcdf_layer_are_one_file(plugin):
-    from alise_plugin.algorithms.base import layer_sources
+    from alise_plugin.algorithms.given import raster_file
 
     class Provider:
         def name(self):
@@ -95,7 +95,8 @@ def test_variables_of_a_netcdf_layer_are_one_file(plugin):
             return Provider()
 
     layers = ['NETCDF:"/data/cube 1.nc":B4', "NETCDF:/data/cube 1.nc:B3", "C:/a.tif|option:X=1"]
-    assert layer_sources([Layer(text) for text in layers]) == ["/data/cube 1.nc", "C:/a.tif"]
+    files = [raster_file(Layer(text)) for text in layers]
+    assert files == ["/data/cube 1.nc", "/data/cube 1.nc", "C:/a.tif"]
 
 
 @pytest.mark.parametrize(
@@ -296,7 +297,7 @@ def test_the_loaded_layer_has_a_temporal_range(run, plugin, scenes, tmp_path):
 
 
 def test_layers_that_show_a_part_of_a_product(plugin):
-    from alise_plugin.algorithms.buildtimeseries import whole_product
+    from alise_plugin.algorithms.series_layers import whole_product
 
     parts = {
         "SENTINEL2_L2A:/data/S2A.SAFE/MTD_MSIL2A.xml:10m:EPSG_32631": "/data/S2A.SAFE",

@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 from osgeo import gdal, ogr, osr
 
-from alise_plugin.cli.main import COMMANDS, DONE, MISTAKE, STOPPED, main
+from alise_plugin.cli.layer_files import LayerFile
+from alise_plugin.cli.main import DONE, MISTAKE, STOPPED, main
 from alise_plugin.cli.progress import Progress
-from alise_plugin.cli.zone_files import write_zones
+from alise_plugin.cli.sinks import FileSink
 from alise_plugin.errors import Cancelled
-from alise_plugin.mapping.change.zones import ZoneChange
 from alise_plugin.mapping.embedding.embed import EmbedResult
+from alise_plugin.operations.catalogue import OPERATIONS
+from alise_plugin.operations.detect_change import ZONE_COLUMNS
 from alise_plugin.sits.build import SeriesPlan
 
 pytest.importorskip("onnxruntime")
@@ -58,7 +60,7 @@ def test_a_series_and_its_report_are_written_both_or_neither(scenes, tmp_path, m
     out.mkdir()
     vrt, page = str(out / "series.vrt"), str(out / "series.html")
     arguments = ["buildtimeseries", "--input", *scenes, "--output", vrt, "--report", page]
-    report = "alise_plugin.cli.buildtimeseries.write_report"
+    report = "alise_plugin.operations.build_time_series.write_report"
 
     def stopped(*_):
         raise Cancelled("The run was cancelled; nothing was written.")
@@ -122,7 +124,7 @@ def test_change_between_two_periods_with_zones(scenes, engine, tmp_path, capsys)
     command = ["detectchange", "--before", vrt, "--distance", str(tmp_path / "distance.tif")]
     command += ["--align", "none", *engine]
     assert main(command) == MISTAKE
-    assert "--after is missing" in capsys.readouterr().err
+    assert "--after is empty and --before-start" in capsys.readouterr().err
     command += ["--before-end", "2019-01-16", "--after-start", "2019-01-16"]
     command += ["--threshold", "quantile", "--threshold-value", "0.9"]
     assert main([*command, "--zones", zones]) == MISTAKE
@@ -156,7 +158,11 @@ def test_zones_keep_fields_of_any_name(tmp_path):
     Path(zones).write_text(
         json.dumps({"type": "FeatureCollection", "features": [feature, feature]})
     )
-    write_zones(zones, written, [ZoneChange(5, 0.5, 0.4, 0.2, 1, True), ZoneChange(0)])
+    parameter = next(
+        one for one in OPERATIONS["detectchange"].parameters if one.name == "ZONES_OUTPUT"
+    )
+    rows = [(5, 0.5, 0.4, 0.2, 1, 1), (0, None, None, None, None, None)]
+    FileSink(written, parameter).write_beside(LayerFile(zones), ZONE_COLUMNS, rows)
     source = ogr.Open(written)
     first, second = (feature.items() for feature in source.GetLayer(0))
     measured = {"pixels_2": 5, "dist_mean": 0.5, "dist_med": 0.4, "share_chg": 0.2, "rank_2": 1}
@@ -274,13 +280,13 @@ WRITES = {"trainclassifier": "--head", "findclasses": "--head", "detectchange": 
 WRITES |= {"trainregression": "--head", "assessaccuracy": "--report"}
 
 
-@pytest.mark.parametrize("command", [None, *COMMANDS])
+@pytest.mark.parametrize("command", [None, *OPERATIONS])
 def test_help(command, capsys):
     with pytest.raises(SystemExit) as end:
         main([command, "--help"] if command else ["--help"])
     assert end.value.code == 0
     text = capsys.readouterr().out
-    expected = COMMANDS if command is None else (WRITES.get(command, "--output"), "-h")
+    expected = OPERATIONS if command is None else (WRITES.get(command, "--output"), "-h")
     assert all(name in text for name in expected)
 
 
@@ -331,7 +337,7 @@ def test_a_machine_without_the_memory_is_said(scenes, engine, tmp_path, monkeypa
     assert main([*command, "--quiet"]) == MISTAKE
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert "choose a smaller MEMORY" in error
+    assert "choose a smaller --memory" in error
     assert os.listdir(tmp_path) == ["scenes"]
 
 

@@ -340,6 +340,7 @@ class _Progress:
         self._features = self._images = 0.0
         self.cancelled = whole.cancelled
         self.info = whole.info
+        self.warning = whole.warning
 
     def progress(self, fraction: float) -> None:
         """How much of the features is made, 0 to 1."""

@@ -1,0 +1,226 @@
+"""Parameters of QGIS Processing, made from those of an operation."""
+
+from __future__ import annotations
+
+from functools import singledispatch
+
+from qgis.core import (
+    QgsProcessingOutputDefinition,
+    QgsProcessingOutputFolder,
+    QgsProcessingOutputNumber,
+    QgsProcessingOutputString,
+    QgsProcessingParameterBoolean,
+    QgsProcessingParameterCrs,
+    QgsProcessingParameterDateTime,
+    QgsProcessingParameterDefinition,
+    QgsProcessingParameterEnum,
+    QgsProcessingParameterExtent,
+    QgsProcessingParameterFeatureSink,
+    QgsProcessingParameterFeatureSource,
+    QgsProcessingParameterField,
+    QgsProcessingParameterFile,
+    QgsProcessingParameterFileDestination,
+    QgsProcessingParameterMultipleLayers,
+    QgsProcessingParameterNumber,
+    QgsProcessingParameterRasterDestination,
+    QgsProcessingParameterRasterLayer,
+    QgsProcessingParameterString,
+    QgsProcessingParameterVectorDestination,
+    QgsProcessingParameterVectorLayer,
+)
+from qgis.PyQt.QtCore import QCoreApplication
+
+from ..operations import parameters as kinds
+from .compat import (
+    DATE,
+    FILE,
+    FLAG_ADVANCED,
+    FLAG_OPTIONAL,
+    FOLDER,
+    INTEGER,
+    REAL,
+    TYPE_FILE,
+    TYPE_GEOMETRY,
+    TYPE_MAP_LAYER,
+    TYPE_POINT,
+    TYPE_POLYGON,
+    TYPE_RASTER,
+    TYPE_TABLE,
+)
+from .series_layers import VrtDestination
+
+_FILTERS: dict[tuple[str, ...], str] = {
+    kinds.ONNX: "ONNX (*.onnx)",
+    kinds.WEB_PAGE: "HTML (*.html)",
+}
+_GEOMETRIES = {"polygon": TYPE_POLYGON, "point": TYPE_POINT, "table": TYPE_TABLE}
+
+
+def translated(text: str) -> str:
+    """Return a text in the user's language."""
+    return str(QCoreApplication.translate("Alise", text))
+
+
+def parameter_definition(parameter: kinds.Parameter) -> QgsProcessingParameterDefinition:
+    """Return the parameter as QGIS declares it, with its help."""
+    definition = _definition(parameter, parameter.name, translated(parameter.title))
+    flags = definition.flags()
+    if parameter.advanced:
+        flags |= FLAG_ADVANCED
+    if _is_optional(parameter):
+        flags |= FLAG_OPTIONAL
+    definition.setFlags(flags)
+    definition.setHelp(translated(parameter.help))
+    return definition
+
+
+def output_definition(output: kinds.Output) -> QgsProcessingOutputDefinition:
+    """Return the output as QGIS declares it."""
+    made = {
+        "number": QgsProcessingOutputNumber,
+        "text": QgsProcessingOutputString,
+        "folder": QgsProcessingOutputFolder,
+    }
+    return made[output.kind](output.name, translated(output.title))
+
+
+def _is_optional(parameter: kinds.Parameter) -> bool:
+    """Return whether QGIS may leave a parameter out; numbers and choices have a default."""
+    if isinstance(parameter, kinds.Number):
+        return parameter.default is None or parameter.optional
+    if isinstance(parameter, kinds.Choice):
+        return False
+    return not parameter.required
+
+
+@singledispatch
+def _definition(
+    parameter: kinds.Parameter, name: str, title: str
+) -> QgsProcessingParameterDefinition:
+    """Return the definition without flags and help."""
+    raise NotImplementedError(type(parameter).__name__)
+
+
+@_definition.register
+def _(parameter: kinds.Number, name: str, title: str) -> QgsProcessingParameterDefinition:
+    kind = INTEGER if parameter.integer else REAL
+    made = QgsProcessingParameterNumber(name, title, kind, parameter.default)
+    low = parameter.minimum if parameter.above is None else parameter.above
+    if low is not None:
+        made.setMinimum(low)
+    if parameter.maximum is not None:
+        made.setMaximum(parameter.maximum)
+    return made
+
+
+@_definition.register
+def _(parameter: kinds.Choice, name: str, title: str) -> QgsProcessingParameterDefinition:
+    return QgsProcessingParameterEnum(
+        name,
+        title,
+        list(parameter.options),
+        defaultValue=parameter.default,
+        usesStaticStrings=True,
+    )
+
+
+@_definition.register
+def _(parameter: kinds.Switch, name: str, title: str) -> QgsProcessingParameterDefinition:
+    return QgsProcessingParameterBoolean(name, title, False)
+
+
+@_definition.register(kinds.Text)
+@_definition.register(kinds.Words)
+@_definition.register(kinds.Dates)
+def _(parameter: kinds.Parameter, name: str, title: str) -> QgsProcessingParameterDefinition:
+    return QgsProcessingParameterString(name, title)
+
+
+@_definition.register
+def _(parameter: kinds.Day, name: str, title: str) -> QgsProcessingParameterDefinition:
+    return QgsProcessingParameterDateTime(name, title, DATE)
+
+
+@_definition.register
+def _(parameter: kinds.Crs, name: str, title: str) -> QgsProcessingParameterDefinition:
+    return QgsProcessingParameterCrs(name, title)
+
+
+@_definition.register
+def _(parameter: kinds.Extent, name: str, title: str) -> QgsProcessingParameterDefinition:
+    return QgsProcessingParameterExtent(name, title)
+
+
+@_definition.register
+def _(parameter: kinds.Rasters, name: str, title: str) -> QgsProcessingParameterDefinition:
+    return QgsProcessingParameterMultipleLayers(name, title, TYPE_RASTER)
+
+
+@_definition.register
+def _(parameter: kinds.ClassRaster, name: str, title: str) -> QgsProcessingParameterDefinition:
+    return QgsProcessingParameterRasterLayer(name, title)
+
+
+@_definition.register
+def _(parameter: kinds.Files, name: str, title: str) -> QgsProcessingParameterDefinition:
+    return QgsProcessingParameterMultipleLayers(name, title, TYPE_FILE)
+
+
+@_definition.register
+def _(parameter: kinds.Labels, name: str, title: str) -> QgsProcessingParameterDefinition:
+    return QgsProcessingParameterMultipleLayers(name, title, TYPE_MAP_LAYER)
+
+
+@_definition.register
+def _(parameter: kinds.Folder, name: str, title: str) -> QgsProcessingParameterDefinition:
+    return QgsProcessingParameterFile(name, title, FOLDER)
+
+
+@_definition.register
+def _(parameter: kinds.File, name: str, title: str) -> QgsProcessingParameterDefinition:
+    return QgsProcessingParameterFile(name, title, FILE, fileFilter=_FILTERS[parameter.suffixes])
+
+
+@_definition.register
+def _(parameter: kinds.Vector, name: str, title: str) -> QgsProcessingParameterDefinition:
+    if parameter.selection:
+        types = [_GEOMETRIES[geometry] for geometry in parameter.geometries]
+        return QgsProcessingParameterFeatureSource(name, title, types)
+    kind = TYPE_POLYGON if parameter.geometries == ("polygon",) else TYPE_GEOMETRY
+    return QgsProcessingParameterVectorLayer(name, title, [kind])
+
+
+@_definition.register
+def _(parameter: kinds.Field, name: str, title: str) -> QgsProcessingParameterDefinition:
+    return QgsProcessingParameterField(name, title, parentLayerParameterName=parameter.layer)
+
+
+@_definition.register
+def _(parameter: kinds.FileOutput, name: str, title: str) -> QgsProcessingParameterDefinition:
+    made = QgsProcessingParameterFileDestination(name, title, _FILTERS[parameter.suffixes])
+    made.setCreateByDefault(parameter.required or parameter.by_default)
+    return made
+
+
+@_definition.register
+def _(parameter: kinds.RasterOutput, name: str, title: str) -> QgsProcessingParameterDefinition:
+    if parameter.suffixes == kinds.SERIES_VRT:
+        return VrtDestination(name, title)
+    made = QgsProcessingParameterRasterDestination(name, title)
+    made.setCreateByDefault(parameter.required)
+    return made
+
+
+@_definition.register
+def _(parameter: kinds.VectorOutput, name: str, title: str) -> QgsProcessingParameterDefinition:
+    made = QgsProcessingParameterVectorDestination(name, title, TYPE_POLYGON)
+    made.setCreateByDefault(parameter.required)
+    return made
+
+
+@_definition.register
+def _(parameter: kinds.FeatureOutput, name: str, title: str) -> QgsProcessingParameterDefinition:
+    kind = _GEOMETRIES[parameter.geometry]
+    made = QgsProcessingParameterFeatureSink(name, title, kind)
+    made.setCreateByDefault(parameter.required)
+    return made

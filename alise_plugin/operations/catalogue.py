@@ -1,0 +1,37 @@
+"""All operations, in the order in which work flows."""
+
+from __future__ import annotations
+
+from . import (
+    assess_accuracy,
+    build_time_series,
+    detect_change,
+    draw_sample,
+    embed,
+    estimate_values,
+    find_classes,
+    find_similar,
+    reconstruct,
+    segment,
+    train_classifier,
+    train_regression,
+)
+from .operation import Operation
+
+OPERATIONS: dict[str, Operation] = {
+    module.OPERATION.name: module.OPERATION
+    for module in (
+        build_time_series,
+        embed,
+        train_classifier,
+        find_classes,
+        find_similar,
+        segment,
+        train_regression,
+        estimate_values,
+        draw_sample,
+        assess_accuracy,
+        detect_change,
+        reconstruct,
+    )
+}
