@@ -141,9 +141,9 @@ class OperationAlgorithm(QgsProcessingAlgorithm):
         if not can:
             raise QgsProcessingException(sentence)
         reader = GivenToQgis(self, parameters, context)
-        given = {one.name: reader.value(one) for one in self._offered}
         hidden = {one.name: "" for one in self.operation.parameters if one.command_line_only}
         try:
+            given = {one.name: reader.value(one) for one in self._offered}
             results = self.operation({**given, **hidden}, QgisFeedback(feedback))
         except AliseError as error:
             raise QgsProcessingException(str(error)) from error

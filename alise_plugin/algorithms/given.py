@@ -156,13 +156,12 @@ class GivenToQgis:
         return QgisExtent(self.algorithm, self.parameters, parameter.name, self.context)
 
     def _rasters(self, parameter: kinds.Rasters) -> list[Raster]:
-        layers = self._layers(parameter.name)
-        paths: dict[str, Raster] = {}  # all variables of a cube are one file
-        for layer in layers:
+        rasters = []
+        for layer in self._layers(parameter.name):
             path = raster_file(layer)
             path = whole_product(path) if parameter.products else path
-            paths.setdefault(path, Raster(path, day=day_of(layer)))
-        return list(paths.values())
+            rasters.append(Raster(path, day=day_of(layer)))
+        return rasters
 
     def _class_raster(self, parameter: kinds.ClassRaster) -> Raster:
         layer = self.algorithm.parameterAsRasterLayer(self.parameters, parameter.name, self.context)

@@ -175,7 +175,8 @@ OUTPUTS = (
 def run(given: Given, feedback: Feedback) -> Results:
     """Build the series and its report."""
     rasters, folder = given["INPUT"], given["FOLDER"]
-    sources = [raster.path for raster in rasters] + given["FILES"] + ([folder] if folder else [])
+    paths = dict.fromkeys(raster.path for raster in rasters)  # variables of one cube are one file
+    sources = [*paths, *given["FILES"], *([folder] if folder else [])]
     if not sources:
         raise SeriesError(
             "No raster was given: choose layers in INPUT, files in FILES or a folder in FOLDER."

@@ -198,9 +198,11 @@ ZONE_COLUMNS = (
 def run(given: Given, feedback: Feedback) -> Results:
     """Write the maps and the zones."""
     zones, unchanged, sink = given["ZONES"], given["UNCHANGED"], given["ZONES_OUTPUT"]
-    if (zones is None) != (sink is None):
-        here, missing = ("ZONES", "ZONES_OUTPUT") if sink is None else ("ZONES_OUTPUT", "ZONES")
-        raise AliseError(f"{here} is given without {missing}; give both or none.")
+    if sink is not None and zones is None:
+        raise AliseError("ZONES_OUTPUT needs polygons in ZONES: choose a layer of zones.")
+    if zones is not None and sink is None:
+        feedback.warning("ZONES are not summed up, because ZONES_OUTPUT is empty.")
+        zones = None
     rule = ThresholdRule(given["THRESHOLD"], given["THRESHOLD_VALUE"], given["FALSE_ALARM"])
     with ExitStack() as stack:
         before, after = _years(given, stack, feedback)
@@ -223,8 +225,8 @@ def run(given: Given, feedback: Feedback) -> Results:
             **budget_of(given),
             feedback=feedback,
         )
-    written = ""
-    if sink is not None:
+    written = None
+    if sink is not None and zones is not None:
         written = sink.write_beside(zones, ZONE_COLUMNS, [_zone_row(z) for z in result.zones])
     span = _span(result)
     names = {
@@ -236,7 +238,7 @@ def run(given: Given, feedback: Feedback) -> Results:
         name: LayerLook(f"{text} {span}".strip()) for name, text in names.items() if given[name]
     }
     values = {
-        **{name: given[name] for name in names},
+        **{name: given[name] or None for name in names},
         "ZONES_OUTPUT": written,
         "THRESHOLD_USED": result.threshold,
         "CHANGED_SHARE": result.changed_share,

@@ -230,7 +230,7 @@ def opened(
     """
     if not rasters:
         raise SeriesError("No raster was given: choose an image series.")
-    paths = [raster.path for raster in rasters]
+    paths = list(dict.fromkeys(raster.path for raster in rasters))  # variables of one cube
     with ExitStack() as stack:
         features = None
         if len(paths) == 1 and not dates:

@@ -127,8 +127,9 @@ def test_change_between_two_periods_with_zones(scenes, engine, tmp_path, capsys)
     assert "--after is empty and --before-start" in capsys.readouterr().err
     command += ["--before-end", "2019-01-16", "--after-start", "2019-01-16"]
     command += ["--threshold", "quantile", "--threshold-value", "0.9"]
-    assert main([*command, "--zones", zones]) == MISTAKE
-    assert "--zones-output" in capsys.readouterr().err
+    alone = str(tmp_path / "out.gpkg")
+    assert main([*command, "--zones-output", alone]) == MISTAKE
+    assert "--zones-output needs polygons in --zones" in capsys.readouterr().err
     written = str(tmp_path / "out.gpkg")
     assert main([*command, "--zones", zones, "--zones-output", written]) == DONE
     found = results(capsys)
