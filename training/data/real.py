@@ -207,6 +207,8 @@ class RealSeries(IterableDataset[dict[str, Tensor]]):
         shift_days: float = 0.0,
         mix: float = 0.0,
     ) -> None:
+        if most_sites is not None and most_sites < 1:
+            raise ValueError(f"most_sites is {most_sites}; at least one site is needed")
         require_positive(batch_size=batch_size, dates=dates, size=size)
         self.seed = seed
         self.batch_size = batch_size
@@ -228,8 +230,6 @@ class RealSeries(IterableDataset[dict[str, Tensor]]):
                 f"No real series of the kinds {kinds}, {least_dates} dates, left."
             )
         if most_sites is not None:
-            if most_sites < 1:
-                raise ValueError(f"most_sites is {most_sites}; at least one site is needed")
             sites = [sites[place] for place in np.random.default_rng(0).permutation(len(sites))]
             sites = sites[:most_sites]
         self.sites = tuple(screened(site) for site in sites) if screen else tuple(sites)

@@ -338,14 +338,23 @@ class _Progress:
     def __init__(self, whole: Feedback, share: float) -> None:
         self._whole, self._share = whole, share
         self._features = self._images = 0.0
-        self.cancelled = whole.cancelled
-        self.info = whole.info
-        self.warning = whole.warning
 
     def progress(self, fraction: float) -> None:
         """How much of the features is made, 0 to 1."""
         self._features = fraction
         self._tell()
+
+    def cancelled(self) -> bool:
+        """Return whether the run is to stop."""
+        return self._whole.cancelled()
+
+    def info(self, text: str) -> None:
+        """Pass a message on."""
+        self._whole.info(text)
+
+    def warning(self, text: str) -> None:
+        """Pass a warning on."""
+        self._whole.warning(text)
 
     def images(self, fraction: float) -> None:
         """How much of the images is decoded, 0 to 1."""
