@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from pathlib import Path
 
 from ..errors import AliseError, SeriesError
 from ..feedback import Feedback
 from ..mapping.change.detect import ChangeResult, detect_change
 from ..mapping.change.periods import within
-from ..mapping.change.prepare import ALIGNMENTS, METHODS
+from ..mapping.change.prepare import ALIGNMENTS, METHODS, ChangeOptions, ChangeOutputs
 from ..mapping.change.threshold import RULES, ThresholdRule
 from ..mapping.change.zones import ZoneChange
-from ..mapping.features.source import FeatureSource
-from ..sits.series import ImageSeries
+from ..mapping.features.features import Features
 from .operation import CHANGE, Operation
 from .parameters import (
     Choice,
@@ -26,7 +24,7 @@ from .parameters import (
     Rasters,
     Vector,
 )
-from .shared import DEVICE_USED, ENGINE, EXTENT, MODEL, MODEL_ID, budget_of, load_encoder_of, opened
+from .shared import DEVICE_USED, ENGINE, EXTENT, MODEL, MODEL_ID, budget_of, opened
 from .values import Column, Given, LayerLook, Results, dates_as_text
 
 PARAMETERS = (
@@ -207,22 +205,24 @@ def run(given: Given, feedback: Feedback) -> Results:
     with ExitStack() as stack:
         before, after = _years(given, stack, feedback)
         crs = before.grid.crs_wkt
-        needs_model = isinstance(before, ImageSeries) and given["METHOD"] != "gapfilled"
         result = detect_change(
             before,
             after,
-            load_encoder_of(given)() if needs_model or given["EXPLANATION"] else None,
-            given["DISTANCE"],
-            change=given["CHANGE"] or None,
-            explanation=given["EXPLANATION"] or None,
-            method=given["METHOD"],
-            align=given["ALIGN"],
-            rule=rule,
-            changed_from=given["ZONE_SHARE"],
+            ChangeOutputs(
+                given["DISTANCE"],
+                change=given["CHANGE"] or None,
+                explanation=given["EXPLANATION"] or None,
+            ),
+            options=ChangeOptions(
+                method=given["METHOD"],
+                align=given["ALIGN"],
+                rule=rule,
+                changed_from=given["ZONE_SHARE"],
+            ),
             zones=zones.shapes(crs) if zones else (),
             unchanged=unchanged.shapes(crs) if unchanged else (),
             extent=given["EXTENT"].on(before.grid),
-            **budget_of(given),
+            budget=budget_of(given),
             feedback=feedback,
         )
     written = None
@@ -256,9 +256,7 @@ def run(given: Given, feedback: Feedback) -> Results:
     return Results(values, looks)
 
 
-def _years(
-    given: Given, stack: ExitStack, feedback: Feedback
-) -> tuple[FeatureSource, FeatureSource]:
+def _years(given: Given, stack: ExitStack, feedback: Feedback) -> tuple[Features, Features]:
     """Return both years, from two rasters or two periods of one.
 
     Raises:
@@ -279,16 +277,17 @@ def _years(
                     f"AFTER is empty and {name}_START and {name}_END are too: give a second "
                     "series, or the days of both periods of the first."
                 )
-    years: list[FeatureSource] = []
+    years: list[Features] = []
     for name, source, (start, end) in zip(names, sources, periods):
         if start and end and start > end:
             raise SeriesError(f"{name}_START ({start}) is after {name}_END ({end}): exchange them.")
-        if isinstance(source, ImageSeries):
-            years.append(within(source, start, end, name))
+        if source.is_series:
+            features = source.require_series("choose an image series")
+            years.append(features.with_series(within(features.series, start, end, name)))
         elif start or end:
             raise SeriesError(
-                f"{Path(source.path).name} is an embedding raster, of which no days can be "
-                f"chosen: leave {name}_START and {name}_END empty."
+                f"{source.name} is an embedding raster, of which no days can be chosen: leave "
+                f"{name}_START and {name}_END empty."
             )
         else:
             years.append(source)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from ..errors import AliseError, SeriesError
+from ..errors import AliseError
 from ..feedback import Feedback
 from ..mapping.embedding.embed import FORMATS, embed
-from ..sits.series import ImageSeries
 from .operation import SERIES, Operation
 from .parameters import (
     GEOTIFF,
@@ -20,7 +18,7 @@ from .parameters import (
     Switch,
     Text,
 )
-from .shared import DEVICE_USED, ENGINE, EXTENT, MODEL, MODEL_ID, budget_of, load_encoder_of, opened
+from .shared import DEVICE_USED, ENGINE, EXTENT, MODEL, MODEL_ID, budget_of, opened
 from .values import Given, LayerLook, Results, dates_as_text
 
 PARAMETERS = (
@@ -88,15 +86,11 @@ def run(given: Given, feedback: Feedback) -> Results:
         raise AliseError(
             f"{output}: an embedding raster is a GeoTIFF, let its name end in {GEOTIFF[0]}."
         )
-    encoder = load_encoder_of(given)()
     with opened(given["INPUT"], given["DATES"], given, feedback) as source:
-        if not isinstance(source, ImageSeries):
-            raise SeriesError(
-                f"{Path(source.path).name} is an embedding raster already: choose an image series."
-            )
+        features = source.require_series("choose an image series")
         options: dict[str, Any] = {
-            "extent": given["EXTENT"].on(source.grid),
-            **budget_of(given),
+            "extent": given["EXTENT"].on(features.grid),
+            "budget": budget_of(given),
             "format": given["FORMAT"],
             "feedback": feedback,
             "resume": given["RESUME"],
@@ -106,8 +100,7 @@ def run(given: Given, feedback: Feedback) -> Results:
             from ..mapping.embedding.embed_on_dask import embed_on_cluster
 
             result = embed_on_cluster(
-                source,
-                encoder,
+                features,
                 output,
                 scheduler,
                 device=given["DEVICE"],
@@ -115,7 +108,7 @@ def run(given: Given, feedback: Feedback) -> Results:
                 **options,
             )
         else:
-            result = embed(source, encoder, output, **options)
+            result = embed(features, output, **options)
     values = {
         "OUTPUT": output,
         "DATES_USED": dates_as_text(result.dates),

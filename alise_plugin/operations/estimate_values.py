@@ -16,7 +16,6 @@ from .shared import (
     MASK,
     MODEL,
     budget_of,
-    encoder_for,
     opened,
 )
 from .values import Given, LayerLook, Results
@@ -55,13 +54,12 @@ def run(given: Given, feedback: Feedback) -> Results:
     with opened(given["INPUT"], (), given, feedback) as features:
         result = estimate(
             features,
-            encoder_for(given, features),
             head,
             given["OUTPUT"],
             extrapolate=given["EXTRAPOLATE"],
             mask=mask.mask() if mask else None,
             extent=given["EXTENT"].on(features.grid),
-            **budget_of(given),
+            budget=budget_of(given),
             feedback=feedback,
         )
     values = {

@@ -17,7 +17,6 @@ from .shared import (
     MODEL,
     RUNTIME,
     SEED,
-    encoder_for,
     opened,
 )
 from .values import Given, Results
@@ -57,7 +56,6 @@ def run(given: Given, feedback: Feedback) -> Results:
     with opened(given["INPUT"], (), given, feedback) as features:
         result = find_classes(
             features,
-            encoder_for(given, features),
             given["HEAD"],
             classes=given["CLASSES"],
             pixels=given["SAMPLES"],

@@ -6,7 +6,7 @@ from ..feedback import Feedback
 from ..mapping.maps.find_similar import PER_AREA, find_similar
 from .operation import MAP, Operation
 from .parameters import Number, Output, RasterOutput, Vector
-from .shared import DEVICE_USED, ENGINE, EXTENT, INPUT, MODEL, SEED, budget_of, encoder_for, opened
+from .shared import DEVICE_USED, ENGINE, EXTENT, INPUT, MODEL, SEED, budget_of, opened
 from .values import Given, LayerLook, Results
 
 PARAMETERS = (
@@ -54,12 +54,11 @@ def run(given: Given, feedback: Feedback) -> Results:
     with opened(given["INPUT"], (), given, feedback) as features:
         result = find_similar(
             features,
-            encoder_for(given, features),
             examples,
             given["OUTPUT"],
             per_area=given["SAMPLES"],
             extent=given["EXTENT"].on(features.grid),
-            **budget_of(given),
+            budget=budget_of(given),
             seed=given["SEED"],
             feedback=feedback,
         )

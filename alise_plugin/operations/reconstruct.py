@@ -6,7 +6,7 @@ from ..feedback import Feedback
 from ..mapping.maps.reconstruct import EVERY, reconstruct
 from .operation import MAP, Operation
 from .parameters import Dates, Number, Output, RasterOutput, Rasters
-from .shared import DEVICE_USED, ENGINE, EXTENT, MODEL, MODEL_ID, budget_of, load_encoder_of, opened
+from .shared import DEVICE_USED, ENGINE, EXTENT, MODEL, MODEL_ID, budget_of, opened
 from .values import Given, LayerLook, Results, dates_as_text
 
 PARAMETERS = (
@@ -51,12 +51,11 @@ def run(given: Given, feedback: Feedback) -> Results:
     with opened(given["INPUT"], (), given, feedback) as features:
         result = reconstruct(
             features,
-            load_encoder_of(given)(),
             given["OUTPUT"],
             dates=given["DATES"],
             every=given["EVERY"],
             extent=given["EXTENT"].on(features.grid),
-            **budget_of(given),
+            budget=budget_of(given),
             feedback=feedback,
         )
     values = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..feedback import Feedback
 from ..mapping.maps.class_rasters import ClassArea
 from ..mapping.maps.neighbourhood import MapOptions
-from ..mapping.maps.segment import segment
+from ..mapping.maps.segment import ClassMapOutputs, segment
 from ..mapping.maps.smoothing import SMOOTHINGS
 from ..model.heads.class_head import Head
 from .operation import MAP, Operation
@@ -26,7 +26,6 @@ from .shared import (
     MASK,
     MODEL,
     budget_of,
-    encoder_for,
     opened,
 )
 from .values import Column, Given, LayerLook, Results, Sink
@@ -137,12 +136,13 @@ def run(given: Given, feedback: Feedback) -> Results:
     with opened(given["INPUT"], (), given, feedback) as features:
         result = segment(
             features,
-            encoder_for(given, features),
             head,
-            given["OUTPUT"],
-            confidence=given["CONFIDENCE"] or None,
-            probabilities=given["PROBABILITIES"] or None,
-            vector=given["VECTOR"] or None,
+            ClassMapOutputs(
+                given["OUTPUT"],
+                confidence=given["CONFIDENCE"] or None,
+                probabilities=given["PROBABILITIES"] or None,
+                vector=given["VECTOR"] or None,
+            ),
             options=MapOptions(
                 given["SMOOTHING"],
                 given["WINDOW"],
@@ -153,7 +153,7 @@ def run(given: Given, feedback: Feedback) -> Results:
             ),
             mask=mask.mask() if mask else None,
             extent=given["EXTENT"].on(features.grid),
-            **budget_of(given),
+            budget=budget_of(given),
             feedback=feedback,
         )
     files = {name: given[name] for name in ("OUTPUT", "CONFIDENCE", "PROBABILITIES", "VECTOR")}

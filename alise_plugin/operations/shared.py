@@ -8,18 +8,21 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import date
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ..errors import LabelsError, SeriesError
 from ..feedback import Feedback
-from ..mapping.features.source import FeatureSource, open_source
+from ..mapping.features.features import Features
+from ..mapping.features.series_features import SeriesFeatures
+from ..mapping.features.source import open_features
+from ..mapping.features.tiling import TileBudget
 from ..mapping.samples.groups import VALIDATIONS
+from ..mapping.samples.samples import SampleDesign
 from ..model.device import DEVICES
 from ..model.encoder import Encoder
 from ..model.package import PRECISIONS, load_package
 from ..sits.build import build_series
 from ..sits.grid import Grid
-from ..sits.series import ImageSeries
 from .parameters import (
     ONNX,
     WEB_PAGE,
@@ -191,32 +194,25 @@ def load_encoder_of(given: Given) -> Callable[[], Encoder]:
     return load
 
 
-def budget_of(given: Given) -> dict[str, Any]:
+def budget_of(given: Given) -> TileBudget:
     """Return the memory and tile size that MEMORY and TILE_SIZE allow."""
-    return {"memory_mb": given["MEMORY"], "tile_size": given["TILE_SIZE"] or None}
+    return TileBudget(given["MEMORY"], given["TILE_SIZE"] or None)
 
 
-def sample_design_of(given: Given) -> dict[str, Any]:
+def sample_design_of(given: Given) -> SampleDesign:
     """Return how SAMPLES, VALIDATION, BLOCK_SIZE and SEED choose pixels and groups."""
-    return {
-        "per_area": given["SAMPLES"],
-        "validation": given["VALIDATION"],
-        "block_size": given["BLOCK_SIZE"],
-        "seed": given["SEED"],
-    }
-
-
-def encoder_for(given: Given, *sources: FeatureSource) -> Encoder | None:
-    """Return the encoder if one of the sources is an image series, which needs it."""
-    if any(isinstance(source, ImageSeries) for source in sources):
-        return load_encoder_of(given)()
-    return None
+    return SampleDesign(
+        per_area=given["SAMPLES"],
+        validation=given["VALIDATION"],
+        block_size=given["BLOCK_SIZE"],
+        seed=given["SEED"],
+    )
 
 
 @contextmanager
 def opened(
     rasters: Sequence[Raster], dates: Sequence[date], given: Given, feedback: Feedback
-) -> Iterator[FeatureSource]:
+) -> Iterator[Features]:
     """Open one image series or embedding raster; build a temporary series of anything else.
 
     Args:
@@ -230,26 +226,28 @@ def opened(
     """
     if not rasters:
         raise SeriesError("No raster was given: choose an image series.")
+    load = load_encoder_of(given)
     paths = list(dict.fromkeys(raster.path for raster in rasters))  # variables of one cube
     with ExitStack() as stack:
-        features = None
+        features: Features | None = None
         if len(paths) == 1 and not dates:
             try:
-                features = open_source(paths[0])
+                features = open_features(paths[0], load)
             except SeriesError:
                 # Not yet a series; what makes one of it says best what is wrong with it.
                 feedback.info("Building an image series of the input.")
         if features is None:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="alise-"))
             path = os.path.join(folder, "series.vrt")
-            features = build_series(paths, path, dates=list(dates) or None)
+            series = build_series(paths, path, dates=list(dates) or None)
+            features = SeriesFeatures(series, load)
         yield features
 
 
 @contextmanager
 def opened_with_labels(
     given: Given, feedback: Feedback, read: Callable[[Layer, list[Grid]], Read]
-) -> Iterator[tuple[list[tuple[FeatureSource, Read]], int]]:
+) -> Iterator[tuple[list[tuple[Features, Read]], int]]:
     """Open each raster of INPUT with what LABELS has on it.
 
     Args:

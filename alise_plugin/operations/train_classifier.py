@@ -25,7 +25,6 @@ from .shared import (
     TRAINING_INPUT,
     VALIDATION,
     budget_of,
-    encoder_for,
     labels_parameter,
     opened_with_labels,
     sample_design_of,
@@ -92,13 +91,12 @@ def run(given: Given, feedback: Feedback) -> Results:
     with opened_with_labels(given, feedback, read) as (found, layers):
         result = train_classifier(
             [LabelledSource(features, labels) for features, (labels, _) in found],
-            encoder_for(given, *(features for features, _ in found)),
             given["HEAD"],
             report=given["REPORT"] or None,
             legends=[legend for _, (_, legend) in found[:layers]],
             classifier=given["CLASSIFIER"],
-            **sample_design_of(given),
-            **budget_of(given),
+            design=sample_design_of(given),
+            budget=budget_of(given),
             feedback=feedback,
         )
     classes = [

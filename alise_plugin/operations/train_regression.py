@@ -21,7 +21,6 @@ from .shared import (
     TRAINING_INPUT,
     VALIDATION,
     budget_of,
-    encoder_for,
     labels_parameter,
     opened_with_labels,
     sample_design_of,
@@ -70,12 +69,11 @@ def run(given: Given, feedback: Feedback) -> Results:
     with opened_with_labels(given, feedback, read) as (found, _):
         result = train_regression(
             [LabelledSource(features, measured) for features, measured in found],
-            encoder_for(given, *(features for features, _ in found)),
             given["HEAD"],
             given["FIELD"] or found[0][1].name,
             report=given["REPORT"] or None,
-            **sample_design_of(given),
-            **budget_of(given),
+            design=sample_design_of(given),
+            budget=budget_of(given),
             feedback=feedback,
         )
     return Results(

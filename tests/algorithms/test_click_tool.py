@@ -11,6 +11,7 @@ from osgeo import gdal
 
 sys.path[:0] = [str(Path(__file__).parents[1] / name) for name in ("mapping", "sits")]
 from fake_encoder import FakeEncoder  # noqa: E402
+from features_for_tests import features_from  # noqa: E402
 from labelled_region import FIELD, region  # noqa: E402
 from rasters_for_tests import TRANSFORM  # noqa: E402
 
@@ -66,7 +67,7 @@ def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("clicks") / "data"
     found = region(folder, rows=6, columns=6, dates=3)
     found.embedding = found.path.replace("series.vrt", "embedding.tif")
-    embed(found.series, FakeEncoder(), found.embedding)
+    embed(features_from(found.series, FakeEncoder()), found.embedding)
     return found
 
 

@@ -10,6 +10,7 @@ from osgeo import gdal
 
 sys.path[:0] = [str(Path(__file__).parents[1] / name) for name in ("mapping", "sits")]
 from fake_encoder import FakeEncoder  # noqa: E402
+from features_for_tests import features_from  # noqa: E402
 from labelled_region import point, square, write_layer  # noqa: E402
 from measured_region import HEIGHT, WIDTH, measured_region  # noqa: E402
 
@@ -27,7 +28,7 @@ def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("measured")
     found = measured_region(folder / "data")
     found.embedding = str(folder / "embedding.tif")
-    embed(found.series, FakeEncoder(), found.embedding)
+    embed(features_from(found.series, FakeEncoder()), found.embedding)
     rng = np.random.default_rng(1)
     rows, cols = rng.integers(0, HEIGHT, 60), rng.integers(0, WIDTH, 60)
     found.places = sorted(set(zip(rows.tolist(), cols.tolist())))

@@ -8,6 +8,7 @@ from osgeo import gdal, ogr
 
 sys.path[:0] = [str(Path(__file__).parents[1] / name) for name in ("mapping", "sits")]
 from fake_encoder import FakeEncoder  # noqa: E402
+from features_for_tests import features_from, labelled_with  # noqa: E402
 from labelled_region import (  # noqa: E402
     CLASSES,
     CODES,
@@ -35,10 +36,10 @@ def place(tmp_path_factory):
     found = region(folder / "data", rows=6, columns=6, dates=3)
     found.embedding = str(folder / "embedding.tif")
     encoder = FakeEncoder()
-    embed(found.series, encoder, found.embedding)
+    embed(features_from(found.series, encoder), found.embedding)
     found.head = str(folder / "head.onnx")
     labels = read_vector_labels(found.labels, "code", "crop", "color")
-    train_classifier([LabelledSource(found.series, labels)], encoder, found.head)
+    train_classifier(labelled_with(encoder, [LabelledSource(found.series, labels)]), found.head)
     return found
 
 

@@ -9,6 +9,7 @@ from osgeo import gdal
 
 sys.path[:0] = [str(Path(__file__).parents[1] / name) for name in ("mapping", "sits")]
 from fake_encoder import FakeEncoder  # noqa: E402
+from features_for_tests import features_from  # noqa: E402
 from labelled_region import (  # noqa: E402
     CLASSES,
     CODES,
@@ -30,7 +31,7 @@ pytest.importorskip("sklearn")
 def embedded(place):
     """The region with an embedding raster of six features beside it: quick to train on."""
     place.embedding = place.path.replace("series.vrt", "embedding.tif")
-    embed(place.series, FakeEncoder(), place.embedding)
+    embed(features_from(place.series, FakeEncoder()), place.embedding)
     return place
 
 

@@ -137,7 +137,7 @@ def test_a_drawn_sample_judges_the_map(place, tmp_path):
     overall = result.overall["overall accuracy"]
     assert overall.low < exact < overall.high
     assert overall.value == result.estimate.overall.value
-    assert not result.notes
+    assert not result.warnings
 
 
 def test_the_points_of_rare_classes_do_not_come_last(place, tmp_path):
@@ -158,7 +158,7 @@ def test_a_class_of_one_pixel_does_not_take_the_intervals_away(place, tmp_path):
     truth = [3 - p.item.code if number % 9 == 1 else p.item.code for number, p in enumerate(drawn)]
     reference = write_layer(tmp_path / "r.gpkg", places, truth=[max(1, code) for code in truth])
     result = assess_accuracy(ClassMap(path), read_vector_labels(reference, "truth"))
-    assert not result.notes
+    assert not result.warnings
     assert 0 < result.overall["overall accuracy"].low < result.overall["overall accuracy"].high < 1
     assert all(np.isfinite(area.low) for area in result.estimate.areas)
     assert np.isfinite(result.estimate.users[2].low)
@@ -186,7 +186,7 @@ def test_polygons_are_resampled_whole(place, tmp_path):
         (place.codes[r * 10 + 1 : r * 10 + 9, c * 10 + 1 : c * 10 + 9] > 0).sum()
         for r, c in place.cells
     )
-    assert "random" in result.notes[-1]
+    assert "random" in result.warnings[-1]
     assert result.estimate.producers[1].value == pytest.approx(6 / 7, abs=0.03)
     page = report.read_text(encoding="utf-8")
     assert "forêt &quot;noire&quot;" in page
@@ -202,8 +202,8 @@ def test_other_crs_nulls_and_places_outside(place, tmp_path):
     path = write_layer(tmp_path / "r.gpkg", geometries, pairs[0][1], truth=[*truth, CODES[0]])
     result = assess_accuracy(ClassMap(place.map_path), read_vector_labels(path, "truth"))
     assert result.labels == 71
-    assert "1 of 72 labels are left out: they lie outside" in result.notes[0]
-    assert "1 features have no class" in result.notes[1]
+    assert "1 of 72 labels are left out: they lie outside" in result.warnings[0]
+    assert "1 features have no class" in result.warnings[1]
 
 
 def test_what_the_map_lacks_can_only_be_missed(place, tmp_path):
@@ -216,7 +216,7 @@ def test_what_the_map_lacks_can_only_be_missed(place, tmp_path):
     assert result.estimate.producers[found[99]].value == 0
     assert np.isnan(result.estimate.users[found[99]].value)
     assert result.estimate.areas[found[99]].value > 0
-    assert f'no "99", the true class of {place.kinds.count(2)} labels' in result.notes[0]
+    assert f'no "99", the true class of {place.kinds.count(2)} labels' in result.warnings[0]
 
 
 def test_names_and_codes_of_classes_that_the_map_lacks(place, tmp_path):
@@ -229,7 +229,7 @@ def test_names_and_codes_of_classes_that_the_map_lacks(place, tmp_path):
     )
     missed = {item.code: item.name for item in result.classes if item.code not in CODES}
     assert missed == {13: "lake", 41: "41", 70: "snow", 71: "wheat?", 72: "²"}
-    assert sum("The map has no" in note for note in result.notes) == 5
+    assert sum("The map has no" in note for note in result.warnings) == 5
 
 
 def test_a_name_of_two_classes_is_not_guessed(place, tmp_path):
@@ -245,7 +245,7 @@ def test_pixels_of_two_reference_classes_are_left_out(place, tmp_path):
     path = write_layer(tmp_path / "r.gpkg", shapes, truth=truth)
     result = assess_accuracy(ClassMap(place.map_path), read_vector_labels(path, "truth"))
     assert result.labels == 2 * 5 * 9 + 81
-    assert result.notes[0] == "36 pixels lie in areas of two classes and are left out."
+    assert result.warnings[0] == "36 pixels lie in areas of two classes and are left out."
     stacked = [square(0, 0, 9, 9)] * 3 + [square(40, 40, 9, 9)]
     path = write_layer(tmp_path / "s.gpkg", stacked, truth=[11, 12, 11, 40])
     assert assess_accuracy(ClassMap(place.map_path), read_vector_labels(path, "truth")).labels == 81
@@ -266,7 +266,7 @@ def test_a_class_without_a_label_is_named(place, tmp_path):
     assert f"{len(cells)} labelled pixels of r.gpkg" in page
     without = [item for item, row in zip(result.classes, result.counts) if not row.sum()]
     assert [item.code for item in without] == [CODES[0]]
-    assert 'No label lies in the mapped class "11"' in result.notes[0]
+    assert 'No label lies in the mapped class "11"' in result.warnings[0]
 
 
 def test_mistakes_are_said(place, tmp_path):

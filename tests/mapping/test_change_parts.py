@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from features_for_tests import compare, features_from
 from osgeo import ogr
 from pair_encoder import PairEncoder
 from rasters_for_tests import TRANSFORM, digital_numbers, write_raster
 
 from alise_plugin.errors import AliseError, SeriesError
 from alise_plugin.feedback import SilentFeedback
-from alise_plugin.mapping.change.detect import detect_change
 from alise_plugin.mapping.change.gapfilled import GapFilledPair, gap_filled
 from alise_plugin.mapping.change.periods import days_of_years, whole_years
 from alise_plugin.mapping.change.threshold import ThresholdRule, exceeded_by, otsu, threshold_of
@@ -53,7 +53,7 @@ def scenes(folder, rng, dates, name="series", values=None):
 def test_the_baseline_is_the_distance_of_one_season(rng, tmp_path):
     before = scenes(tmp_path / "a", rng, [date(2018, 1, 10), date(2018, 6, 1), date(2018, 11, 3)])
     after = scenes(tmp_path / "b", rng, [date(2020, 2, 20), date(2020, 5, 5), date(2020, 12, 30)])
-    result = detect_change(before, after, None, tmp_path / "d.tif", method="gapfilled")
+    result = compare(before, after, None, tmp_path / "d.tif", method="gapfilled")
     assert (result.year_shift, result.encoded, result.model_id) == (730, 0, "")
     first, last = after.days[0] - 730, before.days[-1]
     calendar = np.arange(first, last + 1, 5)
@@ -74,8 +74,8 @@ def test_two_seasons_do_not_compare_as_reflectance(rng, tmp_path):
     summer = scenes(tmp_path / "a", rng, [date(2018, 6, 1), date(2018, 8, 1)], "summer")
     winter = scenes(tmp_path / "b", rng, [date(2019, 1, 1), date(2019, 2, 1)], "winter")
     with pytest.raises(SeriesError, match=r"summer.vrt .* winter.vrt .* no season in common"):
-        GapFilledPair(summer, winter)
-    assert detect_change(summer, winter, PairEncoder(), tmp_path / "d.tif").encoded == 4
+        GapFilledPair(features_from(summer), features_from(winter))
+    assert compare(summer, winter, PairEncoder(), tmp_path / "d.tif").encoded == 4
 
 
 def test_years_are_counted_from_the_middles():
@@ -158,10 +158,10 @@ def test_a_pair_costs_little_more_than_two_embeddings(tiny_package, rng, tmp_pat
     later = [date(2019, month, 17) for month in (1, 3, 5, 7, 9)]
     before = scenes(tmp_path / "a", rng, dates)
     after = scenes(tmp_path / "b", rng, later)
-    embed(before, encoder, tmp_path / "e.tif")
+    embed(features_from(before, encoder), tmp_path / "e.tif")
     one = dict(work)
     work.update(_spatial=0, _temporal=0)
-    result = detect_change(before, after, encoder, tmp_path / "d.tif", rule=ThresholdRule("noise"))
+    result = compare(before, after, encoder, tmp_path / "d.tif", rule=ThresholdRule("noise"))
     assert result.noise_floor is not None
     assert work["_spatial"] == 2 * one["_spatial"]
     # Either graph is about half of the work.
@@ -171,7 +171,7 @@ def test_a_pair_costs_little_more_than_two_embeddings(tiny_package, rng, tmp_pat
     work.update(_spatial=0, _temporal=0)
     files = [tmp_path / "a" / f"S2_{day:%Y%m%d}.tif" for day in dates]
     early, late = (build_series(files[k : k + 4], tmp_path / f"{k}.vrt") for k in (0, 1))
-    detect_change(early, late, encoder, tmp_path / "shared.tif")
+    compare(early, late, encoder, tmp_path / "shared.tif")
     assert work["_spatial"] == one["_spatial"]
 
 

@@ -3,12 +3,14 @@ import warnings
 
 import numpy as np
 import pytest
+from features_for_tests import labelled_with
 from labelled_region import TRANSFORM, square, utm, write_layer
 from osgeo import gdal
 
 from alise_plugin.errors import Cancelled
 from alise_plugin.feedback import SilentFeedback
 from alise_plugin.mapping.features.embedding_raster import EmbeddingRaster
+from alise_plugin.mapping.features.tiling import TileBudget
 from alise_plugin.mapping.labels.read import read_vector_labels
 from alise_plugin.mapping.learning.classifier import (
     CLASSIFIERS,
@@ -199,10 +201,12 @@ def test_ten_thousand_polygons(rng, tmp_path):
     )
     pairs = [LabelledSource(source, read_vector_labels(path, "code"))]
     head = tmp_path / "head.onnx"
-    result = train_classifier(pairs, None, head, memory_mb=256, classifier="prototype")
+    result = train_classifier(
+        labelled_with(None, pairs), head, budget=TileBudget(memory_mb=256), classifier="prototype"
+    )
     assert result.groups == 10_000
     assert result.samples == 5 * 10_000
-    assert any("room for 5 pixels" in note for note in result.notes)
+    assert any("room for 5 pixels" in note for note in result.warnings)
     assert result.overall["macro-F1"].value > 0.8
     assert Head(head).description.provenance["groups"]["0"] == int((kinds == 0).sum())
 
@@ -227,11 +231,10 @@ def test_cancel_leaves_nothing(rng, tmp_path, moment):
     pairs = [LabelledSource(source, read_vector_labels(path, "code"))]
     with pytest.raises(Cancelled):
         train_classifier(
-            pairs,
-            None,
+            labelled_with(None, pairs),
             tmp_path / "head.onnx",
+            budget=TileBudget(tile_size=16),
             report=tmp_path / "report.html",
-            tile_size=16,
             feedback=Stopper(moment),
         )
     assert sorted(os.listdir(tmp_path)) == before

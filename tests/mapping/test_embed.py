@@ -4,12 +4,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake_encoder import FakeEncoder
+from features_for_tests import features_from, packed
 from osgeo import gdal
 
 from alise_plugin.errors import AliseError, Cancelled, OutputError, SeriesError
 from alise_plugin.mapping.embedding.embed import embed, feature_names
 from alise_plugin.mapping.features import tiling
 from alise_plugin.mapping.features.embedding_raster import EmbeddingRaster
+from alise_plugin.mapping.features.tiling import TileBudget
 from alise_plugin.sits.grid import Grid, Window
 
 
@@ -28,6 +30,9 @@ class Listener:
     def info(self, text):
         self.texts.append(text)
 
+    def warning(self, text):
+        self.info(text)
+
 
 def read(path):
     raster = EmbeddingRaster(path)
@@ -45,7 +50,7 @@ def truth(series, encoder, window=None):
 @pytest.mark.parametrize("tile_size", [None, 16, 37, 64, 96, 500])
 def test_tiles_do_not_show(series, encoder, tmp_path, tile_size):
     path = tmp_path / "map.tif"
-    result = embed(series, encoder, path, tile_size=tile_size)
+    result = embed(features_from(series, encoder), path, budget=TileBudget(tile_size=tile_size))
     np.testing.assert_allclose(read(path), truth(series, encoder), atol=1e-5)
     assert (result.path, result.dates, result.device) == (str(path), series.dates, "cpu")
     assert result.model_id == "fake 1.2 00000000"
@@ -57,14 +62,14 @@ def test_tiles_do_not_show(series, encoder, tmp_path, tile_size):
 def test_the_extent_does_not_change_values(series, encoder, tmp_path, window):
     path = tmp_path / "map.tif"
     grid = series.grid.subgrid(window)
-    embed(series, encoder, path, extent=grid.extent, tile_size=32)
+    embed(features_from(series, encoder), path, budget=TileBudget(tile_size=32), extent=grid.extent)
     assert EmbeddingRaster(path).grid.same_grid(grid)
     np.testing.assert_allclose(read(path), truth(series, encoder, window), atol=1e-5)
 
 
 def test_the_raster_says_what_it_is(series, encoder, tmp_path):
     path = tmp_path / "map.tif"
-    embed(series, encoder, path)
+    embed(features_from(series, encoder), path)
     dataset = gdal.Open(str(path))
     assert Grid.from_dataset(dataset, "map").same_grid(series.grid)
     names = [dataset.GetRasterBand(i + 1).GetDescription() for i in range(dataset.RasterCount)]
@@ -83,7 +88,7 @@ def test_the_raster_says_what_it_is(series, encoder, tmp_path):
 def test_pixels_without_any_date_have_no_value(series, encoder, tmp_path):
     path = tmp_path / "map.tif"
     for form in ("float32", "int8"):
-        embed(series, encoder, path, format=form, tile_size=32)
+        embed(features_from(series, encoder), path, budget=TileBudget(tile_size=32), format=form)
         got = read(path)
         assert np.isnan(got[:, :, :10]).all()
         assert np.isfinite(got[:, :, 10:]).all()
@@ -92,7 +97,9 @@ def test_pixels_without_any_date_have_no_value(series, encoder, tmp_path):
 @pytest.mark.parametrize("tile_size", [None, 32])
 def test_int8_keeps_half_a_per_cent(series, encoder, tmp_path, tile_size):
     path = tmp_path / "map.tif"
-    result = embed(series, encoder, path, format="int8", tile_size=tile_size)
+    result = embed(
+        features_from(series, encoder), path, budget=TileBudget(tile_size=tile_size), format="int8"
+    )
     dataset = gdal.Open(str(path))
     assert dataset.GetRasterBand(1).DataType == gdal.GDT_Byte
     assert dataset.GetRasterBand(1).GetNoDataValue() == 0
@@ -109,7 +116,13 @@ def test_int8_finds_a_range_where_most_of_the_map_is_empty(series, encoder, tmp_
     path = tmp_path / "map.tif"
     left, _, _, top, _, _ = series.grid.geotransform
     extent = (left, top - 400, left + 110, top)  # 11 columns, 10 of them without any date
-    embed(series, encoder, path, format="int8", tile_size=16, extent=extent)
+    embed(
+        features_from(series, encoder),
+        path,
+        budget=TileBudget(tile_size=16),
+        format="int8",
+        extent=extent,
+    )
     exact = truth(series, encoder, Window(0, 0, 11, 40))
     error = np.abs(read(path) - exact)[:, :, 10]
     assert np.percentile(error, 90) < 0.01
@@ -117,7 +130,12 @@ def test_int8_finds_a_range_where_most_of_the_map_is_empty(series, encoder, tmp_
 
 def test_progress_rises_to_the_end(series, encoder, tmp_path):
     listener = Listener()
-    embed(series, encoder, tmp_path / "map.tif", tile_size=32, feedback=listener)
+    embed(
+        features_from(series, encoder),
+        tmp_path / "map.tif",
+        budget=TileBudget(tile_size=32),
+        feedback=listener,
+    )
     assert listener.fractions == sorted(listener.fractions)
     assert len(listener.fractions) > 4 * 9
     assert listener.fractions[-1] == pytest.approx(1)
@@ -131,7 +149,13 @@ def test_progress_rises_to_the_end(series, encoder, tmp_path):
 def test_progress_never_falls(series, encoder, tmp_path, form, resume, tile_size):
     listener = Listener()
     options = {"tile_size": tile_size, "format": form, "resume": resume}
-    embed(series, encoder, tmp_path / "map.tif", feedback=listener, cog=True, **options)
+    embed(
+        features_from(series, encoder),
+        tmp_path / "map.tif",
+        feedback=listener,
+        cog=True,
+        **packed(options),
+    )
     assert listener.fractions == sorted(listener.fractions)
     assert listener.fractions[-1] == pytest.approx(1)
     if tile_size == 96:
@@ -145,7 +169,9 @@ def test_cancel_while_it_becomes_a_cog(series, encoder, tmp_path, resume):
     listener = Listener(cancel_at=0.92)
     options = {"tile_size": 32, "cog": True, "resume": resume}
     with pytest.raises(Cancelled):
-        embed(series, encoder, folder / "map.tif", feedback=listener, **options)
+        embed(
+            features_from(series, encoder), folder / "map.tif", feedback=listener, **packed(options)
+        )
     assert os.listdir(folder) == ["map.tif.blocks"] * resume
 
 
@@ -156,22 +182,30 @@ def test_cancel_leaves_nothing(series, encoder, tmp_path, moment, form):
     folder.mkdir()
     listener = Listener(cancel_at=moment)
     with pytest.raises(Cancelled):
-        embed(series, encoder, folder / "map.tif", tile_size=32, feedback=listener, format=form)
+        embed(
+            features_from(series, encoder),
+            folder / "map.tif",
+            budget=TileBudget(tile_size=32),
+            feedback=listener,
+            format=form,
+        )
     assert os.listdir(folder) == []
     assert listener.fractions[-1] < moment + 0.1  # and it stopped at once
 
 
 def test_memory_is_a_limit(series, encoder, tmp_path):
     encoder.bytes_per_read_pixel = 3000
-    whole = embed(series, encoder, tmp_path / "whole.tif", memory_mb=1000)
+    whole = embed(
+        features_from(series, encoder), tmp_path / "whole.tif", budget=TileBudget(memory_mb=1000)
+    )
     largest = max(height * width for height, width in encoder.reads)
     encoder.reads.clear()
-    embed(series, encoder, tmp_path / "tiles.tif", memory_mb=17)
+    embed(features_from(series, encoder), tmp_path / "tiles.tif", budget=TileBudget(memory_mb=17))
     assert max(height * width for height, width in encoder.reads) * 3000 < 17e6
     assert largest == series.grid.window.pixels
     np.testing.assert_allclose(read(tmp_path / "tiles.tif"), read(whole.path), atol=1e-5)
     with pytest.raises(AliseError, match="allow at least") as error:
-        embed(series, encoder, tmp_path / "none.tif", memory_mb=1)
+        embed(features_from(series, encoder), tmp_path / "none.tif", budget=TileBudget(memory_mb=1))
     assert "\n" not in str(error.value)
 
 
@@ -184,7 +218,12 @@ def test_gdal_keeps_no_more_than_its_share_of_the_memory(series, tmp_path, resum
             caches.append(gdal.GetCacheMax())
             return super().spatial(image)
 
-    embed(series, Looks(), tmp_path / "map.tif", memory_mb=100, resume=resume)
+    embed(
+        features_from(series, Looks()),
+        tmp_path / "map.tif",
+        budget=TileBudget(memory_mb=100),
+        resume=resume,
+    )
     assert caches
     assert max(caches) <= 0.1 * 100e6 < before
     assert gdal.GetCacheMax() == before
@@ -192,12 +231,12 @@ def test_gdal_keeps_no_more_than_its_share_of_the_memory(series, tmp_path, resum
 
 def test_mistakes_are_said(series, encoder, tmp_path):
     with pytest.raises(SeriesError, match="does not overlap"):
-        embed(series, encoder, tmp_path / "map.tif", extent=(0, 0, 10, 10))
+        embed(features_from(series, encoder), tmp_path / "map.tif", extent=(0, 0, 10, 10))
     with pytest.raises(OutputError, match="is not a folder"):
-        embed(series, encoder, tmp_path / "nowhere" / "map.tif")
+        embed(features_from(series, encoder), tmp_path / "nowhere" / "map.tif")
     os.remove(tmp_path / "scenes" / os.path.basename(sorted(os.listdir(tmp_path / "scenes"))[1]))
     with pytest.raises(SeriesError, match="cannot be read"):
-        embed(series.reopen(), encoder, tmp_path / "map.tif")
+        embed(features_from(series.reopen(), encoder), tmp_path / "map.tif")
     assert os.listdir(tmp_path) == ["scenes"]
 
 
@@ -208,7 +247,7 @@ def test_a_device_that_falls_back_is_said(series, tiny_package, tmp_path):
     encoder.fell_back = True
     listener = Listener()
     extent = series.grid.subgrid(Window(0, 0, 16, 16)).extent
-    embed(series, encoder, tmp_path / "map.tif", extent=extent, feedback=listener)
+    embed(features_from(series, encoder), tmp_path / "map.tif", extent=extent, feedback=listener)
     assert any("on cpu, because onnxruntime has CUDA but could" in text for text in listener.texts)
 
 
@@ -235,7 +274,12 @@ def test_tiles_do_not_show_with_the_real_architecture(
     path = tmp_path / "map.tif"
     window = window or large_series.grid.window
     extent = large_series.grid.subgrid(window).extent
-    embed(large_series, real_encoder, path, extent=extent, tile_size=tile_size)
+    embed(
+        features_from(large_series, real_encoder),
+        path,
+        budget=TileBudget(tile_size=tile_size),
+        extent=extent,
+    )
     exact = real_truth[(slice(None), *window.slices_in(large_series.grid.window))]
     np.testing.assert_allclose(read(path), exact, atol=1e-4)
 
@@ -245,7 +289,7 @@ def test_tiles_of_any_size_do_not_show(
     long_series, bundled_encoder, long_truth, tmp_path, tile_size
 ):
     path = tmp_path / "map.tif"
-    embed(long_series, bundled_encoder, path, tile_size=tile_size)
+    embed(features_from(long_series, bundled_encoder), path, budget=TileBudget(tile_size=tile_size))
     np.testing.assert_allclose(read(path), long_truth, atol=1e-4)
 
 
@@ -255,7 +299,12 @@ def test_an_extent_that_starts_anywhere_has_the_values_of_the_whole(
     window = Window(333, 7, 131, 41)
     extent = long_series.grid.subgrid(window).extent
     for form in ("float32", "int8"):
-        embed(long_series, bundled_encoder, tmp_path / f"{form}.tif", extent=extent, format=form)
+        embed(
+            features_from(long_series, bundled_encoder),
+            tmp_path / f"{form}.tif",
+            extent=extent,
+            format=form,
+        )
     exact = long_truth[(slice(None), *window.slices_in(long_series.grid.window))]
     np.testing.assert_allclose(read(tmp_path / "float32.tif"), exact, atol=1e-4)
     low, high = np.percentile(exact, (0.5, 99.5), axis=(1, 2))
@@ -268,7 +317,11 @@ def test_a_halo_that_is_too_small_shows(
 ):
     """The tests above would see a seam: without a halo there is one."""
     monkeypatch.setattr(tiling, "tile_halo", lambda encoder: 0)
-    embed(long_series, bundled_encoder, tmp_path / "map.tif", tile_size=64)
+    embed(
+        features_from(long_series, bundled_encoder),
+        tmp_path / "map.tif",
+        budget=TileBudget(tile_size=64),
+    )
     assert np.abs(read(tmp_path / "map.tif") - long_truth).max() > 1e-4
 
 
@@ -327,5 +380,5 @@ def test_it_does_not_write_over_its_own_scenes(series, encoder, tmp_path):
     scene = sorted((tmp_path / "scenes").glob("*.tif"))[0]
     before = scene.read_bytes()
     with pytest.raises(OutputError, match="is also an input"):
-        embed(series, encoder, scene)
+        embed(features_from(series, encoder), scene)
     assert scene.read_bytes() == before

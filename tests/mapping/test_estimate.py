@@ -5,6 +5,7 @@ import os
 import numpy as np
 import pytest
 from fake_encoder import FakeEncoder
+from features_for_tests import features_from, labelled_with, packed
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from labelled_region import moved, point, square, write_layer
@@ -15,7 +16,8 @@ from rasters_for_tests import TRANSFORM, utm, write_raster
 from alise_plugin.errors import Cancelled, HeadError, LabelsError, OutputError, SeriesError
 from alise_plugin.feedback import SilentFeedback
 from alise_plugin.mapping.embedding.embed import embed
-from alise_plugin.mapping.features.source import open_source
+from alise_plugin.mapping.features.source import open_features
+from alise_plugin.mapping.features.tiling import TileBudget
 from alise_plugin.mapping.labels.layers import VectorValues
 from alise_plugin.mapping.labels.on_grid import WarpedValues
 from alise_plugin.mapping.labels.read import read_mask, read_raster_values, read_vector_values
@@ -23,7 +25,7 @@ from alise_plugin.mapping.learning.train_regression import train_regression
 from alise_plugin.mapping.maps.estimate import estimate
 from alise_plugin.mapping.rasters.style import ramp_style
 from alise_plugin.mapping.samples.draw import draw_values
-from alise_plugin.mapping.samples.samples import LabelledSource
+from alise_plugin.mapping.samples.samples import LabelledSource, SampleDesign
 from alise_plugin.model.heads.value_head import ValueHead
 
 pytest.importorskip("onnxruntime")
@@ -36,6 +38,9 @@ class Log(SilentFeedback):
 
     def info(self, text):
         self.texts.append(text)
+
+    def warning(self, text):
+        self.info(text)
 
     def progress(self, fraction):
         assert fraction >= self.done - 1e-9
@@ -68,12 +73,17 @@ def place(tmp_path_factory):
 def train(place, path, head, field="biomass", source=None, **options):
     values = read_vector_values(path, field)
     pair = LabelledSource(source or place.series, values)
-    return train_regression([pair], FakeEncoder(), head, field, **options)
+    return train_regression(
+        labelled_with(FakeEncoder(), [pair]), head, field, **packed(options, design=True)
+    )
 
 
 def mapped(place, path, head=None, source=None, **options):
     result = estimate(
-        source or place.series, FakeEncoder(), head or ValueHead(place.head), path, **options
+        features_from(source or place.series, FakeEncoder()),
+        head or ValueHead(place.head),
+        path,
+        **packed(options),
     )
     return result, gdal.Open(str(path)).ReadAsArray()
 
@@ -168,12 +178,11 @@ def test_nothing_outside_a_mask_is_encoded(place, tmp_path):
     )
     encoder = FakeEncoder()
     result = estimate(
-        place.series,
-        encoder,
+        features_from(place.series, encoder),
         ValueHead(place.head),
         tmp_path / "map.tif",
+        budget=TileBudget(tile_size=16),
         mask=mask,
-        tile_size=16,
     )
     tiles = 2 * 1 + 1  # rows 8 to 19 and columns 5 to 14; rows 50 and 51, columns 60 and 61
     assert len(encoder.reads) == tiles * len(place.series.dates)
@@ -184,8 +193,8 @@ def test_nothing_outside_a_mask_is_encoded(place, tmp_path):
 
 
 def test_an_embedding_raster_gives_the_same(place, tmp_path):
-    embed(place.series, FakeEncoder(), tmp_path / "embedding.tif")
-    source = open_source(str(tmp_path / "embedding.tif"))
+    embed(features_from(place.series, FakeEncoder()), tmp_path / "embedding.tif")
+    source = open_features(str(tmp_path / "embedding.tif"), FakeEncoder)
     head = tmp_path / "head.onnx"
     train(place, place.points, head, source=source)
     _, of_raster = mapped(place, tmp_path / "a.tif", ValueHead(head), source)
@@ -226,7 +235,10 @@ def test_a_raster_of_values_is_measured_too(place, tmp_path):
     np.testing.assert_allclose(seen[10:], expected[10:], atol=1e-4)
     pair = LabelledSource(place.series, values)
     result = train_regression(
-        [pair], FakeEncoder(), tmp_path / "h.onnx", "heights", block_size=100, per_area=5
+        labelled_with(FakeEncoder(), [pair]),
+        tmp_path / "h.onnx",
+        "heights",
+        design=SampleDesign(per_area=5, block_size=100),
     )
     assert result.samples == result.areas == 5 * result.groups
     assert result.figures["R2"].value > 0.9
@@ -291,9 +303,14 @@ def test_points_that_disagree_on_one_pixel_are_left_out(place, tmp_path):
         v=[1.0, 2.0, 3.0, 4.0, 5.0],
     )
     pair = LabelledSource(place.series, read_vector_values(path, "v"))
-    drawn = draw_values([pair], FakeEncoder(), feedback=SilentFeedback())
+    drawn = draw_values(
+        labelled_with(FakeEncoder(), [pair]),
+        design=SampleDesign(),
+        budget=TileBudget(),
+        feedback=SilentFeedback(),
+    )
     assert sorted(drawn.value) == [3, 4, 5]
-    assert any("areas of two values" in note for note in drawn.notes)
+    assert any("areas of two values" in note for note in drawn.warnings)
 
 
 def test_numbers_as_text_and_empty_ones(place, tmp_path):
@@ -351,7 +368,12 @@ def test_a_nodata_value_that_no_one_stated_is_not_learned_from(place, tmp_path):
     values = read_raster_values(write_raster(tmp_path / "heights.tif", heights[None]))
     pair = LabelledSource(place.series, values)
     with pytest.raises(LabelsError, match=r"measured -3\.4.*e\+38.*state it as nodata"):
-        train_regression([pair], FakeEncoder(), tmp_path / "h.onnx", "heights", block_size=50)
+        train_regression(
+            labelled_with(FakeEncoder(), [pair]),
+            tmp_path / "h.onnx",
+            "heights",
+            design=SampleDesign(block_size=50),
+        )
     assert not (tmp_path / "h.onnx").exists()
 
 
@@ -359,7 +381,7 @@ def test_a_head_of_another_encoder_is_refused(place, tmp_path):
     other = FakeEncoder()
     other.package.sha256 = "1" * 64
     with pytest.raises(HeadError, match="was trained on features of the model fake"):
-        estimate(place.series, other, ValueHead(place.head), tmp_path / "map.tif")
+        estimate(features_from(place.series, other), ValueHead(place.head), tmp_path / "map.tif")
     assert os.listdir(tmp_path) == []
 
 
@@ -383,7 +405,12 @@ def test_cancelled_runs_leave_nothing(place, tmp_path):
 def test_two_years_train_one_head_and_a_field_of_both_is_one_group(place, tmp_path):
     values = read_vector_values(place.points, "biomass")
     pairs = [LabelledSource(place.series, values), LabelledSource(place.series, values)]
-    drawn = draw_values(pairs, FakeEncoder(), feedback=SilentFeedback())
+    drawn = draw_values(
+        labelled_with(FakeEncoder(), pairs),
+        design=SampleDesign(),
+        budget=TileBudget(),
+        feedback=SilentFeedback(),
+    )
     assert len(drawn.value) == 2 * len(place.places)
     assert drawn.area.max() + 1 == 2 * len(place.places)
     assert drawn.group.max() + 1 == len(place.places)

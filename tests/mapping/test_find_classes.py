@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from features_for_tests import features_from
 from osgeo import gdal
 from rasters_for_tests import days, write_raster
 
@@ -12,7 +13,7 @@ from alise_plugin.errors import AliseError, Cancelled, OutputError, SeriesError
 from alise_plugin.mapping.embedding.embed import embed
 from alise_plugin.mapping.features.embedding_raster import EmbeddingRaster
 from alise_plugin.mapping.learning.find_classes import find_classes
-from alise_plugin.mapping.maps.segment import segment
+from alise_plugin.mapping.maps.segment import ClassMapOutputs, segment
 from alise_plugin.model.heads.class_head import Head
 from alise_plugin.model.package import load_package
 from alise_plugin.sits.build import build_series
@@ -61,12 +62,12 @@ def fields(tmp_path_factory, truth):
 
 def mapped(source, encoder, head, path):
     """The classes of a head, `(H, W)` codes, 0 where there is no value."""
-    segment(source, encoder, Head(head), path)
+    segment(features_from(source, encoder), Head(head), ClassMapOutputs(path))
     return gdal.Open(str(path)).ReadAsArray()
 
 
 def test_the_covers_of_a_map_are_found_the_largest_first(fields, truth, encoder, tmp_path):
-    found = find_classes(fields, encoder, tmp_path / "head.onnx", classes=3)
+    found = find_classes(features_from(fields, encoder), tmp_path / "head.onnx", classes=3)
     assert found.samples == SIDE * (SIDE - 10)
     assert [item.code for item in found.classes] == [1, 2, 3]
     assert [item.name for item in found.classes] == ["class 1", "class 2", "class 3"]
@@ -81,7 +82,9 @@ def test_the_covers_of_a_map_are_found_the_largest_first(fields, truth, encoder,
 
 
 def test_of_a_large_map_some_pixels_everywhere_are_enough(fields, truth, encoder, tmp_path):
-    found = find_classes(fields, encoder, tmp_path / "head.onnx", classes=3, pixels=400)
+    found = find_classes(
+        features_from(fields, encoder), tmp_path / "head.onnx", classes=3, pixels=400
+    )
     assert found.samples == 400
     codes = mapped(fields, encoder, found.path, tmp_path / "map.tif")[:-10]
     assert metrics.adjusted_rand_score(truth[:-10].ravel(), codes.ravel()) > 0.9
@@ -89,7 +92,9 @@ def test_of_a_large_map_some_pixels_everywhere_are_enough(fields, truth, encoder
 
 def test_the_same_seed_gives_the_same_file(fields, encoder, tmp_path):
     for name, seed in (("a", 3), ("b", 3), ("c", 4)):
-        find_classes(fields, encoder, tmp_path / name, classes=3, pixels=500, seed=seed)
+        find_classes(
+            features_from(fields, encoder), tmp_path / name, classes=3, pixels=500, seed=seed
+        )
     first, second, third = ((tmp_path / name).read_bytes() for name in "abc")
     assert first == second
     assert first != third
@@ -97,12 +102,12 @@ def test_the_same_seed_gives_the_same_file(fields, encoder, tmp_path):
 
 @pytest.mark.parametrize("form", ["float32", "int8"])
 def test_vectors_have_the_classes_of_their_series(fields, encoder, tmp_path, form):
-    embed(fields, encoder, tmp_path / "vectors.tif", format=form)
+    embed(features_from(fields, encoder), tmp_path / "vectors.tif", format=form)
     raster = EmbeddingRaster(tmp_path / "vectors.tif")
-    found = find_classes(raster, None, tmp_path / "vectors.onnx", classes=3)
+    found = find_classes(features_from(raster), tmp_path / "vectors.onnx", classes=3)
     assert found.device == ""
     of_vectors = mapped(raster, None, found.path, tmp_path / "a.tif")
-    of_series = find_classes(fields, encoder, tmp_path / "series.onnx", classes=3)
+    of_series = find_classes(features_from(fields, encoder), tmp_path / "series.onnx", classes=3)
     assert of_series.device == "cpu"
     codes = mapped(fields, encoder, of_series.path, tmp_path / "b.tif")
     assert (codes == of_vectors).mean() > 0.98
@@ -113,7 +118,9 @@ def test_vectors_have_the_classes_of_their_series(fields, encoder, tmp_path, for
 def test_only_the_extent_is_looked_at(fields, encoder, tmp_path):
     left, top = fields.grid.geotransform[0], fields.grid.geotransform[3]
     box = (left + 480, top - 860, left + 960, top)  # the two covers of the right half
-    found = find_classes(fields, encoder, tmp_path / "head.onnx", classes=2, extent=box)
+    found = find_classes(
+        features_from(fields, encoder), tmp_path / "head.onnx", classes=2, extent=box
+    )
     assert found.samples == 48 * 86
     assert found.shares == pytest.approx([62 / 86, 24 / 86], abs=0.05)
 
@@ -129,15 +136,13 @@ def test_mistakes_are_one_sentence_and_leave_nothing(fields, encoder, tiny_packa
         (SeriesError, "extent", {"extent": (0, 0, 10, 10)}),
     ):
         with pytest.raises(error, match=says):
-            find_classes(fields, encoder, head, **options)
+            find_classes(features_from(fields, encoder), head, **options)
     other = load_package(shutil.copytree(tiny_package, tmp_path / "model")).encoder("cpu", 1)
     with pytest.raises(OutputError, match="also an input"):
-        find_classes(fields, other, tmp_path / "model" / "spatial.onnx")
+        find_classes(features_from(fields, other), tmp_path / "model" / "spatial.onnx")
     shutil.rmtree(tmp_path / "model")
     with pytest.raises(OutputError, match="is not a folder"):
-        find_classes(fields, encoder, tmp_path / "nowhere" / "head.onnx")
-    with pytest.raises(AliseError, match="is an image series: choose the model"):
-        find_classes(fields, None, head)
+        find_classes(features_from(fields, encoder), tmp_path / "nowhere" / "head.onnx")
 
     class Stop:
         def progress(self, fraction):
@@ -149,6 +154,9 @@ def test_mistakes_are_one_sentence_and_leave_nothing(fields, encoder, tiny_packa
         def info(self, text):
             raise AssertionError("it has not stopped")
 
+        def warning(self, text):
+            self.info(text)
+
     with pytest.raises(Cancelled):
-        find_classes(fields, encoder, head, feedback=Stop())
+        find_classes(features_from(fields, encoder), head, feedback=Stop())
     assert not list(tmp_path.iterdir())

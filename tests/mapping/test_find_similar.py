@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake_encoder import FakeEncoder
+from features_for_tests import features_from, packed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from labelled_region import CODES, features_of, point, region, square, write_layer
@@ -17,10 +18,11 @@ from alise_plugin.feedback import SilentFeedback
 from alise_plugin.mapping.embedding.embed import embed
 from alise_plugin.mapping.features.embedding_raster import EmbeddingRaster
 from alise_plugin.mapping.features.sample import sample_features
-from alise_plugin.mapping.features.source import features_of as features_of_tiles
+from alise_plugin.mapping.features.series_features import SeriesFeatures
+from alise_plugin.mapping.features.tiling import TileBudget
 from alise_plugin.mapping.labels.layers import VectorLabels
 from alise_plugin.mapping.labels.read import read_examples
-from alise_plugin.mapping.maps.find_similar import Likeness, find_similar
+from alise_plugin.mapping.maps.find_similar import Similarity, find_similar
 from alise_plugin.mapping.samples.draw import draw_examples
 from alise_plugin.model.package import load_package
 from alise_plugin.sits.build import build_series
@@ -68,7 +70,7 @@ def first_are(values, truth, kind):
 @pytest.mark.parametrize("kind", range(len(CODES)))
 def test_two_fields_find_all_others_of_their_crop(place, encoder, tmp_path, kind):
     shown = examples_in(place, tmp_path, 0, 1, kind=kind)
-    result = find_similar(place.series, encoder, shown, tmp_path / "s.tif")
+    result = find_similar(features_from(place.series, encoder), shown, tmp_path / "s.tif")
     values = values_of(result.path)
     assert values.shape == place.truth.shape
     assert first_are(values, place.truth, kind) > 0.95
@@ -81,28 +83,39 @@ def test_two_fields_find_all_others_of_their_crop(place, encoder, tmp_path, kind
 
 def test_it_depends_neither_on_tiles_nor_on_the_extent(place, tmp_path):
     encoder = FakeEncoder()
-    whole = find_similar(place.series, encoder, place.examples, tmp_path / "whole.tif")
+    whole = find_similar(
+        features_from(place.series, encoder), place.examples, tmp_path / "whole.tif"
+    )
     values = values_of(whole.path)
     assert np.isfinite(values).all()
     assert np.ptp(values) > 0.5
     for side in (16, 48):
         path = tmp_path / f"{side}.tif"
-        tiled = find_similar(place.series, encoder, place.examples, path, tile_size=side)
+        tiled = find_similar(
+            features_from(place.series, encoder),
+            place.examples,
+            path,
+            budget=TileBudget(tile_size=side),
+        )
         assert np.abs(values_of(path) - values).max() <= STEP * 1.01
         assert tiled.level == pytest.approx(whole.level, abs=1e-5)
     left, dx, _, top, _, dy = TRANSFORM
     box = (left + 13 * dx, top + 70 * dy, left + 47 * dx, top + 31 * dy)
-    part = find_similar(place.series, encoder, place.examples, tmp_path / "part.tif", extent=box)
+    part = find_similar(
+        features_from(place.series, encoder), place.examples, tmp_path / "part.tif", extent=box
+    )
     assert np.abs(values_of(part.path) - values[31:70, 13:47]).max() <= STEP * 1.01
 
 
 @pytest.mark.parametrize(("form", "near"), [("float32", 0.02), ("int8", 0.03)])
 def test_vectors_give_what_their_series_gives(place, encoder, tmp_path, form, near):
-    embed(place.series, encoder, tmp_path / "vectors.tif", format=form)
+    embed(features_from(place.series, encoder), tmp_path / "vectors.tif", format=form)
     vectors = EmbeddingRaster(tmp_path / "vectors.tif")
-    same = find_similar(vectors, None, place.examples, tmp_path / "same.tif")
+    same = find_similar(features_from(vectors), place.examples, tmp_path / "same.tif")
     assert same.device == ""
-    direct = find_similar(place.series, encoder, place.examples, tmp_path / "direct.tif")
+    direct = find_similar(
+        features_from(place.series, encoder), place.examples, tmp_path / "direct.tif"
+    )
     assert np.abs(values_of(same.path) - values_of(direct.path)).max() < near
 
 
@@ -111,7 +124,7 @@ def test_it_is_the_same_again_and_in_any_order_of_examples(place, tmp_path):
         folder = tmp_path / name
         folder.mkdir()
         shown = examples_in(place, folder, *numbers)
-        find_similar(place.series, FakeEncoder(), shown, folder / "s.tif")
+        find_similar(features_from(place.series, FakeEncoder()), shown, folder / "s.tif")
     first, second, third = (values_of(tmp_path / name / "s.tif") for name in "abc")
     assert (first == second).all()
     assert np.abs(first - third).max() <= STEP * 1.01
@@ -127,7 +140,9 @@ def test_pixels_without_a_value_have_no_similarity(tmp_path):
     series = build_series(paths, tmp_path / "series.vrt", scale=1e-4, offset=0.0)
     shapes = [square(30, 10, 20, 4), point(5, 5)]  # half of the first lies where nothing is seen
     shown = read_examples(write_layer(tmp_path / "examples.gpkg", shapes))
-    result = find_similar(series, FakeEncoder(), shown, tmp_path / "s.tif", per_area=1000)
+    result = find_similar(
+        features_from(series, FakeEncoder()), shown, tmp_path / "s.tif", per_area=1000
+    )
     values = values_of(result.path)
     assert np.isfinite(values[:, :40]).all()
     assert np.isnan(values[:, 40:]).all()
@@ -142,16 +157,23 @@ def test_examples_of_different_kinds_are_pointed_out(place, encoder, tmp_path):
         def info(self, text):
             self.text += text
 
+        def warning(self, text):
+            self.info(text)
+
     shapes = [place.polygons[place.kinds.index(kind)] for kind in range(len(CODES))]
     mixed = read_examples(write_layer(tmp_path / "mixed.gpkg", shapes))
     for shown, warned in ((mixed, True), (place.examples, False)):
         log = Log()
-        result = find_similar(place.series, encoder, shown, tmp_path / "s.tif", feedback=log)
+        result = find_similar(
+            features_from(place.series, encoder), shown, tmp_path / "s.tif", feedback=log
+        )
         assert ("are all of one kind?" in log.text) == warned == (result.level <= 0)
 
 
 def test_the_raster_says_what_it_is(place, tmp_path):
-    result = find_similar(place.series, FakeEncoder(), place.examples, tmp_path / "s.tif")
+    result = find_similar(
+        features_from(place.series, FakeEncoder()), place.examples, tmp_path / "s.tif"
+    )
     raster = gdal.Open(result.path)
     items = raster.GetMetadata()
     assert items["ALISE_EXAMPLES"] == "examples.gpkg"
@@ -179,12 +201,11 @@ def test_mistakes_are_one_sentence_and_leave_nothing(place, tmp_path):
         (OutputError, "is not a folder", {"output": tmp_path / "nowhere" / "s.tif"}),
         (OutputError, "also an input", {"output": place.path}),
         (SeriesError, "extent", {"extent": (0, 0, 10, 10)}),
-        (AliseError, "is an image series: choose the model", {"encoder": None}),
     ):
-        given = {"encoder": encoder, "examples": place.examples, "output": output, **change}
-        chosen = (given.pop("encoder"), given.pop("examples"), given.pop("output"))
+        given = {"examples": place.examples, "output": output, **change}
+        chosen = (given.pop("examples"), given.pop("output"))
         with pytest.raises(error, match=says):
-            find_similar(place.series, *chosen, **given)
+            find_similar(features_from(place.series, encoder), *chosen, **packed(given))
     assert set(tmp_path.rglob("*")) == before
 
 
@@ -195,7 +216,7 @@ def test_examples_where_nothing_is_seen_are_refused(tmp_path):
     series = build_series(paths, tmp_path / "series.vrt", scale=1e-4, offset=0.0)
     shown = read_examples(write_layer(tmp_path / "e.gpkg", [point(30, 5), point(33, 8)]))
     with pytest.raises(LabelsError, match=r"No pixel of e\.gpkg has a value in series\.vrt"):
-        find_similar(series, FakeEncoder(), shown, tmp_path / "s.tif")
+        find_similar(features_from(series, FakeEncoder()), shown, tmp_path / "s.tif")
     assert not (tmp_path / "s.tif").exists()
 
 
@@ -216,7 +237,7 @@ def test_a_map_with_hardly_a_value_is_refused(tmp_path):
     del raster, band
     shown = read_examples(write_layer(tmp_path / "e.gpkg", [square(1, 1, 3, 3)]))
     with pytest.raises(AliseError, match=r"vectors\.tif has so few pixels with a value"):
-        find_similar(EmbeddingRaster(path), None, shown, tmp_path / "s.tif")
+        find_similar(features_from(EmbeddingRaster(path)), shown, tmp_path / "s.tif")
     assert not (tmp_path / "s.tif").exists()
 
 
@@ -229,21 +250,24 @@ def test_samples_leave_the_memory_to_the_tiles(place, tmp_path, monkeypatch):
         return features
 
     def drawn(*given, **options):
-        examples = draw_examples(*given, **options)
+        examples = draw_examples(*given, **packed(options))
         held.append(weakref.ref(examples))
         return examples
 
-    def tiles(*given):
-        assert [each() for each in held] == [None, None]
-        return features_of_tiles(*given)
+    class Watched(SeriesFeatures):
+        reads = 0
 
-    for name, instead in (
-        ("sample_features", sampled),
-        ("draw_examples", drawn),
-        ("features_of", tiles),
-    ):
+        def read_tiles(self, tiles, feedback):
+            self.reads += 1
+            if self.reads == 2:  # the first is that of the examples
+                assert [each() for each in held] == [None, None]
+            return super().read_tiles(tiles, feedback)
+
+    for name, instead in (("sample_features", sampled), ("draw_examples", drawn)):
         monkeypatch.setattr(f"alise_plugin.mapping.maps.find_similar.{name}", instead)
-    find_similar(place.series, FakeEncoder(), place.examples, tmp_path / "s.tif")
+    features = Watched(place.series, FakeEncoder)
+    find_similar(features, place.examples, tmp_path / "s.tif")
+    assert features.reads == 2
 
 
 @pytest.mark.parametrize("at", [0.05, 0.15, 0.6])
@@ -261,14 +285,16 @@ def test_cancelled_it_leaves_nothing(place, tmp_path, at):
         def info(self, text):
             pass
 
+        def warning(self, text):
+            self.info(text)
+
     stop = Stop()
     with pytest.raises(Cancelled):
         find_similar(
-            place.series,
-            FakeEncoder(),
+            features_from(place.series, FakeEncoder()),
             place.examples,
             tmp_path / "s.tif",
-            tile_size=16,
+            budget=TileBudget(tile_size=16),
             feedback=stop,
         )
     assert at <= stop.done < at + 0.3
@@ -296,7 +322,7 @@ def test_likeness_is_a_cosine_of_what_sets_the_examples_apart(rng, count):
     of_map = rng.normal(0, 1, (200, 5)).astype(np.float32)
     examples = rng.normal(1, 0.3, (count, 5)).astype(np.float32)
     area = rng.integers(0, 3, count)
-    likeness = Likeness(of_map, examples, area)
+    likeness = Similarity(of_map, examples, area)
     values = likeness(of_map.T[:, None])[0]
     assert (np.abs(values) <= 1).all()
     assert -1 <= likeness.level <= 1
@@ -307,7 +333,7 @@ def test_likeness_is_a_cosine_of_what_sets_the_examples_apart(rng, count):
     assert likeness(both.T[:, None])[0] == pytest.approx([1, -1], abs=1e-3)
     # Neither the unit of a feature nor its origin matters.
     unit, origin = rng.uniform(0.1, 10, 5), rng.normal(0, 3, 5)
-    moved = Likeness(of_map * unit + origin, examples * unit + origin, area)
+    moved = Similarity(of_map * unit + origin, examples * unit + origin, area)
     assert moved((of_map * unit + origin).T[:, None])[0] == pytest.approx(values, abs=1e-3)
 
 
@@ -316,9 +342,9 @@ def test_a_large_example_counts_as_much_as_a_small_one():
     of_map = rng.normal(0, 1, (500, 4)).astype(np.float32)
     one = np.array([[3, 0, 0, 0]], np.float32)
     other = np.array([[0, 3, 0, 0]], np.float32)
-    even = Likeness(of_map, np.concatenate([one, other]), np.array([0, 1]))
+    even = Similarity(of_map, np.concatenate([one, other]), np.array([0, 1]))
     many = np.concatenate([one.repeat(50, 0), other])
-    uneven = Likeness(of_map, many, np.array([0] * 50 + [1]))
+    uneven = Similarity(of_map, many, np.array([0] * 50 + [1]))
     features = of_map.T[:, None]
     assert uneven(features) == pytest.approx(even(features), abs=1e-5)
 
@@ -327,10 +353,10 @@ def test_the_level_is_that_of_examples_left_out():
     rng = np.random.default_rng(0)
     of_map = rng.normal(0, 1, (500, 4)).astype(np.float32)
     apart = np.array([[3, 0, 0, 0], [0, 3, 0, 0]], np.float32)
-    likeness = Likeness(of_map, apart, np.array([4, 9]))
+    likeness = Similarity(of_map, apart, np.array([4, 9]))
     assert abs(likeness.level) < 0.15  # each is unlike the other, if not unlike their mean
     assert likeness(apart.T[:, None])[0] == pytest.approx([0.7, 0.7], abs=0.1)
     for example in rng.normal(0, 1, (100, 1, 4)).astype(np.float32):
-        alone = Likeness(of_map, example, np.array([4]))
+        alone = Similarity(of_map, example, np.array([4]))
         assert alone.level == pytest.approx(1, abs=1e-5)
         assert alone.level <= 1

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+from features_for_tests import compare, features_from
 from osgeo import gdal
 
 from alise_plugin.errors import ModelPackageError
-from alise_plugin.mapping.change.detect import detect_change
 from alise_plugin.mapping.embedding.embed import embed
 from alise_plugin.mapping.features.embedding_raster import EmbeddingRaster
+from alise_plugin.mapping.features.tiling import TileBudget
 from alise_plugin.mapping.rasters.form import RasterForm
 from alise_plugin.mapping.rasters.geotiff import RasterOutput
 from alise_plugin.model.package import load_package
@@ -37,8 +38,13 @@ def compact_package(tiny_package, tmp_path_factory):
 
 def test_compact_is_the_projection_of_the_features(series, compact_package, tmp_path):
     encoder = load_package(compact_package).encoder("cpu", threads=2)
-    embed(series, encoder, tmp_path / "full.tif")
-    result = embed(series, encoder, tmp_path / "compact.tif", format="compact", tile_size=48)
+    embed(features_from(series, encoder), tmp_path / "full.tif")
+    result = embed(
+        features_from(series, encoder),
+        tmp_path / "compact.tif",
+        budget=TileBudget(tile_size=48),
+        format="compact",
+    )
     full, compact = (EmbeddingRaster(tmp_path / f"{name}.tif") for name in ("full", "compact"))
     assert len(compact.names) == 64
     assert gdal.Open(str(tmp_path / "compact.tif")).GetRasterBand(1).DataType == gdal.GDT_Byte
@@ -60,9 +66,9 @@ def test_two_compact_rasters_are_compared_as_they_are(series, compact_package, t
     rasters = []
     for name, first in (("one", 0), ("two", 1)):
         year = series.subset(series.dates[first::2])
-        embed(year, encoder, tmp_path / f"{name}.tif", format="compact")
+        embed(features_from(year, encoder), tmp_path / f"{name}.tif", format="compact")
         rasters.append(EmbeddingRaster(tmp_path / f"{name}.tif"))
-    detect_change(*rasters, None, tmp_path / "distance.tif", tile_size=32)
+    compare(*rasters, None, tmp_path / "distance.tif", tile_size=32)
     found = gdal.Open(str(tmp_path / "distance.tif")).ReadAsArray()
     one, two = (raster.read(raster.grid.window).astype(np.float64) for raster in rasters)
     expected = 1 - (one * two).sum(0) / np.sqrt((one**2).sum(0) * (two**2).sum(0))
@@ -74,7 +80,12 @@ def test_scale_and_offset_do_not_depend_on_the_map(series, compact_package, tmp_
     encoder = load_package(compact_package).encoder("cpu", threads=2)
     part = series.grid.subgrid(Window(30, 20, 20, 16)).extent
     for name, extent in (("all", None), ("part", part)):
-        embed(series, encoder, tmp_path / f"{name}.tif", format="compact", extent=extent)
+        embed(
+            features_from(series, encoder),
+            tmp_path / f"{name}.tif",
+            format="compact",
+            extent=extent,
+        )
     whole, some = (gdal.Open(str(tmp_path / f"{name}.tif")) for name in ("all", "part"))
     assert [whole.GetRasterBand(i + 1).GetScale() for i in range(64)] == [
         some.GetRasterBand(i + 1).GetScale() for i in range(64)
@@ -87,7 +98,7 @@ def test_a_package_without_a_compact_form_says_so(series, tiny_package, tmp_path
     pytest.importorskip("onnxruntime")
     encoder = load_package(tiny_package).encoder("cpu", threads=1)
     with pytest.raises(ModelPackageError, match="has no compact form; choose") as error:
-        embed(series, encoder, tmp_path / "map.tif", format="compact")
+        embed(features_from(series, encoder), tmp_path / "map.tif", format="compact")
     assert "\n" not in str(error.value)
 
 
@@ -106,7 +117,9 @@ def test_overviews_are_means_of_pixels_with_a_value(tmp_path, encoder, rng, form
         write_raster(path, image)
     series = build_series(paths, folder / "series.vrt")
     path = tmp_path / "map.tif"
-    embed(series, encoder, path, format=form, tile_size=96, cog=cog)
+    embed(
+        features_from(series, encoder), path, budget=TileBudget(tile_size=96), format=form, cog=cog
+    )
     raster = EmbeddingRaster(path)
     dataset = gdal.Open(str(path))
     band = dataset.GetRasterBand(3)
@@ -136,8 +149,8 @@ def test_overviews_are_means_of_pixels_with_a_value(tmp_path, encoder, rng, form
 def test_a_cog_is_valid_and_holds_the_same(series, encoder, tmp_path, form):
     validator = pytest.importorskip("osgeo_utils.samples.validate_cloud_optimized_geotiff")
     plain, cog = tmp_path / "plain.tif", tmp_path / "cog.tif"
-    embed(series, encoder, plain, format=form)
-    embed(series, encoder, cog, format=form, cog=True)
+    embed(features_from(series, encoder), plain, format=form)
+    embed(features_from(series, encoder), cog, format=form, cog=True)
     _, errors, _ = validator.validate(str(cog), full_check=True)
     assert not errors
     first, second = gdal.Open(str(plain)), gdal.Open(str(cog))

@@ -18,10 +18,13 @@ import sys
 from alise_plugin.mapping.embedding.embed import embed
 from alise_plugin.model.package import load_package
 from alise_plugin.sits.series import ImageSeries
+from alise_plugin.mapping.features.series_features import SeriesFeatures
+from alise_plugin.mapping.features.tiling import TileBudget
 
 encoder = load_package(sys.argv[1]).encoder("cpu", threads=1)
 series = ImageSeries.open(sys.argv[2])
-embed(series, encoder, sys.argv[3], memory_mb=float(sys.argv[4]), format=sys.argv[5])
+features = SeriesFeatures(series, lambda: encoder)
+embed(features, sys.argv[3], budget=TileBudget(float(sys.argv[4])), format=sys.argv[5])
 status = open("/proc/self/status").read()
 print(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")))
 """

@@ -2,6 +2,7 @@ import os
 
 import numpy as np
 import pytest
+from features_for_tests import features_from
 from osgeo import gdal
 
 from alise_plugin.errors import OutputError
@@ -11,7 +12,7 @@ from scripts.principal_components import principal_components_png
 
 @pytest.mark.parametrize("form", ["float32", "int8"])
 def test_picture(series, encoder, tmp_path, form):
-    embed(series, encoder, tmp_path / "map.tif", format=form)
+    embed(features_from(series, encoder), tmp_path / "map.tif", format=form)
     png = tmp_path / "map.png"
     shares = principal_components_png(tmp_path / "map.tif", png)
     assert shares.shape == (3,)
@@ -28,7 +29,7 @@ def test_picture(series, encoder, tmp_path, form):
 
 
 def test_strips_do_not_show(series, encoder, tmp_path, monkeypatch):
-    embed(series, encoder, tmp_path / "map.tif")
+    embed(features_from(series, encoder), tmp_path / "map.tif")
     principal_components_png(tmp_path / "map.tif", tmp_path / "one.png")
     monkeypatch.setattr("scripts.principal_components._STRIP_BYTES", 83 * 6 * 4 * 9)
     principal_components_png(tmp_path / "map.tif", tmp_path / "many.png")
@@ -41,6 +42,6 @@ def test_strips_do_not_show(series, encoder, tmp_path, monkeypatch):
 
 
 def test_a_picture_that_cannot_be_written(series, encoder, tmp_path):
-    embed(series, encoder, tmp_path / "map.tif")
+    embed(features_from(series, encoder), tmp_path / "map.tif")
     with pytest.raises(OutputError, match="cannot be written"):
         principal_components_png(tmp_path / "map.tif", tmp_path / "nowhere" / "map.png")

@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 from fake_encoder import FakeEncoder
+from features_for_tests import features_from
 
 from alise_plugin.errors import Cancelled, OutputError
 from alise_plugin.mapping.embedding import embed_on_dask as cluster
 from alise_plugin.mapping.embedding.embed import embed
+from alise_plugin.mapping.features.tiling import TileBudget
 
 BUNDLED = Path(__file__).resolve().parents[2] / "models" / "alise-s2"
 
@@ -22,12 +24,12 @@ class Stopped(FakeEncoder):
 def test_a_run_does_not_go_on_in_another_precision(series, tmp_path):
     path = tmp_path / "map.tif"
     with pytest.raises(Cancelled):
-        embed(series, Stopped(), path, tile_size=32, resume=True)
+        embed(features_from(series, Stopped()), path, budget=TileBudget(tile_size=32), resume=True)
     other = FakeEncoder()
     other.precision = "float16"
     with pytest.raises(OutputError, match="blocks of another run"):
-        embed(series, other, path, tile_size=32, resume=True)
-    embed(series, FakeEncoder(), path, tile_size=32, resume=True)
+        embed(features_from(series, other), path, budget=TileBudget(tile_size=32), resume=True)
+    embed(features_from(series, FakeEncoder()), path, budget=TileBudget(tile_size=32), resume=True)
     assert path.exists()
 
 

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from features_for_tests import features_from
 from rasters_for_tests import write_raster
 
 from alise_plugin.mapping.embedding.embed import embed
 from alise_plugin.mapping.features.embedding_raster import EmbeddingRaster
+from alise_plugin.mapping.features.tiling import TileBudget
 from alise_plugin.model.package import load_package
 from alise_plugin.sits.build import build_series
 from alise_plugin.sits.grid import Window
@@ -75,14 +77,22 @@ def field_truth(fields, encoder):
 def test_tiles_of_a_real_series_do_not_show(
     mountains, encoder, mountain_truth, tmp_path, tile_size
 ):
-    embed(mountains, encoder, tmp_path / "map.tif", tile_size=tile_size)
+    embed(
+        features_from(mountains, encoder),
+        tmp_path / "map.tif",
+        budget=TileBudget(tile_size=tile_size),
+    )
     np.testing.assert_allclose(read(tmp_path / "map.tif"), mountain_truth, atol=1e-4)
 
 
 def test_nor_do_they_in_the_map_that_a_small_memory_cuts(fields, encoder, field_truth, tmp_path):
-    embed(fields, encoder, tmp_path / "map.tif", memory_mb=60)
+    embed(features_from(fields, encoder), tmp_path / "map.tif", budget=TileBudget(memory_mb=60))
     np.testing.assert_allclose(read(tmp_path / "map.tif"), field_truth, atol=1e-4)
-    embed(fields, encoder, tmp_path / "tiles.tif", tile_size=(16, 48))
+    embed(
+        features_from(fields, encoder),
+        tmp_path / "tiles.tif",
+        budget=TileBudget(tile_size=(16, 48)),
+    )
     np.testing.assert_allclose(read(tmp_path / "tiles.tif"), field_truth, atol=1e-4)
 
 
@@ -91,7 +101,12 @@ def test_a_real_extent_that_starts_anywhere_has_the_values_of_the_whole(
     mountains, encoder, mountain_truth, tmp_path, window
 ):
     extent = mountains.grid.subgrid(window).extent
-    embed(mountains, encoder, tmp_path / "map.tif", extent=extent, tile_size=96)
+    embed(
+        features_from(mountains, encoder),
+        tmp_path / "map.tif",
+        budget=TileBudget(tile_size=96),
+        extent=extent,
+    )
     exact = mountain_truth[(slice(None), *window.slices_in(mountains.grid.window))]
     np.testing.assert_allclose(read(tmp_path / "map.tif"), exact, atol=1e-4)
 
@@ -108,7 +123,9 @@ def test_a_map_of_150_dates_is_that_of_the_untiled_series(encoder, tmp_path):
     ]
     series = build_series(paths, tmp_path / "series.vrt", scale=1e-4, offset=0.0)
     assert len(series.dates) == 150
-    embed(series, encoder, tmp_path / "map.tif", tile_size=(32, 64))
+    embed(
+        features_from(series, encoder), tmp_path / "map.tif", budget=TileBudget(tile_size=(32, 64))
+    )
     np.testing.assert_allclose(read(tmp_path / "map.tif"), truth(series, encoder), atol=1e-4)
 
 
@@ -118,7 +135,12 @@ def test_bytes_err_by_half_a_per_cent_of_the_spread_at_most(
 ):
     """In every feature, wherever it is inside its spread, whether the map is one tile or many."""
     path = tmp_path / "map.tif"
-    result = embed(mountains, encoder, path, format="int8", tile_size=tile_size)
+    result = embed(
+        features_from(mountains, encoder),
+        path,
+        budget=TileBudget(tile_size=tile_size),
+        format="int8",
+    )
     low, high = np.percentile(mountain_truth, (0.5, 99.5), axis=(1, 2))
     low, high = low[:, None, None], high[:, None, None]
     error = np.abs(read(path) - mountain_truth) / (high - low)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from features_for_tests import features_from
 from osgeo import gdal
 from rasters_for_tests import dated_rasters, digital_numbers, write_raster
 from rasters_for_tests import days as dates_of
@@ -14,8 +15,7 @@ from rasters_for_tests import days as dates_of
 from alise_plugin.errors import Cancelled, OutputError, SeriesError
 from alise_plugin.mapping.embedding.embed import embed
 from alise_plugin.mapping.features.embedding_raster import EmbeddingRaster
-from alise_plugin.mapping.features.source import tiles_for
-from alise_plugin.mapping.features.tiling import choose_tile_size, tile_memory
+from alise_plugin.mapping.features.tiling import TileBudget, choose_tile_size, tile_memory
 from alise_plugin.mapping.maps.reconstruct import reconstruct
 from alise_plugin.model.package import load_package
 from alise_plugin.model.year_around import year_around
@@ -52,6 +52,9 @@ class Heard:
     def info(self, text):
         self.lines.append(text)
 
+    def warning(self, text):
+        self.info(text)
+
 
 def images(path):
     """Dates and `(T, 10, H, W)` reflectance of what was written."""
@@ -72,7 +75,9 @@ def test_the_images_are_the_decoded_series_whatever_the_tiles(series, encoder, t
     truth = decoded(series, encoder)
     for tile_size in (None, 16, 64):
         path = tmp_path / f"{tile_size}.tif"
-        result = reconstruct(series, encoder, path, dates=DAYS, tile_size=tile_size)
+        result = reconstruct(
+            features_from(series, encoder), path, budget=TileBudget(tile_size=tile_size), dates=DAYS
+        )
         assert result.dates == DAYS
         assert (result.device, result.model_id) == ("cpu", encoder.package.model_id)
         dates, found = images(path)
@@ -84,10 +89,16 @@ def test_the_images_are_the_decoded_series_whatever_the_tiles(series, encoder, t
 
 
 def test_an_extent_has_the_values_of_the_whole(series, encoder, tmp_path):
-    reconstruct(series, encoder, tmp_path / "whole.tif", dates=DAYS)
+    reconstruct(features_from(series, encoder), tmp_path / "whole.tif", dates=DAYS)
     left, top = series.grid.geotransform[0], series.grid.geotransform[3]
     box = (left + 235, top - 405, left + 505, top - 85)
-    reconstruct(series, encoder, tmp_path / "part.tif", dates=DAYS, extent=box, tile_size=16)
+    reconstruct(
+        features_from(series, encoder),
+        tmp_path / "part.tif",
+        budget=TileBudget(tile_size=16),
+        dates=DAYS,
+        extent=box,
+    )
     (_, whole), (_, part) = images(tmp_path / "whole.tif"), images(tmp_path / "part.tif")
     np.testing.assert_allclose(part, whole[:, :, 8:41, 23:51], atol=STEP + 1e-4)
 
@@ -126,11 +137,10 @@ def from_the_year_around(series, encoder):
 def test_a_day_of_many_years_is_shown_from_the_one_around_it(years, encoder, tmp_path, tile_size):
     heard = Heard()
     reconstruct(
-        years,
-        encoder,
+        features_from(years, encoder),
         tmp_path / "a.tif",
+        budget=TileBudget(tile_size=tile_size),
         dates=YEARS_DAYS,
-        tile_size=tile_size,
         feedback=heard,
     )
     dates, found = images(tmp_path / "a.tif")
@@ -145,7 +155,9 @@ def test_a_day_of_many_years_is_shown_from_the_one_around_it(years, encoder, tmp
     # an extent, and one day without the others, show the same
     left, top = years.grid.geotransform[0], years.grid.geotransform[3]
     box = (left + 55, top - 305, left + 285, top - 115)
-    reconstruct(years, encoder, tmp_path / "b.tif", dates=YEARS_DAYS[1:2], extent=box)
+    reconstruct(
+        features_from(years, encoder), tmp_path / "b.tif", dates=YEARS_DAYS[1:2], extent=box
+    )
     _, part = images(tmp_path / "b.tif")
     np.testing.assert_allclose(part, found[1:2, :, 11:31, 5:29], atol=STEP + 1e-4)
     items = gdal.Open(str(tmp_path / "b.tif")).GetMetadata()
@@ -160,24 +172,24 @@ def test_acquisitions_far_from_the_days_shown_are_not_read(encoder, tmp_path):
         for day in dates
     ]
     series = build_series(paths, tmp_path / "series.vrt", scale=1e-4, offset=0.0)
-    reconstruct(series, encoder, tmp_path / "a.tif", dates=[date(2019, 5, 17)])
+    reconstruct(features_from(series, encoder), tmp_path / "a.tif", dates=[date(2019, 5, 17)])
     for path in (paths[0], paths[-1]):
         Path(path).unlink()
     with ImageSeries.open(series.path) as again:
-        reconstruct(again, encoder, tmp_path / "b.tif", dates=[date(2019, 5, 17)])
+        reconstruct(features_from(again, encoder), tmp_path / "b.tif", dates=[date(2019, 5, 17)])
     np.testing.assert_array_equal(images(tmp_path / "a.tif")[1], images(tmp_path / "b.tif")[1])
 
 
 def test_days_come_in_order_and_once(series, encoder, tmp_path):
     for name, days in (("a", DAYS), ("b", (DAYS[1], DAYS[0], DAYS[1]))):
-        reconstruct(series, encoder, tmp_path / f"{name}.tif", dates=days)
+        reconstruct(features_from(series, encoder), tmp_path / f"{name}.tif", dates=days)
     first, second = images(tmp_path / "a.tif"), images(tmp_path / "b.tif")
     assert first[0] == second[0] == DAYS
     np.testing.assert_array_equal(first[1], second[1])
 
 
 def test_without_days_there_are_regular_ones(series, encoder, tmp_path):
-    result = reconstruct(series, encoder, tmp_path / "a.tif", every=7)
+    result = reconstruct(features_from(series, encoder), tmp_path / "a.tif", every=7)
     first, last = series.dates[0], series.dates[-1]
     wanted = [first + timedelta(days=n) for n in range(0, (last - first).days + 1, 7)]
     assert list(result.dates) == wanted
@@ -191,20 +203,25 @@ def test_without_days_there_are_regular_ones(series, encoder, tmp_path):
 
 @pytest.mark.parametrize(("form", "tolerance"), [("float32", STEP), ("int8", 0.01)])
 def test_an_embedding_raster_gives_the_same_images(series, encoder, tmp_path, form, tolerance):
-    embed(series, encoder, tmp_path / "vectors.tif", format=form)
+    embed(features_from(series, encoder), tmp_path / "vectors.tif", format=form)
     raster = EmbeddingRaster(tmp_path / "vectors.tif")
-    reconstruct(raster, encoder, tmp_path / "images.tif", dates=DAYS, tile_size=32)
+    reconstruct(
+        features_from(raster, encoder),
+        tmp_path / "images.tif",
+        budget=TileBudget(tile_size=32),
+        dates=DAYS,
+    )
     _, found = images(tmp_path / "images.tif")
     np.testing.assert_allclose(found, decoded(series, encoder), atol=tolerance)
     # and its dates are those of the series
-    regular = reconstruct(raster, encoder, tmp_path / "regular.tif", every=10)
+    regular = reconstruct(features_from(raster, encoder), tmp_path / "regular.tif", every=10)
     assert regular.dates[0] == series.dates[0]
 
 
 def test_the_images_are_an_image_series(series, encoder, tmp_path):
-    reconstruct(series, encoder, tmp_path / "images.tif", dates=DAYS)
+    reconstruct(features_from(series, encoder), tmp_path / "images.tif", dates=DAYS)
     with ImageSeries.open(tmp_path / "images.tif") as again:
-        result = embed(again, encoder, tmp_path / "vectors.tif")
+        result = embed(features_from(again, encoder), tmp_path / "vectors.tif")
     assert result.dates == DAYS
     raster = EmbeddingRaster(tmp_path / "vectors.tif")
     assert np.isfinite(raster.read(raster.grid.window)[..., 10:]).all()
@@ -214,7 +231,7 @@ def test_a_search_takes_what_a_model_made_for_no_acquisition(series, encoder, tm
     """They may lie beside the downloads that the next series is built of."""
     made = tmp_path / "made" / "images.tif"
     made.parent.mkdir()
-    reconstruct(series, encoder, made, dates=DAYS)
+    reconstruct(features_from(series, encoder), made, dates=DAYS)
     with pytest.raises(SeriesError, match="images that a model made; give it by itself"):
         plan_series([made.parent], tmp_path / "s.vrt", SeriesOptions())
     plan = plan_series([made], tmp_path / "s.vrt", SeriesOptions())
@@ -224,7 +241,7 @@ def test_a_search_takes_what_a_model_made_for_no_acquisition(series, encoder, tm
 def test_it_says_what_nobody_has_seen(series, encoder, tmp_path):
     heard = Heard()
     outside = (DAYS[0], date(2021, 1, 1))
-    reconstruct(series, encoder, tmp_path / "a.tif", dates=outside, feedback=heard)
+    reconstruct(features_from(series, encoder), tmp_path / "a.tif", dates=outside, feedback=heard)
     sentence, what = heard.lines
     assert sentence.startswith("1 of 2 dates lie outside the series")
     assert "2021-01-01" in sentence
@@ -233,7 +250,7 @@ def test_it_says_what_nobody_has_seen(series, encoder, tmp_path):
     )
     heard = Heard()
     later = [date(2021, 1, 1) + timedelta(days=n) for n in range(300)]
-    reconstruct(series, encoder, tmp_path / "a.tif", dates=later, feedback=heard)
+    reconstruct(features_from(series, encoder), tmp_path / "a.tif", dates=later, feedback=heard)
     assert heard.lines[0].startswith("300 of 300 dates lie outside")
     assert "2021-01-01, 2021-01-02" in heard.lines[0]
     assert len(heard.lines[0]) < 250
@@ -247,7 +264,12 @@ def test_it_says_what_nobody_has_seen(series, encoder, tmp_path):
     ]
     heard = Heard()
     with build_series(paths, folder / "series.vrt", scale=1e-4, offset=0.0) as few:
-        reconstruct(few, encoder, tmp_path / "b.tif", dates=[date(2019, 1, 2)], feedback=heard)
+        reconstruct(
+            features_from(few, encoder),
+            tmp_path / "b.tif",
+            dates=[date(2019, 1, 2)],
+            feedback=heard,
+        )
     assert "no B05, B06, B07, B8A, B11, B12" in heard.lines[0]
     # and the file goes on saying it, which shows ten bands
     items = gdal.Open(str(tmp_path / "b.tif")).GetMetadata()
@@ -256,30 +278,30 @@ def test_it_says_what_nobody_has_seen(series, encoder, tmp_path):
 
 
 def test_what_it_cannot_decode_is_refused_in_a_sentence(series, encoder, tmp_path):
-    embed(series, encoder, tmp_path / "vectors.tif")
+    embed(features_from(series, encoder), tmp_path / "vectors.tif")
     dataset = gdal.Open(str(tmp_path / "vectors.tif"), gdal.GA_Update)
     dataset.SetMetadataItem("ALISE_MODEL_SHA256", "0" * 64)
     dataset.SetMetadataItem("ALISE_DATES", None)
     dataset = None
     other = EmbeddingRaster(tmp_path / "vectors.tif")
     with pytest.raises(SeriesError, match=r"was made by tiny 0\.0\.1 00000000, not by tiny 0"):
-        reconstruct(other, encoder, tmp_path / "a.tif", dates=DAYS)
+        reconstruct(features_from(other, encoder), tmp_path / "a.tif", dates=DAYS)
     gdal.Translate(
         str(tmp_path / "64.tif"), str(tmp_path / "vectors.tif"), bandList=[*range(1, 65)]
     )
     few = EmbeddingRaster(tmp_path / "64.tif")
     with pytest.raises(SeriesError, match=r"does not hold the 640 features"):
-        reconstruct(few, encoder, tmp_path / "a.tif", dates=DAYS)
+        reconstruct(features_from(few, encoder), tmp_path / "a.tif", dates=DAYS)
     other.metadata["ALISE_MODEL_SHA256"] = encoder.package.sha256
     with pytest.raises(SeriesError, match="does not say its dates"):
-        reconstruct(other, encoder, tmp_path / "a.tif")
+        reconstruct(features_from(other, encoder), tmp_path / "a.tif")
     with pytest.raises(SeriesError, match="EVERY is 0 days"):
-        reconstruct(series, encoder, tmp_path / "a.tif", every=0)
+        reconstruct(features_from(series, encoder), tmp_path / "a.tif", every=0)
     many = [DAYS[0] + timedelta(days=n) for n in range(7000)]
     with pytest.raises(SeriesError, match="7000 days are more than a GeoTIFF holds"):
-        reconstruct(series, encoder, tmp_path / "a.tif", dates=many)
+        reconstruct(features_from(series, encoder), tmp_path / "a.tif", dates=many)
     with pytest.raises(OutputError, match="also an input"):
-        reconstruct(other, encoder, tmp_path / "vectors.tif", dates=DAYS)
+        reconstruct(features_from(other, encoder), tmp_path / "vectors.tif", dates=DAYS)
     assert not (tmp_path / "a.tif").exists()
 
 
@@ -287,11 +309,11 @@ def test_what_it_cannot_decode_is_refused_in_a_sentence(series, encoder, tmp_pat
 def test_progress_is_steady_where_images_take_most_of_the_time(series, encoder, tmp_path, form):
     source = series
     if form != "series":
-        embed(series, encoder, tmp_path / "vectors.tif")
+        embed(features_from(series, encoder), tmp_path / "vectors.tif")
         source = EmbeddingRaster(tmp_path / "vectors.tif")
     heard = Heard()
     days = [DAYS[0] + timedelta(days=n) for n in range(300)]
-    reconstruct(source, encoder, tmp_path / "a.tif", dates=days, feedback=heard)
+    reconstruct(features_from(source, encoder), tmp_path / "a.tif", dates=days, feedback=heard)
     assert heard.fractions == sorted(heard.fractions)
     assert heard.fractions[-1] == 1.0
     assert max(np.diff(heard.fractions)) < 0.25
@@ -305,7 +327,12 @@ def test_blocks_are_never_small(tiny_package, encoder, tmp_path, tile_size, days
     paths, _, _ = dated_rasters(folder, np.random.default_rng(0), 2, height=40, width=190)
     wanted = [DAYS[0] + timedelta(days=n) for n in range(days)]
     with build_series(paths, folder / "series.vrt") as wide:
-        reconstruct(wide, encoder, tmp_path / "a.tif", dates=wanted, tile_size=tile_size)
+        reconstruct(
+            features_from(wide, encoder),
+            tmp_path / "a.tif",
+            budget=TileBudget(tile_size=tile_size),
+            dates=wanted,
+        )
     dataset = gdal.Open(str(tmp_path / "a.tif"))
     columns, rows = dataset.GetRasterBand(1).GetBlockSize()
     assert columns * rows >= 2500
@@ -319,11 +346,11 @@ def test_tiles_of_an_embedding_raster_are_read_in_a_few_seconds_and_cut_well(tmp
     )
     raster = EmbeddingRaster(path)
     sides = {
-        memory: tiles_for(raster, None, raster.grid.window, memory, None)[0]
+        memory: raster.tiles(raster.grid.window, TileBudget(memory))[0]
         for memory in (64_000, 256, 12)
     }
     assert sides == {64_000: 512, 256: 192, 12: 32}
-    assert tiles_for(raster, None, raster.grid.window, 256, None, beside=20_000)[0] == 64
+    assert raster.tiles(raster.grid.window, TileBudget(256), beside=20_000)[0] == 64
 
 
 def test_what_is_held_beside_the_features_makes_tiles_of_a_series_smaller(encoder):
@@ -341,7 +368,7 @@ def test_overviews_of_very_many_images_are_left_out(encoder, tmp_path):
     with build_series(paths, folder / "series.vrt") as wide:
         for days, overviews in ((400, 1), (401, 0)):
             wanted = [DAYS[0] + timedelta(days=n) for n in range(days)]
-            reconstruct(wide, encoder, tmp_path / "a.tif", dates=wanted)
+            reconstruct(features_from(wide, encoder), tmp_path / "a.tif", dates=wanted)
             dataset = gdal.Open(str(tmp_path / "a.tif"))
             assert dataset.GetRasterBand(1).GetOverviewCount() == overviews
 
@@ -353,7 +380,13 @@ def test_a_cancelled_run_leaves_nothing(series, years, encoder, tmp_path, after)
     for source, days in ((series, DAYS), (years, YEARS_DAYS)):
         heard = Heard(after)
         with pytest.raises(Cancelled):
-            reconstruct(source, encoder, folder / "a.tif", dates=days, tile_size=32, feedback=heard)
+            reconstruct(
+                features_from(source, encoder),
+                folder / "a.tif",
+                budget=TileBudget(tile_size=32),
+                dates=days,
+                feedback=heard,
+            )
         assert heard.fractions[-1] < 1
         assert not list(folder.iterdir())
 
@@ -363,10 +396,12 @@ import sys
 from alise_plugin.mapping.maps.reconstruct import reconstruct
 from alise_plugin.model.package import load_package
 from alise_plugin.sits.series import ImageSeries
+from alise_plugin.mapping.features.series_features import SeriesFeatures
+from alise_plugin.mapping.features.tiling import TileBudget
 
 encoder = load_package(sys.argv[1]).encoder("cpu", threads=1)
 series = ImageSeries.open(sys.argv[2])
-reconstruct(series, encoder, sys.argv[3], every=1, memory_mb=256)
+reconstruct(SeriesFeatures(series, lambda: encoder), sys.argv[3], every=1, budget=TileBudget(256))
 status = open("/proc/self/status").read()
 print(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")))
 """
@@ -404,7 +439,11 @@ def test_clouds_of_a_real_site_are_gone(tmp_path):
     assert len(covered) >= 5
     encoder = load_package(ROOT / "models" / "alise-s2").encoder("cpu", 2)
     with build_series(paths, tmp_path / "series.vrt", scale=1e-4, offset=0.0) as series:
-        reconstruct(series, encoder, tmp_path / "images.tif", dates=[days[i] for i in covered])
+        reconstruct(
+            features_from(series, encoder),
+            tmp_path / "images.tif",
+            dates=[days[i] for i in covered],
+        )
     _, found = images(tmp_path / "images.tif")
     blue, red, infrared = (found[:, BANDS.index(name)] for name in ("B02", "B04", "B08"))
     seen = values[covered][:, BANDS.index("B02")] / 10_000

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake_encoder import FakeEncoder
+from features_for_tests import features_from, packed
 from osgeo import gdal
 from rasters_for_tests import dated_rasters, write_cube
 
@@ -19,6 +20,7 @@ from alise_plugin.errors import AliseError, Cancelled, OutputError
 from alise_plugin.feedback import SilentFeedback
 from alise_plugin.mapping.embedding.embed import embed
 from alise_plugin.mapping.embedding.tile_files import BlockFolder, source_files
+from alise_plugin.mapping.features.tiling import TileBudget
 from alise_plugin.model.package import CompactForm
 from alise_plugin.sits.bands import BANDS
 from alise_plugin.sits.build import build_series
@@ -50,6 +52,9 @@ class Told(SilentFeedback):
     def info(self, text):
         self.texts.append(text)
 
+    def warning(self, text):
+        self.info(text)
+
 
 def raw(path):
     return gdal.Open(str(path)).ReadAsArray()
@@ -60,16 +65,22 @@ def test_a_run_goes_on_and_ends_as_if_never_stopped(series, tmp_path, form):
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
     whole, parts = tmp_path / "one" / "map.tif", tmp_path / "two" / "map.tif"
-    embed(series, FakeEncoder(), whole, tile_size=32, format=form)
+    embed(features_from(series, FakeEncoder()), whole, budget=TileBudget(tile_size=32), format=form)
     with pytest.raises(Cancelled):
-        embed(series, StopsAfter(4), parts, tile_size=32, format=form, resume=True)
+        embed(
+            features_from(series, StopsAfter(4)),
+            parts,
+            budget=TileBudget(tile_size=32),
+            format=form,
+            resume=True,
+        )
     assert os.listdir(parts.parent) == ["map.tif.blocks"]
     blocks = os.listdir(parts.parent / "map.tif.blocks")
     assert len(blocks) == 5  # four tiles and the journal
     goes_on, told = FakeEncoder(), Told()
     # other tiles are asked for now, but those of the run that began are kept
     options = {"tile_size": 16, "format": form, "resume": True, "feedback": told}
-    embed(series.reopen(), goes_on, parts, **options)
+    embed(features_from(series.reopen(), goes_on), parts, **packed(options))
     assert len(goes_on.reads) == (9 - 4) * 4
     assert told.texts[1] == "4 of 9 tiles are there already."
     assert 4 / 10 < told.fractions[0] < 5 / 9
@@ -84,13 +95,19 @@ def test_a_run_goes_on_and_ends_as_if_never_stopped(series, tmp_path, form):
 def test_a_half_written_tile_is_done_again(series, tmp_path):
     path = tmp_path / "map.tif"
     with pytest.raises(Cancelled):
-        embed(series, StopsAfter(2), path, tile_size=32, resume=True)
+        embed(
+            features_from(series, StopsAfter(2)), path, budget=TileBudget(tile_size=32), resume=True
+        )
     half = tmp_path / "map.tif.blocks" / ".r000000_c000064.1a2b3c4d.partial.tif"
     half.write_text("half")
     assert BlockFolder(path).missing([]) == []
     assert not half.exists()  # it takes room
-    embed(series, FakeEncoder(), path, tile_size=32, resume=True)
-    embed(series, FakeEncoder(), tmp_path / "whole.tif", tile_size=32)
+    embed(features_from(series, FakeEncoder()), path, budget=TileBudget(tile_size=32), resume=True)
+    embed(
+        features_from(series, FakeEncoder()),
+        tmp_path / "whole.tif",
+        budget=TileBudget(tile_size=32),
+    )
     np.testing.assert_array_equal(raw(path), raw(tmp_path / "whole.tif"))
 
 
@@ -98,14 +115,18 @@ def test_a_half_written_tile_is_done_again(series, tmp_path):
 def test_a_tile_that_a_disk_has_spoilt_is_named(series, tmp_path, size):
     path = tmp_path / "map.tif"
     with pytest.raises(Cancelled):
-        embed(series, StopsAfter(2), path, tile_size=32, resume=True)
+        embed(
+            features_from(series, StopsAfter(2)), path, budget=TileBudget(tile_size=32), resume=True
+        )
     block = tmp_path / "map.tif.blocks" / "r000000_c000032.tif"
     os.truncate(block, size)
     with pytest.raises(OutputError, match=r"c000032\.tif cannot be read; delete it and run again"):
-        embed(series, FakeEncoder(), path, tile_size=32, resume=True)
+        embed(
+            features_from(series, FakeEncoder()), path, budget=TileBudget(tile_size=32), resume=True
+        )
     block.unlink()
     goes_on = FakeEncoder()
-    embed(series, goes_on, path, tile_size=32, resume=True)
+    embed(features_from(series, goes_on), path, budget=TileBudget(tile_size=32), resume=True)
     assert len(goes_on.reads) == 4
 
 
@@ -127,7 +148,13 @@ def test_another_run_does_not_go_on_with_the_blocks(series, tmp_path, change):
         encoder = compact_encoder(encoder, "1" * 64)
     stops = compact_encoder(StopsAfter(1), "0" * 64)
     with pytest.raises(Cancelled):
-        embed(series, stops, path, tile_size=32, resume=True, **options)
+        embed(
+            features_from(series, stops),
+            path,
+            budget=TileBudget(tile_size=32),
+            resume=True,
+            **packed(options),
+        )
     if change == "dates":
         series = series.subset(series.dates[1:])
     elif change == "format":
@@ -143,7 +170,13 @@ def test_another_run_does_not_go_on_with_the_blocks(series, tmp_path, change):
     elif change == "journal":
         (tmp_path / "map.tif.blocks" / "journal.json").write_text("{")
     with pytest.raises(OutputError, match="blocks of another run") as error:
-        embed(series, encoder, path, tile_size=32, resume=True, **options)
+        embed(
+            features_from(series, encoder),
+            path,
+            budget=TileBudget(tile_size=32),
+            resume=True,
+            **packed(options),
+        )
     assert "\n" not in str(error.value)
 
 
@@ -167,7 +200,9 @@ def test_another_series_of_the_same_files_is_another_run(series, tmp_path, chang
     path = tmp_path / "map.tif"
     first = build_series(scenes, tmp_path / "series.vrt", **options)
     with pytest.raises(Cancelled):
-        embed(first, StopsAfter(1), path, tile_size=32, resume=True)
+        embed(
+            features_from(first, StopsAfter(1)), path, budget=TileBudget(tile_size=32), resume=True
+        )
     if change == "place":  # of the same size
         options = {"extent": (left + 100, bottom, right, top)}
     elif change == "scale":
@@ -177,7 +212,9 @@ def test_another_series_of_the_same_files_is_another_run(series, tmp_path, chang
     second = build_series(scenes, tmp_path / "series.vrt", **options)
     assert second.grid.window == first.grid.window
     with pytest.raises(OutputError, match="blocks of another run"):
-        embed(second, FakeEncoder(), path, tile_size=32, resume=True)
+        embed(
+            features_from(second, FakeEncoder()), path, budget=TileBudget(tile_size=32), resume=True
+        )
 
 
 @pytest.mark.parametrize("warped", [False, True])
@@ -221,15 +258,21 @@ def test_cubes_and_zips_are_files_too(tmp_path, rng):
 def test_less_memory_than_the_run_began_with_is_said(series, tmp_path):
     path = tmp_path / "map.tif"
     with pytest.raises(Cancelled):
-        embed(series, StopsAfter(1), path, tile_size=64, resume=True)
+        embed(
+            features_from(series, StopsAfter(1)), path, budget=TileBudget(tile_size=64), resume=True
+        )
     heavy = FakeEncoder(bytes_per_read_pixel=10_000)
     with pytest.raises(AliseError, match="tiles of 64 x 64 pixels"):
-        embed(series, heavy, path, memory_mb=20, resume=True)
+        embed(features_from(series, heavy), path, budget=TileBudget(memory_mb=20), resume=True)
 
 
 def test_without_resume_nothing_is_kept(series, tmp_path):
     with pytest.raises(Cancelled):
-        embed(series, StopsAfter(2), tmp_path / "map.tif", tile_size=32)
+        embed(
+            features_from(series, StopsAfter(2)),
+            tmp_path / "map.tif",
+            budget=TileBudget(tile_size=32),
+        )
     assert os.listdir(tmp_path) == ["scenes"]
 
 

@@ -1,12 +1,14 @@
 import numpy as np
 import pytest
+from features_for_tests import features_from, labelled_with, packed
 from labelled_region import CODES, moved, region, square, write_class_raster, write_layer
 from osgeo import gdal, ogr, osr
 
-from alise_plugin.errors import AliseError, HeadError, LabelsError
+from alise_plugin.errors import HeadError, LabelsError
 from alise_plugin.feedback import SilentFeedback
 from alise_plugin.mapping.embedding.embed import embed
 from alise_plugin.mapping.features.embedding_raster import EmbeddingRaster
+from alise_plugin.mapping.features.tiling import TileBudget
 from alise_plugin.mapping.labels.layers import Legend
 from alise_plugin.mapping.labels.legend import class_list, legend_of, parse_color
 from alise_plugin.mapping.labels.places import merge_places
@@ -17,7 +19,7 @@ from alise_plugin.mapping.labels.read import (
     read_vector_labels,
 )
 from alise_plugin.mapping.samples.draw import draw_samples
-from alise_plugin.mapping.samples.samples import LabelledSource
+from alise_plugin.mapping.samples.samples import LabelledSource, SampleDesign
 from alise_plugin.sits.grid import Grid
 
 
@@ -28,7 +30,7 @@ def place(tmp_path_factory):
     found = region(tmp_path_factory.mktemp("samples") / "data")
     found.encoder = FakeEncoder()
     embedding = str(tmp_path_factory.mktemp("samples") / "embedding.tif")
-    embed(found.series, found.encoder, embedding)
+    embed(features_from(found.series, found.encoder), embedding)
     found.embedding = EmbeddingRaster(embedding)
     found.vectors = read_vector_labels(found.labels, "code")
     return found
@@ -36,7 +38,9 @@ def place(tmp_path_factory):
 
 def draw(pairs, encoder, **options):
     _, values = class_list([pair.labels for pair in pairs])
-    return draw_samples(pairs, values, encoder, feedback=SilentFeedback(), **options)
+    standard = {"design": SampleDesign(), "budget": TileBudget()}
+    chosen = {**standard, **packed(options, design=True)}
+    return draw_samples(labelled_with(encoder, pairs), values, feedback=SilentFeedback(), **chosen)
 
 
 def test_features_are_those_of_the_labelled_pixels(place):
@@ -81,10 +85,10 @@ def test_memory_limits_the_samples(place):
     pairs = [LabelledSource(place.embedding, place.vectors)]
     few = draw(pairs, None, per_area=64, memory_mb=0.5)  # room for 3472 samples of 6 features
     assert len(few.target) == 48 * 72
-    assert "room for 48 pixels of an area" in few.notes[0]
+    assert "room for 48 pixels of an area" in few.warnings[0]
     least = draw(pairs, None, per_area=64, memory_mb=0.007)
     assert len(least.target) <= 48
-    assert "of 72 areas" in least.notes[0]
+    assert "of 72 areas" in least.warnings[0]
 
 
 def test_pixels_of_two_classes_are_left_out(place, tmp_path):
@@ -92,7 +96,7 @@ def test_pixels_of_two_classes_are_left_out(place, tmp_path):
     labels = read_vector_labels(write_layer(tmp_path / "o.gpkg", shapes, code=[1, 2, 2]), "code")
     got = draw([LabelledSource(place.embedding, labels)], None, per_area=1000)
     assert len(got.target) == 50 + 50 + 25
-    assert "50 pixels" in got.notes[0]
+    assert "50 pixels" in got.warnings[0]
     assert len(np.unique(got.group)) == 2  # the two that lie on one another are one place
     between = [square(0, 0, 10, 10)] * 3 + [square(20, 0, 5, 5), square(40, 40, 5, 5)]
     path = write_layer(tmp_path / "b.gpkg", between, code=[1, 2, 1, 1, 2])
@@ -150,7 +154,7 @@ def test_label_rasters_of_another_grid(place, tmp_path):
         block_size=100,
     )
     assert set(got.target.tolist()) == {0, 1, 2}
-    assert "blocks of 100 m" in got.notes[0]
+    assert "blocks of 100 m" in got.warnings[0]
     exact = draw([LabelledSource(place.embedding, read_raster_labels(path))], None, per_area=10_000)
     assert len(exact.target) == codes.size - codes[:, :20].size
 
@@ -181,8 +185,6 @@ def test_sources_of_two_models_are_refused(place, tmp_path):
     other.package.n_queries += 1
     with pytest.raises(HeadError, match=r"holds \d+ features per pixel and .*in one form"):
         draw(pairs, other)
-    with pytest.raises(AliseError, match="choose the model"):
-        draw(pairs[1:], None)
 
 
 def test_classes_of_layers_are_joined(place, tmp_path):
@@ -272,9 +274,9 @@ def test_a_class_of_several_names_is_mentioned(place, tmp_path):
     farms = ["Miller", "Baker", "Smith", "Smith"]
     path = write_layer(tmp_path / "l.gpkg", shapes, code=[1, 1, 2, 2], farm=farms)
     labels = read_vector_labels(path, "code", "farm")
-    notes = draw([LabelledSource(place.embedding, labels)], None).notes
+    notes = draw([LabelledSource(place.embedding, labels)], None).warnings
     assert [note for note in notes if '"farm" of l.gpkg has several names for a class: "1"' in note]
-    assert not read_vector_labels(path, "farm", "code").notes
+    assert not read_vector_labels(path, "farm", "code").warnings
 
 
 def test_files_of_several_layers_and_of_none(tmp_path):
@@ -305,13 +307,13 @@ def test_zeros_of_a_raster_that_states_no_nodata_are_mentioned(place, tmp_path):
     codes = np.zeros((80, 90), int)
     codes[:30], codes[30:50] = 1, 2
     path = write_class_raster(tmp_path / "c.tif", codes, place.path)
-    assert not read_raster_labels(path).notes
+    assert not read_raster_labels(path).warnings
     raster = gdal.Open(path, gdal.GA_Update)
     raster.GetRasterBand(1).DeleteNoDataValue()
     del raster
     samples = draw([LabelledSource(place.series, read_raster_labels(path))] * 2, place.encoder)
-    assert [note for note in samples.notes if "c.tif states no nodata value" in note]
-    assert len(set(samples.notes)) == len(samples.notes)
+    assert [note for note in samples.warnings if "c.tif states no nodata value" in note]
+    assert len(set(samples.warnings)) == len(samples.warnings)
 
 
 def test_names_are_found_however_they_are_written(tmp_path):

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from features_for_tests import features_from, labelled_with, map_classes
 from labelled_region import (
     CLASSES,
     CODES,
@@ -20,7 +21,7 @@ from labelled_region import (
 from osgeo import gdal, ogr
 from rasters_for_tests import TRANSFORM, days, utm, write_raster
 
-from alise_plugin.errors import AliseError, Cancelled, HeadError, LabelsError, OutputError
+from alise_plugin.errors import Cancelled, HeadError, LabelsError, OutputError
 from alise_plugin.feedback import SilentFeedback
 from alise_plugin.mapping.embedding.embed import embed
 from alise_plugin.mapping.features.embedding_raster import EmbeddingRaster
@@ -29,7 +30,7 @@ from alise_plugin.mapping.labels.legend import legend_of
 from alise_plugin.mapping.labels.read import read_mask, read_raster_labels, read_vector_labels
 from alise_plugin.mapping.learning.train_classifier import train_classifier
 from alise_plugin.mapping.maps.neighbourhood import MapOptions, remove_small_patches
-from alise_plugin.mapping.maps.segment import segment
+from alise_plugin.mapping.maps.segment import ClassMapOutputs, segment
 from alise_plugin.mapping.samples.samples import LabelledSource
 from alise_plugin.model.heads.class_head import Head
 from alise_plugin.sits.build import build_series
@@ -49,7 +50,7 @@ def place(tmp_path_factory):
     labels = read_vector_labels(found.labels, "code", "crop", "color")
     found.head_path = str(folder / "head.onnx")
     found.trained = train_classifier(
-        [LabelledSource(found.series, labels)], found.encoder, found.head_path
+        labelled_with(found.encoder, [LabelledSource(found.series, labels)]), found.head_path
     )
     found.head = Head(found.head_path)
     return found
@@ -57,7 +58,7 @@ def place(tmp_path_factory):
 
 def mapped(place, path, **arguments):
     options = MapOptions(**arguments.pop("options", {}))
-    return segment(place.series, place.encoder, place.head, path, options=options, **arguments)
+    return map_classes(place.series, place.encoder, place.head, path, options=options, **arguments)
 
 
 def test_fields_come_back(place, tmp_path):
@@ -144,7 +145,12 @@ def test_neighbours_help_where_pixels_are_noisy(place, tmp_path, helping):
     scores = []
     for options in ({}, helping):
         path = tmp_path / f"{len(scores)}.tif"
-        segment(worse.series, place.encoder, place.head, path, options=MapOptions(**options))
+        segment(
+            features_from(worse.series, place.encoder),
+            place.head,
+            ClassMapOutputs(path),
+            options=MapOptions(**options),
+        )
         scores.append((map_codes(path) == truth).mean())
     assert scores[0] < 0.93
     assert scores[1] > scores[0] + 0.03
@@ -154,7 +160,12 @@ def test_small_patches_are_gone(place, tmp_path):
     worse = noisy(place)
     path, vector = tmp_path / "map.tif", tmp_path / "map.gpkg"
     options = MapOptions(minimum_area=2000.0)  # 20 pixels
-    segment(worse.series, place.encoder, place.head, path, options=options, vector=vector)
+    segment(
+        features_from(worse.series, place.encoder),
+        place.head,
+        ClassMapOutputs(path, vector=vector),
+        options=options,
+    )
     assert min(feature["area_m2"] for feature in features_of(vector)) >= 1990
 
 
@@ -173,7 +184,12 @@ def test_patches_among_small_patches_are_gone_too(place, tmp_path):
         vector = tmp_path / f"{least:g}.gpkg"
         options = MapOptions(minimum_area=least)
         path = tmp_path / f"{least:g}.tif"
-        segment(speckle, place.encoder, place.head, path, options=options, vector=vector)
+        segment(
+            features_from(speckle, place.encoder),
+            place.head,
+            ClassMapOutputs(path, vector=vector),
+            options=options,
+        )
         sizes[least] = np.array([feature["area_m2"] for feature in features_of(vector)])
     assert np.median(sizes[0.0]) < 500
     assert sizes[1500.0].min() >= 1490
@@ -220,12 +236,10 @@ def test_unknown_pixels_are_named_and_counted(place, tmp_path):
     worse = noisy(place)
     path, confidence = tmp_path / "map.tif", tmp_path / "confidence.tif"
     result = segment(
-        worse.series,
-        place.encoder,
+        features_from(worse.series, place.encoder),
         place.head,
-        path,
+        ClassMapOutputs(path, confidence=confidence),
         options=MapOptions(unknown=0.7),
-        confidence=confidence,
     )
     probability = gdal.Open(str(confidence)).ReadAsArray()[0]
     np.testing.assert_array_equal(map_codes(path) == 255, probability < 0.7)
@@ -242,13 +256,12 @@ def test_any_codes_that_fit_32_bits_leave_room_for_unclassified(place, tmp_path,
     path = write_layer(tmp_path / "codes.gpkg", place.polygons, code=kinds, crop=names)
     labels = read_vector_labels(path, "code", "crop")
     head = tmp_path / "head.onnx"
-    train_classifier([LabelledSource(place.series, labels)], place.encoder, head)
+    train_classifier(labelled_with(place.encoder, [LabelledSource(place.series, labels)]), head)
     output = tmp_path / "map.tif"
     segment(
-        noisy(place).series,
-        place.encoder,
+        features_from(noisy(place).series, place.encoder),
         Head(head),
-        output,
+        ClassMapOutputs(output),
         options=MapOptions(unknown=0.7),
         mask=read_mask(write_layer(tmp_path / "mask.gpkg", [square(0, 0, 60, 60)])),
     )
@@ -304,14 +317,20 @@ def test_polygons_hold_class_area_and_confidence(place, tmp_path):
 
 def test_an_embedding_raster_gives_the_same_map(place, tmp_path):
     embedding = tmp_path / "embedding.tif"
-    embed(place.series, place.encoder, embedding)
+    embed(features_from(place.series, place.encoder), embedding)
     mapped(place, tmp_path / "one.tif")
-    segment(EmbeddingRaster(embedding), None, place.head, tmp_path / "two.tif")
+    segment(
+        features_from(EmbeddingRaster(embedding)), place.head, ClassMapOutputs(tmp_path / "two.tif")
+    )
     np.testing.assert_array_equal(map_codes(tmp_path / "one.tif"), map_codes(tmp_path / "two.tif"))
 
 
 def test_places_without_a_date_have_no_class(place, series, encoder, tmp_path):
-    result = segment(series, encoder, place.head, tmp_path / "map.tif", vector=tmp_path / "m.gpkg")
+    result = segment(
+        features_from(series, encoder),
+        place.head,
+        ClassMapOutputs(tmp_path / "map.tif", vector=tmp_path / "m.gpkg"),
+    )
     codes = map_codes(tmp_path / "map.tif")
     assert (codes[:, :10] == 0).all()
     assert (codes[:, 10:] > 0).all()
@@ -330,6 +349,9 @@ class Stopper:
 
     def info(self, text):
         self.texts.append(text)
+
+    def warning(self, text):
+        self.info(text)
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="files are counted in /proc")
@@ -395,12 +417,12 @@ def test_mistakes_are_said(place, tmp_path):
         mapped(place, tmp_path / "map.tif", vector=tmp_path / "map.shp")
     with pytest.raises(OutputError, match="is not a folder"):
         mapped(place, tmp_path / "map.tif", confidence=tmp_path / "none" / "c.tif")
-    with pytest.raises(AliseError, match="image series: choose the model"):
-        segment(place.series, None, place.head, tmp_path / "map.tif")
     other = type(place.encoder)()
     other.package.sha256 = "1" * 64
     with pytest.raises(HeadError, match="was trained on features of the model"):
-        segment(place.series, other, place.head, tmp_path / "map.tif")
+        segment(
+            features_from(place.series, other), place.head, ClassMapOutputs(tmp_path / "map.tif")
+        )
     lines = ogr.CreateGeometryFromWkt("LINESTRING (0 0, 1 1)")
     with pytest.raises(LabelsError, match="a mask is made of polygons"):
         read_mask(write_layer(tmp_path / "lines.gpkg", [lines]))
@@ -409,12 +431,12 @@ def test_mistakes_are_said(place, tmp_path):
 
 def test_it_does_not_write_over_what_it_reads(place, tmp_path):
     embedding = tmp_path / "embedding.tif"
-    embed(place.series, place.encoder, embedding)
+    embed(features_from(place.series, place.encoder), embedding)
     size = embedding.stat().st_size
     for name in ("output", "confidence"):
         paths = {"output": tmp_path / "map.tif", name: embedding}
         with pytest.raises(OutputError, match="is also an input"):
-            segment(EmbeddingRaster(embedding), None, place.head, **paths)
+            map_classes(EmbeddingRaster(embedding), None, place.head, **paths)
     with pytest.raises(OutputError, match="as two outputs"):
         mapped(place, tmp_path / "map.tif", confidence=tmp_path / "map.tif")
     vector = write_layer(tmp_path / "labels.gpkg", [square(0, 0, 5, 5)])
@@ -441,7 +463,12 @@ def test_bands_that_the_head_knew_and_the_series_lacks_are_said(place, tmp_path)
         old = Head(place.head_path)
         old.provenance = {key: said for key, said in old.provenance.items() if key != "bands"}
         listener.texts.clear()
-        segment(place.series, place.encoder, old, tmp_path / "map.tif", feedback=listener)
+        segment(
+            features_from(place.series, place.encoder),
+            old,
+            ClassMapOutputs(tmp_path / "map.tif"),
+            feedback=listener,
+        )
         assert not any("lacks" in text for text in listener.texts)
     finally:
         place.series.bands_present = all_bands
@@ -460,15 +487,21 @@ def test_classes_outside_the_series_are_left_out(place, tmp_path, kind):
         labels = read_raster_labels(write_class_raster(tmp_path / "l.tif", around, place.path))
     report = tmp_path / "r.html"
     trained = train_classifier(
-        [LabelledSource(place.series, labels)], place.encoder, tmp_path / "h.onnx", report=report
+        labelled_with(place.encoder, [LabelledSource(place.series, labels)]),
+        tmp_path / "h.onnx",
+        report=report,
     )
     assert [item.code for item in trained.classes] == [3, 20, 100]
-    (note,) = (note for note in trained.notes if "without a pixel" in note)
+    (note,) = (note for note in trained.warnings if "without a pixel" in note)
     assert '"7"' in note
     assert note.replace('"', "&quot;") in report.read_text(encoding="utf-8")
     if kind == "polygons":
         assert trained.overall["overall accuracy"].value > 0.9
-        segment(place.series, place.encoder, Head(tmp_path / "h.onnx"), tmp_path / "map.tif")
+        segment(
+            features_from(place.series, place.encoder),
+            Head(tmp_path / "h.onnx"),
+            ClassMapOutputs(tmp_path / "map.tif"),
+        )
         truth = np.array([20, 100, 3])[place.truth]
         assert (map_codes(tmp_path / "map.tif") == truth).mean() > 0.93
 
@@ -477,11 +510,10 @@ def test_names_that_differ_in_capitals_are_said(place, tmp_path):
     labels = read_vector_labels(place.labels, "code")
     names = dict(zip(CODES, ("Wald", "WALD", "maize")))
     result = train_classifier(
-        [LabelledSource(place.series, labels)],
-        place.encoder,
+        labelled_with(place.encoder, [LabelledSource(place.series, labels)]),
         tmp_path / "head.onnx",
         legends=[Legend(names)],
         classifier="prototype",
     )
-    (said,) = (note for note in result.notes if "capitals" in note)
+    (said,) = (note for note in result.warnings if "capitals" in note)
     assert '"Wald" (11) and "WALD" (12)' in said

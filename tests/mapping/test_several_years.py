@@ -3,10 +3,11 @@
 from datetime import date
 
 import pytest
+from features_for_tests import features_from
 from rasters_for_tests import digital_numbers, write_raster
 
 from alise_plugin.mapping.embedding.embed import embed
-from alise_plugin.mapping.features.source import features_of, tiles_for
+from alise_plugin.mapping.features.tiling import TileBudget
 from alise_plugin.sits.build import build_series
 
 
@@ -22,6 +23,9 @@ class Heard:
 
     def info(self, text):
         self.lines.append(text)
+
+    def warning(self, text):
+        self.info(text)
 
 
 def series_until(folder, last, rng):
@@ -49,9 +53,10 @@ def series_until(folder, last, rng):
 def test_the_log_says_so_once(encoder, tmp_path, rng, last, said):
     series = series_until(tmp_path, last, rng)
     heard = Heard()
-    embed(series, encoder, tmp_path / "e.tif", feedback=heard)
+    embed(features_from(series, encoder), tmp_path / "e.tif", feedback=heard)
     assert [line for line in heard.lines if "years" in line] == said
     heard = Heard()
-    _, tiles = tiles_for(series, encoder, series.grid.window, 2048, None)
-    assert len(list(features_of(series, encoder, tiles, heard))) == 1
+    features = features_from(series, encoder)
+    _, tiles = features.tiles(series.grid.window, TileBudget())
+    assert len(list(features.read_tiles(tiles, heard))) == 1
     assert heard.lines == said

@@ -5,6 +5,7 @@ import os
 import numpy as np
 import pytest
 from fake_encoder import FakeEncoder
+from features_for_tests import labelled_with, packed
 from labelled_region import square, write_layer
 from measured_region import measured_region
 
@@ -26,6 +27,9 @@ class Log(SilentFeedback):
     def info(self, text):
         self.texts.append(text)
 
+    def warning(self, text):
+        self.info(text)
+
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
@@ -41,7 +45,9 @@ def fields(place, path, side=9):
 
 def train(place, path, head, **options):
     pair = LabelledSource(place.series, read_vector_values(str(path), "v"))
-    return train_regression([pair], FakeEncoder(), head, "v", **options)
+    return train_regression(
+        labelled_with(FakeEncoder(), [pair]), head, "v", **packed(options, design=True)
+    )
 
 
 def weights(path):
@@ -59,7 +65,7 @@ def test_the_head_and_the_report_say_what_was_learned_from(place, tmp_path):
     assert (said["samples"], said["areas"], said["groups"]) == (36, 9, 9)
     assert said["accuracy"]["R2"] == pytest.approx(result.figures["R2"].value, rel=1e-4)
     weak = "Only 9 polygons or blocks: the figures are weak."
-    assert result.notes == [weak]
+    assert result.warnings == [weak]
     assert weak in log.texts
     page = report.read_text(encoding="utf-8")
     assert weak in page

@@ -7,6 +7,7 @@ import pytest
 from alise_plugin.errors import HeadError, OutputError
 from alise_plugin.model.heads.class_head import Head, HeadDescription, MapClass, write_head
 from alise_plugin.model.heads.head_file import Network
+from alise_plugin.model.identity import FeatureIdentity
 
 pytest.importorskip("onnxruntime")
 CLASSES = (
@@ -80,9 +81,9 @@ def refuse(says, action):
 
 def test_features_of_another_encoder_are_refused(written):
     head = Head(written)
-    head.require_encoder(SHA, "fake 1.0 abababab", 12)
-    refuse("not of other 2.0", lambda: head.require_encoder("0" * 64, "other 2.0", 12))
-    refuse("wants 12 features", lambda: head.require_encoder(SHA, "fake", 32))
+    head.require(FeatureIdentity(SHA, "fake 1.0 abababab", 12))
+    refuse("not of other 2.0", lambda: head.require(FeatureIdentity("0" * 64, "other 2.0", 12)))
+    refuse("wants 12 features", lambda: head.require(FeatureIdentity(SHA, "fake", 32)))
 
 
 def test_files_that_are_no_head(tmp_path, written, rng):

@@ -8,6 +8,7 @@ from alise_plugin.errors import HeadError
 from alise_plugin.model.heads.class_head import Head, HeadDescription, MapClass, write_head
 from alise_plugin.model.heads.head_file import Network
 from alise_plugin.model.heads.value_head import ValueDescription, ValueHead, write_value_head
+from alise_plugin.model.identity import FeatureIdentity
 
 pytest.importorskip("onnxruntime")
 SHA = "ab" * 32
@@ -59,9 +60,9 @@ def test_it_says_what_it_is(written):
     head = ValueHead(written)
     assert head.description == DESCRIPTION
     assert head.n_features == 12
-    head.require_encoder(SHA, "fake 1.0 abababab", 12)
+    head.require(FeatureIdentity(SHA, "fake 1.0 abababab", 12))
     with pytest.raises(HeadError, match=r"not of other 2\.0"):
-        head.require_encoder("0" * 64, "other 2.0", 12)
+        head.require(FeatureIdentity("0" * 64, "other 2.0", 12))
 
 
 def test_a_head_of_one_kind_is_not_taken_for_another(written, tmp_path, rng):

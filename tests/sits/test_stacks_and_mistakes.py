@@ -527,6 +527,9 @@ class Feedback:
     def info(self, text):
         pass
 
+    def warning(self, text):
+        self.info(text)
+
 
 def test_progress_and_cancel(tmp_path, rng):
     paths, _, _ = dated_rasters(tmp_path, rng, 8)

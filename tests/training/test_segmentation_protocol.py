@@ -15,6 +15,7 @@ from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score, jaccard
 
 from alise_plugin.errors import HeadError  # noqa: E402
 from alise_plugin.model.heads.class_head import Head  # noqa: E402
+from alise_plugin.model.identity import FeatureIdentity  # noqa: E402
 from alise_plugin.model.package import load_package  # noqa: E402
 from training.__main__ import main  # noqa: E402
 from training.models.alise import Alise, AliseConfig  # noqa: E402
@@ -235,9 +236,9 @@ def test_a_probe_tells_bright_from_dark_and_exports_as_a_head(levels, package, t
     write_probe(path, trained, levels, package, labels="levels")
     head = Head(path)
     assert [(one.code, one.name) for one in head.classes] == [(4, "dark"), (9, "bright")]
-    head.require_encoder(package.sha256, package.model_id, package.n_features)
+    head.require(FeatureIdentity(package.sha256, package.model_id, package.n_features))
     with pytest.raises(HeadError):
-        head.require_encoder("0" * 64, "another", package.n_features)
+        head.require(FeatureIdentity("0" * 64, "another", package.n_features))
     assert head.description.provenance["test scores"]["f1"] == trained.scores.f1
     series = levels.read(7)
     vectors = package.encoder(device="cpu", threads=1).encode(series.reflectance, series.days)

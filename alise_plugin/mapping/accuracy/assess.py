@@ -43,7 +43,7 @@ class AccuracyResult:
         overall: overall accuracy, kappa, macro-F1 and mean IoU of the area.
         f1, iou: of each class, of the area.
         labels: how many points or pixels were compared.
-        notes: what was left out and what the sample cannot say.
+        warnings: what was left out and what the sample cannot say.
     """
 
     classes: list[MapClass]
@@ -54,7 +54,7 @@ class AccuracyResult:
     f1: list[Interval]
     iou: list[Interval]
     labels: int
-    notes: list[str]
+    warnings: list[str]
 
 
 def assess_accuracy(
@@ -97,7 +97,7 @@ def assess_accuracy(
     number = np.array([pixels.get(item.code, 0) for item in classes])
     complete = (number > 0) & (counts.sum(1) >= number)
     estimate = stratified_estimate(counts, mapped, complete)
-    notes = [*skipped, *_notes(reference, classes, counts, mapped, complete)]
+    warnings = [*skipped, *_warnings_of(reference, classes, counts, mapped, complete)]
     by_polygon = any(geometry.GetDimension() > 0 for geometry in reference.geometries)
 
     def figures(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -114,7 +114,7 @@ def assess_accuracy(
         rows[4 + part * count : 4 + (part + 1) * count] for part in range(5)
     )
     if by_polygon:
-        notes.append(
+        warnings.append(
             "The reference is polygons: intervals come from resampling them, and areas are "
             "unbiased only if the polygons were drawn at random."
         )
@@ -125,9 +125,11 @@ def assess_accuracy(
         )
     else:
         overall["overall accuracy"] = estimate.overall
-    result = AccuracyResult(classes, counts, mapped, estimate, overall, f1, iou, len(truth), notes)
-    for note in notes:
-        feedback.info(note)
+    result = AccuracyResult(
+        classes, counts, mapped, estimate, overall, f1, iou, len(truth), warnings
+    )
+    for text in warnings:
+        feedback.warning(text)
     if report:
         html_page.write_page(report, _report(class_map.name, reference.name, result))
     feedback.progress(1.0)
@@ -188,7 +190,7 @@ def _compared(
     codes = np.array([item.code for item in classes])
     parts: list[tuple[NDArray[np.int64], ...]] = []
     compared: set[int] = set()
-    disputed = 0
+    ambiguous = 0
     windows = class_map.windows()
     for rows, cols, over, under in _labelled(geometries, target, grid, windows, feedback):
         window = Window(
@@ -197,7 +199,7 @@ def _compared(
         values, there = class_map.read(window)
         at = rows - window.row, cols - window.col
         clear = target[over] == target[under]
-        disputed += int(np.count_nonzero(there[at] & ~clear))
+        ambiguous += int(np.count_nonzero(there[at] & ~clear))
         compared.update(over[there[at]].tolist(), under[there[at]].tolist())
         kept = there[at] & clear
         shown = np.searchsorted(codes, values[at][kept].astype(np.int64))
@@ -205,20 +207,20 @@ def _compared(
     truth, shown, area = (
         np.concatenate([part[i] for part in parts] or [np.empty(0, np.int64)]) for i in range(3)
     )
-    notes = []
+    warnings = []
     if len(compared) < len(geometries):
-        notes.append(
+        warnings.append(
             f"{len(geometries) - len(compared)} of {len(geometries)} labels are left out: they lie "
             "outside the map, where it has no class, or under others."
         )
-    if disputed:
-        notes.append(f"{disputed} pixels lie in areas of two classes and are left out.")
+    if ambiguous:
+        warnings.append(f"{ambiguous} pixels lie in areas of two classes and are left out.")
     if not len(truth):
         raise LabelsError(
             f"{reference.name} and {class_map.name} do not overlap; choose a reference of the same "
             "area, or check the CRS of both."
         )
-    return truth, shown, area, notes
+    return truth, shown, area, warnings
 
 
 def _labelled(
@@ -260,31 +262,35 @@ def _labelled(
         feedback.progress(0.8 * (done + 1) / len(windows))
 
 
-def _notes(
+def _warnings_of(
     reference: VectorLabels,
     classes: Sequence[MapClass],
     counts: NDArray[np.int64],
     mapped: NDArray[np.float64],
     complete: NDArray[np.bool_],
 ) -> list[str]:
-    notes = []
+    warnings = []
     if reference.without_class:
-        notes.append(f"{reference.without_class} features have no class (NULL) and are left out.")
+        warnings.append(
+            f"{reference.without_class} features have no class (NULL) and are left out."
+        )
     for item, count, size in zip(classes, counts.sum(0), mapped):
         if count and not size:
-            notes.append(
+            warnings.append(
                 f'The map has no "{item.name}", the true class of {count} labels: they count as '
                 "wrong. Check how the class is written if the map should have it."
             )
     for item, count, size, whole in zip(classes, counts.sum(1), mapped, complete):
         if size and not count:
-            notes.append(
+            warnings.append(
                 f'No label lies in the mapped class "{item.name}" ({size / mapped.sum():.1%} of '
                 "the map): all figures are for the rest of the map."
             )
         elif size and count < _FEW and not whole:
-            notes.append(f'The mapped class "{item.name}" holds one label, too few for intervals.')
-    return notes
+            warnings.append(
+                f'The mapped class "{item.name}" holds one label, too few for intervals.'
+            )
+    return warnings
 
 
 def _report(map_name: str, reference_name: str, result: AccuracyResult) -> str:
@@ -314,7 +320,7 @@ def _report(map_name: str, reference_name: str, result: AccuracyResult) -> str:
     return html_page.page(
         f"Accuracy of {map_name}",
         [
-            *(html_page.paragraph(note, warning=True) for note in result.notes),
+            *(html_page.paragraph(text, warning=True) for text in result.warnings),
             html_page.paragraph(
                 f"{result.labels} labelled pixels of {reference_name}. Every figure but their "
                 "counts is weighted by the area of the map's classes; adjusted areas are those of "

@@ -14,18 +14,25 @@ import numpy as np
 
 from ...errors import OutputError
 from ...feedback import Feedback, Part, SilentFeedback
-from ...model.encoder import Encoder
 from ...sits.rasters import block_cache
-from ..features.source import FeatureSource
-from ..features.tiling import cache_size
+from ..features.features import Features
+from ..features.tiling import TileBudget, cache_size
 from ..rasters.destinations import require_outputs
 from ..rasters.form import RasterForm
 from ..rasters.geotiff import RasterOutput, block_side, put_in_place
 from ..rasters.style import ramp_style, style_path, write_style
 from .distances import PAIR_SHARE, CollectedValues, DistanceStrips, PairWalk, require_values
 from .explanation import Explanation
-from .prepare import change_metadata, check_options, common_window, describe_inputs, make_pair
-from .threshold import ThresholdRule, threshold_of
+from .prepare import (
+    ChangeOptions,
+    ChangeOutputs,
+    change_metadata,
+    check_options,
+    common_window,
+    describe_inputs,
+    make_pair,
+)
+from .threshold import threshold_of
 from .zones import ZoneChange, distances_inside, zone_changes
 
 _STRETCH = (0.02, 0.98)  # quantiles of the distances that QGIS shows as the ends of its colours
@@ -76,22 +83,15 @@ class ChangeResult:
 
 
 def detect_change(
-    before: FeatureSource,
-    after: FeatureSource,
-    encoder: Encoder | None,
-    distance: str | os.PathLike[str],
+    before: Features,
+    after: Features,
+    outputs: ChangeOutputs,
     *,
-    method: str = "cosine",
-    align: str = "years",
-    rule: ThresholdRule | None = None,
-    change: str | os.PathLike[str] | None = None,
-    explanation: str | os.PathLike[str] | None = None,
+    options: ChangeOptions | None = None,
     zones: Sequence[bytes] = (),
-    changed_from: float = 0.5,
     unchanged: Sequence[bytes] = (),
     extent: Sequence[float] | None = None,
-    memory_mb: float = 2048,
-    tile_size: int | None = None,
+    budget: TileBudget | None = None,
     feedback: Feedback | None = None,
 ) -> ChangeResult:
     """Writes how far each pixel is from itself in another year.
@@ -102,28 +102,12 @@ def detect_change(
     Args:
         before: an image series or an embedding raster; the map is on its grid.
         after: another of the same kind; it may have other dates, another grid and CRS.
-        encoder: for image series, and for an explanation.
-        distance: GeoTIFF of one band, nodata NaN; its unit is in UNITS.
-        method: "cosine" of the angle between the compact forms of both embeddings (of all features
-            if the model has no compact form; of what embedding rasters hold); "alise", the mean
-            squared difference of all features (paper, Eq. 12); or "gapfilled", the paper's
-            baseline, for which clouds are masked.
-        align: "years" shifts the days of `after` by whole years to those of `before`; "shift"
-            takes the median difference of the scene off every difference, so that values depend
-            on the extent, and a little on the tiles, where small windows stand for the scene;
-            "both", or "none".
-            Embedding rasters keep the days that they were made with; gap-filling always compares
-            the same season.
-        rule: how the threshold is found.
-        change: GeoTIFF of bytes, 1 where the distance is above the threshold, 0 where not, nodata
-            255.
-        explanation: GeoTIFF that says why (see `Explanation`).
+        outputs: files to write.
+        options: how the two are compared.
         zones: WKB of polygons in the CRS of `before`, to be summed up.
-        changed_from: share of changed pixels from which a zone is changed.
         unchanged: WKB of polygons in the CRS of `before` that are known to be stable.
         extent: (xmin, ymin, xmax, ymax) in the CRS of `before`; all that both cover if None.
-        memory_mb: what the run may take, in 10^6 bytes, beside the program itself.
-        tile_size: side of the tiles in pixels instead of what the memory allows.
+        budget: memory and tile size.
         feedback: progress and cancelling.
 
     Raises:
@@ -132,8 +116,9 @@ def detect_change(
         OutputError: a raster cannot be written, or would overwrite an input or another output.
         Cancelled: the feedback said so; nothing is left.
     """
-    rule = rule or ThresholdRule()
+    options, budget = options or ChangeOptions(), budget or TileBudget()
     feedback = feedback or SilentFeedback()
+    rule, distance, explanation = options.rule, outputs.distance, outputs.explanation
     if rule.value is not None and rule.kind not in ("value", "quantile"):
         feedback.info(
             f"The threshold value {rule.value:g} is not used: only the thresholds value and "
@@ -144,21 +129,22 @@ def detect_change(
             "The unchanged areas are not used: only the threshold unchanged takes them, and "
             f"{rule.kind} was chosen."
         )
-    check_options(before, after, method, align, rule, change, explanation, unchanged, encoder)
-    require_outputs((distance, change, explanation), (before.path, after.path))
-    pair = make_pair(before, after, encoder, method, align)
+    check_options(before, after, options, outputs, unchanged)
+    require_outputs((distance, outputs.change, explanation), (before.path, after.path))
+    pair = make_pair(before, after, options)
     inner = common_window(before, after, pair, extent)
-    side, tiles = pair.plan(inner, memory_mb, tile_size)
-    describe_inputs(before, after, pair, encoder, method, align, inner, len(tiles), side, feedback)
+    side, tiles = pair.plan(inner, budget)
+    size = f"{inner.width} x {inner.height} pixels in {len(tiles)} tiles of {side}"
+    describe_inputs(before, after, pair, options, size, feedback)
     explain = None
-    if explanation is not None and encoder is not None:
-        explain = Explanation(pair, encoder)
-    metadata = change_metadata(before, after, pair, encoder, method, align)
+    metadata = change_metadata(before, after, pair, options, explanation is not None)
+    if explanation is not None:
+        explain = Explanation(pair, before.open_encoder())
     grid = pair.grid.subgrid(inner)
     block = block_side(side)
     collected = CollectedValues()
     with ExitStack() as stack:
-        stack.enter_context(block_cache(cache_size(memory_mb)))
+        stack.enter_context(block_cache(cache_size(budget.memory_mb)))
         because = None
         if explain is not None and explanation is not None:
             most = explain.names.index("top_query")
@@ -169,7 +155,7 @@ def detect_change(
             because = stack.enter_context(RasterOutput(explanation, grid, form, block))
         staged = stack.enter_context(_staged(distance))
         with RasterOutput(staged, grid, _float_form(["distance"], metadata), block) as raster:
-            vectors_of = PairWalk(pair, tiles, inner, align in ("shift", "both"), feedback)
+            vectors_of = PairWalk(pair, tiles, inner, options.align in ("shift", "both"), feedback)
             for tile, vectors, shift in vectors_of:
                 window = tile.inner.relative_to(inner)
                 if because is not None and explain is not None:
@@ -190,7 +176,7 @@ def detect_change(
             areas = unchanged if rule.kind == "unchanged" else ()
             stable = distances_inside(staged, areas, rest)
             threshold = threshold_of(rule, sample, stable, noise)
-        summary = zone_changes(staged, zones, threshold, changed_from, rest)
+        summary = zone_changes(staged, zones, threshold, options.changed_from, rest)
         outside = sum(zone.pixels == 0 for zone in summary)
         if outside:
             feedback.info(
@@ -199,7 +185,7 @@ def detect_change(
             )
         share = area = None
         if threshold is not None:
-            share, area, largest = distances.changed(threshold, change, metadata, block)
+            share, area, largest = distances.changed(threshold, outputs.change, metadata, block)
             if not share:
                 feedback.info(
                     f"No pixel is changed: the threshold is {threshold:.4g} and the largest "
@@ -210,7 +196,7 @@ def detect_change(
         dates=pair.dates,
         year_shift=pair.year_shift,
         encoded=pair.encoded,
-        device=encoder.device_used if encoder is not None and pair.encoded else "",
+        device=before.device_used if pair.encoded else "",
         model_id=metadata.get("ALISE_MODEL_ID", ""),
         median_distance=float(np.median(sample)),
         large_distance=float(np.quantile(sample, 0.99)),

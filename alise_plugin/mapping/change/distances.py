@@ -15,6 +15,7 @@ from ...model.heads.class_head import MapClass
 from ...sits.grid import Grid, Tile, Window
 from ...sits.pixel_area import PixelAreas
 from ...sits.rasters import open_raster, read_bands
+from ..features.tiling import TileBudget
 from ..rasters.form import RasterForm
 from ..rasters.geotiff import RasterOutput
 from ..rasters.style import class_style
@@ -124,7 +125,7 @@ class PairWalk:
                     width,
                     height,
                 )
-                tile = self._pair.plan(window, 1e6, _SHIFT_SIDE)[1][0]
+                tile = self._pair.plan(window, TileBudget(1e6, _SHIFT_SIDE))[1][0]
                 samples.append(self._pair.vectors(tile, lambda _: None, self._feedback.cancelled))
         self._feedback.info(f"The typical shift comes from {len(samples)} windows.")
         return _typical_shift(samples)

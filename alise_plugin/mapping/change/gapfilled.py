@@ -13,8 +13,8 @@ from ...model.distance import Distance, SquaredDistance
 from ...sits.acquisitions import days_since_reference
 from ...sits.bands import BANDS
 from ...sits.grid import Tile, Window, plan_tiles
-from ...sits.series import ImageSeries
-from ..features.tiling import cache_size
+from ..features.series_features import SeriesFeatures
+from ..features.tiling import TileBudget
 from .pairs import NOISE_EVERY, Report, Stop, Vectors, names_of, on_grid_of
 from .periods import days_of_years, require_common_season, whole_years
 
@@ -72,8 +72,8 @@ class GapFilledPair:
     An acquisition is valid where it has a value: clouds have to be masked beforehand.
 
     Args:
-        before: its grid is the map's.
-        after: on any grid; its days are shifted by whole years to those of `before`.
+        first: its grid is the map's.
+        second: on any grid; its days are shifted by whole years to those of `first`.
 
     Raises:
         SeriesError: the two have no season in common.
@@ -81,10 +81,11 @@ class GapFilledPair:
 
     encoded = 0
 
-    def __init__(self, before: ImageSeries, after: ImageSeries) -> None:
+    def __init__(self, first: SeriesFeatures, second: SeriesFeatures) -> None:
+        before, after = first.series, second.series
         self.grid = before.grid
         self.distance: Distance = SquaredDistance()
-        self.names = names_of(before, after)
+        self.names = names_of(first, second)
         self.dates = (before.dates, after.dates)
         self.year_shift = days_of_years(whole_years(before.dates, after.dates))
         self.has_noise = min(map(len, self.dates)) > 1
@@ -93,20 +94,17 @@ class GapFilledPair:
         first, last = days_since_reference(require_common_season(*self.dates, self.names))
         self.calendar = np.arange(first, last + 1, STEP_DAYS, dtype=np.float32)
 
-    def plan(
-        self, inner: Window, memory_mb: float, tile_size: int | None
-    ) -> tuple[int, list[Tile]]:
+    def plan(self, inner: Window, budget: TileBudget) -> tuple[int, list[Tile]]:
         """Side and tiles that fit: a year as read, its bookkeeping, and both calendars."""
         dates = max(map(len, self.dates))
         per_pixel = len(BANDS) * (dates * (4 + 1 + 3 * 8) + len(self.calendar) * 4 * 5)
-        budget = memory_mb * 1e6 - cache_size(memory_mb)
-        if _BLOCK**2 * per_pixel > budget:
+        if _BLOCK**2 * per_pixel > budget.bytes:
             raise AliseError(
-                f"A memory of {memory_mb:g} MB is too little for {dates} dates; allow more or use "
-                "fewer dates."
+                f"A memory of {budget.memory_mb:g} MB is too little for {dates} dates; allow "
+                "more or use fewer dates."
             )
-        fitting = math.isqrt(int(budget / per_pixel)) // _BLOCK * _BLOCK
-        side = math.ceil((tile_size or fitting) / _BLOCK) * _BLOCK
+        fitting = math.isqrt(int(budget.bytes / per_pixel)) // _BLOCK * _BLOCK
+        side = math.ceil((budget.tile_size or fitting) / _BLOCK) * _BLOCK
         side = min(side, math.ceil(max(inner.width, inner.height) / _BLOCK) * _BLOCK)
         return side, plan_tiles(self.grid, inner, side, 0, 1)
 

@@ -7,7 +7,6 @@ reflectance (see `gapfilled`).
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -19,15 +18,15 @@ import numpy as np
 from ...arrays import Float
 from ...errors import AliseError, Cancelled, SeriesError
 from ...model.distance import Distance
-from ...model.encoder import Encoder
 from ...model.spatial_features import Period
 from ...sits.grid import Grid, Tile, Window, plan_tiles
 from ...sits.regrid import SeriesOnGrid, extent_on, read_on_grid
 from ...sits.series import ImageSeries
 from ...sits.shared import shared_acquisitions
 from ..features.embedding_raster import EmbeddingRaster
-from ..features.source import FeatureSource
-from ..features.tiling import cache_size, choose_tile_size, tile_halo, tile_memory, tile_step
+from ..features.features import Features
+from ..features.series_features import SeriesFeatures
+from ..features.tiling import TileBudget, choose_tile_size, tile_halo, tile_memory, tile_step
 from .periods import days_of_years, whole_years
 
 Report = Callable[[float], None]
@@ -87,21 +86,19 @@ class Pair(Protocol):
     has_noise: bool
     distance: Distance
 
-    def plan(
-        self, inner: Window, memory_mb: float, tile_size: int | None
-    ) -> tuple[int, list[Tile]]:
+    def plan(self, inner: Window, budget: TileBudget) -> tuple[int, list[Tile]]:
         """Side of the tiles, a multiple of 16 pixels, and the tiles."""
 
     def vectors(self, tile: Tile, report: Report, stop: Stop) -> Vectors:
         """Both vectors of a tile's inner pixels."""
 
 
-def names_of(before: FeatureSource, after: FeatureSource) -> tuple[str, str]:
+def names_of(before: Features, after: Features) -> tuple[str, str]:
     """What messages call the two: their files, with folder or dates where that is one name."""
-    first, second = os.path.basename(before.path), os.path.basename(after.path)
+    first, second = before.name, after.name
     if first != second:
         return first, second
-    if isinstance(before, EmbeddingRaster) or isinstance(after, EmbeddingRaster):
+    if not (before.is_series and after.is_series):
         folders = [Path(source.path).absolute().parent.name for source in (before, after)]
         return f"{folders[0]}/{first}", f"{folders[1]}/{second}"
     spans = [f"{source.dates[0]} to {source.dates[-1]}" for source in (before, after)]
@@ -131,39 +128,38 @@ class SeriesPair:
     Acquisitions that both have are read and encoded once.
 
     Args:
-        before: its grid is the map's.
-        after: on any grid; it is read on that of `before`.
-        encoder: the encoder.
-        align_years: whether the days of `after` are shifted by whole years to those of `before`.
+        first: its grid is the map's, and its encoder encodes both.
+        second: on any grid; it is read on that of `first`.
+        align_years: whether the days of `second` are shifted by whole years to those of `first`.
         distance: of two vectors of all features.
     """
 
     def __init__(
         self,
-        before: ImageSeries,
-        after: ImageSeries,
-        encoder: Encoder,
+        first: SeriesFeatures,
+        second: SeriesFeatures,
         *,
         align_years: bool,
         distance: Distance,
     ) -> None:
+        before, after = first.series, second.series
         self.distance = distance
         self.grid = before.grid
-        self.names = names_of(before, after)
+        self.names = names_of(first, second)
         self.dates = (before.dates, after.dates)
         years = whole_years(before.dates, after.dates) if align_years else 0
         self.year_shift = days_of_years(years)
         self.has_noise = min(map(len, self.dates)) > 1
-        self.encoder = encoder
+        self.encoder = first.encoder
         after = on_grid_of(before, after)
         shared = shared_acquisitions(before, after)
-        alone = [index for index in range(len(after.dates)) if index not in shared]
+        own = [index for index in range(len(after.dates)) if index not in shared]
         self._reads: list[tuple[ImageSeries, int]] = [
             *((before, index) for index in range(len(before.dates))),
-            *((after, index) for index in alone),
+            *((after, index) for index in own),
         ]
         self.encoded = len(self._reads)
-        place = {index: len(before.dates) + number for number, index in enumerate(alone)}
+        place = {index: len(before.dates) + number for number, index in enumerate(own)}
         place |= shared
         places = sorted(range(len(after.dates)), key=lambda index: place[index])
         self._first = Period(np.arange(len(before.dates)), before.days)
@@ -172,24 +168,21 @@ class SeriesPair:
             after.days[places] - np.float32(self.year_shift),
         )
 
-    def plan(
-        self, inner: Window, memory_mb: float, tile_size: int | None
-    ) -> tuple[int, list[Tile]]:
+    def plan(self, inner: Window, budget: TileBudget) -> tuple[int, list[Tile]]:
         """Side and tiles; the features of both years are held at once."""
         encoder, raster = self.encoder, self.grid.window
         step = tile_step(encoder)
         # An embedding takes what the features of `n_queries` more dates would take.
         held = self.encoded + _MORE_EMBEDDINGS * encoder.package.n_queries
-        if tile_size:
-            side = math.ceil(tile_size / step) * step
+        if budget.tile_size:
+            side = math.ceil(budget.tile_size / step) * step
         else:
-            budget = memory_mb * 1e6 - cache_size(memory_mb)
-            least = tile_memory(encoder, held, step, raster)
-            if least > budget:
+            memory_mb, least = budget.memory_mb, tile_memory(encoder, held, step, raster)
+            if least > budget.bytes:
                 raise AliseError(
                     f"A memory of {memory_mb:g} MB is too little for the {self.encoded} dates of "
-                    f"two years; allow at least {math.ceil(least * memory_mb / budget)} MB or use "
-                    "fewer dates."
+                    f"two years; allow at least {math.ceil(least * memory_mb / budget.bytes)} MB "
+                    "or use fewer dates."
                 )
             side = choose_tile_size(encoder, held, raster, inner, memory_mb)
         halo, stride = tile_halo(encoder), encoder.package.stride
@@ -269,16 +262,15 @@ class RasterPair:
                 f"{_model_of(after)}, so that their vectors do not compare; embed both with one "
                 "model."
             )
-        self.dates = (_dates_of(before), _dates_of(after))
+        self.dates = (before.dates, after.dates)
         self._before, self._after = before, after
 
-    def plan(
-        self, inner: Window, memory_mb: float, tile_size: int | None
-    ) -> tuple[int, list[Tile]]:
+    def plan(self, inner: Window, budget: TileBudget) -> tuple[int, list[Tile]]:
         """Side and tiles that fit."""
-        budget = memory_mb * 1e6 - cache_size(memory_mb)
-        pixels = budget / (2 * (2 + _MORE_EMBEDDINGS) * 4 * len(self._before.names))
-        side = math.ceil((tile_size or max(_BLOCK, math.isqrt(int(pixels)))) / _BLOCK) * _BLOCK
+        pixels = budget.bytes / (2 * (2 + _MORE_EMBEDDINGS) * 4 * len(self._before.names))
+        side = (
+            math.ceil((budget.tile_size or max(_BLOCK, math.isqrt(int(pixels)))) / _BLOCK) * _BLOCK
+        )
         longest = math.ceil(max(inner.width, inner.height) / _BLOCK) * _BLOCK
         side = min(side, longest)
         return side, plan_tiles(self.grid, inner, side, 0, 1)
@@ -291,7 +283,8 @@ class RasterPair:
         report(0.5)
         if stop():
             raise Cancelled("The run was cancelled.")
-        after = read_on_grid(self._after.read, self._after.grid, self.grid, tile.inner, "bilinear")
+        read = self._after.read
+        after = read_on_grid(read, self._after.grid, self.grid, tile.inner, "bilinear")
         report(1.0)
         return Vectors(before, after, _NONE)
 
@@ -318,8 +311,3 @@ def _model_of(raster: EmbeddingRaster) -> str:
         f"{items.get('ALISE_MODEL', 'a model')} {items.get('ALISE_MODEL_VERSION', '')} "
         f"{items['ALISE_MODEL_SHA256'][:8]}"
     )
-
-
-def _dates_of(raster: EmbeddingRaster) -> tuple[date, ...]:
-    text = raster.metadata.get("ALISE_DATES", "")
-    return tuple(date.fromisoformat(word) for word in text.split(",") if word)

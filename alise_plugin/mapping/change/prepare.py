@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from ...errors import AliseError, SeriesError
 from ...feedback import Feedback
 from ...model.distance import CosineDistance, SquaredDistance, compact_cosine
-from ...model.encoder import Encoder
 from ...sits.grid import Window
-from ...sits.series import ImageSeries
-from ..features.embedding_raster import EmbeddingRaster
-from ..features.source import FeatureSource
+from ..features.features import Features
 from .gapfilled import GapFilledPair
 from .pairs import Pair, RasterPair, SeriesPair, names_of, require_overlap
 from .periods import common_season, whole_years
@@ -34,23 +32,65 @@ UNITS = {
 LEAST_COMMON = 2 / 3  # of the longer year in both, or the user is told
 
 
+@dataclass(frozen=True)
+class ChangeOptions:
+    """How two years are compared.
+
+    Attributes:
+        method: "cosine" of the angle between the compact forms of both embeddings (of all features
+            if the model has no compact form; of what embedding rasters hold); "alise", the mean
+            squared difference of all features (paper, Eq. 12); or "gapfilled", the paper's
+            baseline, for which clouds are masked.
+        align: "years" shifts the days of the second year by whole years to those of the first;
+            "shift" takes the median difference of the scene off every difference, so that values
+            depend on the extent, and a little on the tiles, where small windows stand for the
+            scene; "both", or "none". Embedding rasters keep the days that they were made with;
+            gap-filling always compares the same season.
+        rule: how the threshold is found.
+        changed_from: share of changed pixels from which a zone is changed.
+    """
+
+    method: str = "cosine"
+    align: str = "years"
+    rule: ThresholdRule = field(default_factory=ThresholdRule)
+    changed_from: float = 0.5
+
+
+@dataclass(frozen=True)
+class ChangeOutputs:
+    """Files that `detect_change` writes; None for what is not asked for.
+
+    Attributes:
+        distance: GeoTIFF of one band, nodata NaN; its unit is in UNITS.
+        change: GeoTIFF of bytes, 1 where the distance is above the threshold, 0 where not, nodata
+            255.
+        explanation: GeoTIFF that says why (see `Explanation`).
+    """
+
+    distance: str | os.PathLike[str]
+    change: str | os.PathLike[str] | None = None
+    explanation: str | os.PathLike[str] | None = None
+
+
 def check_options(
-    before: FeatureSource,
-    after: FeatureSource,
-    method: str,
-    align: str,
-    rule: ThresholdRule,
-    change: object,
-    explanation: object,
+    before: Features,
+    after: Features,
+    options: ChangeOptions,
+    outputs: ChangeOutputs,
     unchanged: Sequence[bytes],
-    encoder: Encoder | None,
 ) -> None:
-    """What can be said before anything is read."""
+    """Refuse what can be refused before anything is read.
+
+    Raises:
+        SeriesError: the two do not compare.
+        AliseError: what is asked for needs something else.
+    """
+    method, align, rule = options.method, options.align, options.rule
     if method not in METHODS:
         raise ValueError(f"method is {method!r}; choose one of {', '.join(METHODS)}")
     if align not in ALIGNMENTS:
         raise ValueError(f"align is {align!r}; choose one of {', '.join(ALIGNMENTS)}")
-    rasters = [isinstance(source, EmbeddingRaster) for source in (before, after)]
+    rasters = [not source.is_series for source in (before, after)]
     names = names_of(before, after)
     if rasters[0] != rasters[1]:
         which = rasters.index(True)
@@ -63,14 +103,12 @@ def check_options(
             f"{names[0]} is an embedding raster, which holds no reflectance to gap-fill; give "
             "image series, or choose another method."
         )
-    if method == "gapfilled" and explanation is not None:
+    if method == "gapfilled" and outputs.explanation is not None:
         raise AliseError(
             "An explanation speaks of the model's learned dates; choose another method, or leave "
             "the explanation out."
         )
-    if encoder is None and (explanation is not None or (method != "gapfilled" and not rasters[0])):
-        raise AliseError(f"{names[0]} has to be encoded or explained by a model; choose one.")
-    if change is not None and rule.kind == "none":
+    if outputs.change is not None and rule.kind == "none":
         raise AliseError(
             "A map of changed pixels needs a threshold; choose one, or leave that map out."
         )
@@ -80,7 +118,7 @@ def check_options(
             "them, or choose another threshold."
         )
     if rule.kind == "noise" and (
-        rasters[0] or min(len(source.dates) for source in (before, after)) < 2  # type: ignore[union-attr]
+        rasters[0] or min(len(source.dates) for source in (before, after)) < 2
     ):
         raise AliseError(
             "The noise floor needs two image series of two dates or more, which "
@@ -88,35 +126,26 @@ def check_options(
         )
 
 
-def make_pair(
-    before: FeatureSource,
-    after: FeatureSource,
-    encoder: Encoder | None,
-    method: str,
-    align: str,
-) -> Pair:
+def make_pair(before: Features, after: Features, options: ChangeOptions) -> Pair:
     """Return the two inputs as a pair that yields vectors window by window."""
-    if isinstance(before, EmbeddingRaster) and isinstance(after, EmbeddingRaster):
-        distance = CosineDistance() if method == "cosine" else SquaredDistance()
-        return RasterPair(before, after, distance)
-    assert isinstance(before, ImageSeries)
-    assert isinstance(after, ImageSeries)
-    if method == "gapfilled":
-        return GapFilledPair(before, after)
-    assert encoder is not None
+    if not before.is_series:
+        distance = CosineDistance() if options.method == "cosine" else SquaredDistance()
+        return RasterPair(before.require_raster(), after.require_raster(), distance)
+    first, second = (one.require_series("choose a series") for one in (before, after))
+    if options.method == "gapfilled":
+        return GapFilledPair(first, second)
     return SeriesPair(
-        before,
-        after,
-        encoder,
-        align_years=align in ("years", "both"),
-        distance=compact_cosine(encoder) if method == "cosine" else SquaredDistance(),
+        first,
+        second,
+        align_years=options.align in ("years", "both"),
+        distance=compact_cosine(first.encoder) if options.method == "cosine" else SquaredDistance(),
     )
 
 
 def common_window(
-    before: FeatureSource, after: FeatureSource, pair: Pair, extent: Sequence[float] | None
+    before: Features, after: Features, pair: Pair, extent: Sequence[float] | None
 ) -> Window:
-    """What the map covers: what both have, of the extent."""
+    """Return the pixels of `before` that both inputs cover, clipped to `extent`."""
     both = require_overlap(before.grid, after.grid, pair.names)
     if extent is None:
         return both
@@ -131,15 +160,11 @@ def common_window(
 
 
 def describe_inputs(
-    before: FeatureSource,
-    after: FeatureSource,
+    before: Features,
+    after: Features,
     pair: Pair,
-    encoder: Encoder | None,
-    method: str,
-    align: str,
-    inner: Window,
-    tiles: int,
-    side: int,
+    options: ChangeOptions,
+    extent_text: str,
     feedback: Feedback,
 ) -> None:
     """Write to the log what is compared, and warn of what makes it doubtful."""
@@ -147,17 +172,18 @@ def describe_inputs(
     for name, dates in zip(pair.names, pair.dates):
         if dates:
             feedback.info(f"{name}: {len(dates)} dates from {dates[0]} to {dates[-1]}.")
-    how = method
-    if encoder is not None and method != "gapfilled":
-        how = f"model {encoder.package.model_id} on {encoder.where}"
-    feedback.info(f"{inner.width} x {inner.height} pixels in {tiles} tiles of {side}, {how}.")
+    how = options.method
+    if pair.encoded:
+        how = f"model {before.identity.name}{before.on_device}"
+    feedback.info(f"{extent_text}, {how}.")
     if first and second and second[0] < first[0]:
         feedback.info(
             f"AFTER begins on {second[0]}, before BEFORE ({first[0]}): the distance is the same "
             "in either order."
         )
-    if isinstance(before, ImageSeries) and isinstance(after, ImageSeries):
-        for name, lacks in zip(pair.names, _lacking(before.bands_present, after.bands_present)):
+    if before.is_series:
+        bands = before.bands or [], after.bands or []
+        for name, lacks in zip(pair.names, _lacking(*bands)):
             if lacks:
                 feedback.info(
                     f"{name} lacks {', '.join(lacks)}, which the other has: part of the distance "
@@ -165,8 +191,8 @@ def describe_inputs(
                 )
     if first and second:
         _say_season(pair, feedback)
-    rasters = isinstance(before, EmbeddingRaster)
-    if rasters and align in ("years", "both") and first and second and whole_years(first, second):
+    aligned = options.align in ("years", "both")
+    if not before.is_series and aligned and first and second and whole_years(first, second):
         feedback.info(
             "Caution: embedding rasters keep the days that they were made with, so that their "
             "years are not aligned and the time between them counts as change everywhere. Give "
@@ -198,45 +224,37 @@ def _lacking(first: Sequence[str], second: Sequence[str]) -> tuple[list[str], li
 
 
 def change_metadata(
-    before: FeatureSource,
-    after: FeatureSource,
+    before: Features,
+    after: Features,
     pair: Pair,
-    encoder: Encoder | None,
-    method: str,
-    align: str,
+    options: ChangeOptions,
+    explained: bool,
 ) -> dict[str, str]:
-    """What the rasters say about where they come from."""
+    """Return what the rasters say about where they come from.
+
+    Raises:
+        SeriesError: an embedding raster shall be explained by a model that did not make it.
+    """
+    method = options.method
     items = {
         "ALISE_METHOD": method,
         "ALISE_UNIT": UNITS[method],
-        "ALISE_ALIGN": align,
+        "ALISE_ALIGN": options.align,
         "ALISE_DAYS_SHIFTED": str(-pair.year_shift),
-        "ALISE_BEFORE": os.path.basename(before.path),
-        "ALISE_AFTER": os.path.basename(after.path),
+        "ALISE_BEFORE": before.name,
+        "ALISE_AFTER": after.name,
     }
     for key, dates in zip(("ALISE_DATES_BEFORE", "ALISE_DATES_AFTER"), pair.dates):
         items[key] = ",".join(day.isoformat() for day in dates)
     if method == "gapfilled":
         return items
-    if isinstance(before, EmbeddingRaster):
-        model = before.metadata
-        name, version = model.get("ALISE_MODEL", ""), model.get("ALISE_MODEL_VERSION", "")
-        sha256 = model["ALISE_MODEL_SHA256"]
-        if encoder is not None and encoder.package.sha256 != sha256:
-            raise SeriesError(
-                f"{pair.names[0]} was made by {name} {version} {sha256[:8]} and not by "
-                f"{encoder.package.model_id}, which cannot explain it; choose that model."
-            )
-        if encoder is not None and len(before.names) != encoder.package.n_features:
-            raise SeriesError(
-                f"{pair.names[0]} holds the compact form, of which the model reconstructs nothing; "
-                "leave the explanation out, or embed in float32 or int8."
-            )
-    else:
-        assert encoder is not None
-        package = encoder.package
-        name, version, sha256 = package.name, package.version, package.sha256
-        items.update(ALISE_DEVICE=encoder.device_used, ALISE_PRECISION=encoder.precision)
+    origin = before.provenance
+    if explained and not before.is_series:
+        _require_explainable(before, pair.names[0])
+    if before.is_series:
+        items.update({key: origin[key] for key in ("ALISE_DEVICE", "ALISE_PRECISION")})
+    name, version = origin.get("ALISE_MODEL", ""), origin.get("ALISE_MODEL_VERSION", "")
+    sha256 = before.identity.sha256
     items.update(
         ALISE_MODEL=name,
         ALISE_MODEL_VERSION=version,
@@ -244,3 +262,22 @@ def change_metadata(
         ALISE_MODEL_ID=f"{name} {version} {sha256[:8]}",
     )
     return items
+
+
+def _require_explainable(raster: Features, name: str) -> None:
+    """Make sure that the model at hand made an embedding raster, and can decode it.
+
+    Raises:
+        SeriesError: another model made it, or it holds the compact form.
+    """
+    package = raster.open_encoder().package
+    if package.sha256 != raster.identity.sha256:
+        raise SeriesError(
+            f"{name} was made by {raster.identity.name} and not by {package.model_id}, which "
+            "cannot explain it; choose that model."
+        )
+    if raster.identity.n_features != package.n_features:
+        raise SeriesError(
+            f"{name} holds the compact form, of which the model reconstructs nothing; leave the "
+            "explanation out, or embed in float32 or int8."
+        )

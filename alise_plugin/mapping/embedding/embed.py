@@ -21,9 +21,9 @@ from ...sits.grid import Grid, Tile, Window
 from ...sits.rasters import block_cache
 from ...sits.series import ImageSeries
 from ..features.encode_tiles import encode_some, encode_strips, encode_tile
-from ..features.source import provenance, warn_of_several_years
+from ..features.series_features import SeriesFeatures, warn_of_several_years
 from ..features.spread_windows import SIDE, grown, spread_windows, valid_pixels
-from ..features.tiling import Tiling, cache_size, cut_into_tiles, strip_memory
+from ..features.tiling import TileBudget, Tiling, cache_size, cut_into_tiles, strip_memory
 from ..rasters.destinations import require_outputs
 from ..rasters.form import RasterForm
 from ..rasters.geotiff import RasterOutput
@@ -112,13 +112,11 @@ class Plan:
 
 
 def embed(
-    series: ImageSeries,
-    encoder: Encoder,
+    features: SeriesFeatures,
     output: str | os.PathLike[str],
     *,
     extent: Sequence[float] | None = None,
-    memory_mb: float = 2048,
-    tile_size: int | tuple[int, int] | None = None,
+    budget: TileBudget | None = None,
     format: str = "float32",
     feedback: Feedback | None = None,
     resume: bool = False,
@@ -130,13 +128,10 @@ def embed(
     from the whole series, on the model's stride. Reading, encoding and writing overlap.
 
     Args:
-        series: the image series.
-        encoder: the encoder.
+        features: the image series and its encoder.
         output: a GeoTIFF, which appears when it is complete.
         extent: (xmin, ymin, xmax, ymax) in the CRS of the series; all of it if None.
-        memory_mb: what the run may take, in 10^6 bytes, beside the program itself.
-        tile_size: side of the tiles in pixels, or their rows and columns, instead of what the
-            memory allows.
+        budget: memory and tile size.
         format: "float32" (nodata NaN); "int8": one byte per feature (nodata 0), with scale and
             offset per band from a sample of the map's pixels (see `Quantiser`); or "compact": the
             model's own fixed projection onto fewer features, in one byte each, with the model's
@@ -154,16 +149,15 @@ def embed(
             that a run can go on with.
         Cancelled: the feedback said so; nothing is left but what `resume` keeps.
     """
+    series, encoder, budget = features.series, features.encoder, budget or TileBudget()
     require_outputs([output], [series.path])
     feedback, finishing = steps(feedback or SilentFeedback(), cog)
     folder = BlockFolder(output) if resume else None
-    with block_cache(cache_size(memory_mb) / 2):  # overviews that wait may take as much
+    with block_cache(cache_size(budget.memory_mb) / 2):  # overviews that wait may take as much
         plan = make_plan(
-            series,
-            encoder,
+            features,
             extent=extent,
-            memory_mb=memory_mb,
-            tile_size=tile_size,
+            budget=budget,
             format=format,
             feedback=feedback if folder is None else Part(feedback, 0.0, _MAKING),
             folder=folder,
@@ -205,12 +199,10 @@ def steps(feedback: Feedback, cog: bool) -> tuple[Part, Part]:
 
 
 def make_plan(
-    series: ImageSeries,
-    encoder: Encoder,
+    features: SeriesFeatures,
     *,
     extent: Sequence[float] | None,
-    memory_mb: float,
-    tile_size: int | tuple[int, int] | None,
+    budget: TileBudget,
     format: str,
     feedback: Feedback,
     folder: BlockFolder | None = None,
@@ -223,8 +215,11 @@ def make_plan(
     """
     if format not in FORMATS:
         raise ValueError(f"format is {format!r}; choose one of {', '.join(FORMATS)}")
+    series, encoder = features.series, features.encoder
+    memory_mb = budget.memory_mb
+    tile: int | tuple[int, int] | None = budget.tile_size
     package = encoder.package
-    metadata = provenance(series, encoder)
+    metadata = features.provenance
     names = feature_names(package.n_queries, package.d_model)
     if format == "compact":
         compact = package.require_compact()
@@ -243,9 +238,9 @@ def make_plan(
     going_on = folder is not None and folder.found(run)
     if folder is not None and going_on:
         rows, columns = folder.notes["tile"]
-        tile_size = rows, columns
+        tile = rows, columns
         _require_memory(encoder, series, (rows, columns), inner, memory_mb)
-    cut, tiles = cut_into_tiles(series, encoder, inner, memory_mb, tile_size)
+    cut, tiles = cut_into_tiles(series, encoder, inner, memory_mb, tile)
     quantiser = None
     ready: list[Strip] = []
     if format == "compact":
@@ -257,9 +252,9 @@ def make_plan(
         # Then the map is its own sample, and nothing is encoded twice.
         ready = list(encode_strips(series, encoder, tiles, cut.rows, feedback))
         samples = [
-            valid_pixels(features, len(names))
-            for _, _, features in ready
-            if np.isfinite(features[0]).any()
+            valid_pixels(vectors, len(names))
+            for _, _, vectors in ready
+            if np.isfinite(vectors[0]).any()
         ]
         nothing = np.zeros((1, len(names)), np.float32)
         quantiser = Quantiser.from_sample(np.concatenate(samples or [nothing]))

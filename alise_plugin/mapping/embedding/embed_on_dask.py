@@ -24,8 +24,8 @@ from ...model.package import load_package
 from ...sits.grid import Tile
 from ...sits.rasters import block_cache
 from ...sits.series import ImageSeries
-from ..features.source import warn_of_several_years
-from ..features.tiling import cache_size
+from ..features.series_features import SeriesFeatures, warn_of_several_years
+from ..features.tiling import TileBudget, cache_size
 from ..rasters.destinations import require_outputs
 from ..rasters.geotiff import RasterOutput
 from .embed import EmbedResult, Plan, join_blocks, make_plan, result_of, steps, summary, write_block
@@ -69,14 +69,12 @@ class Job:
 
 
 def embed_on_cluster(
-    series: ImageSeries,
-    encoder: Encoder,
+    features: SeriesFeatures,
     output: str | os.PathLike[str],
     scheduler: str,
     *,
     extent: Sequence[float] | None = None,
-    memory_mb: float = 2048,
-    tile_size: int | None = None,
+    budget: TileBudget | None = None,
     format: str = "float32",
     feedback: Feedback | None = None,
     resume: bool = False,
@@ -87,13 +85,12 @@ def embed_on_cluster(
     """As `embed`, with the tiles made by the workers of a Dask cluster; the same values.
 
     Args:
-        series: the image series, on a path that the workers see.
-        encoder: the encoder here, which the plan is made with; theirs is opened by path.
+        features: the image series, on a path that the workers see, and the encoder here, which
+            the plan is made with; theirs is opened by path.
         output: a GeoTIFF, or a VRT over the tiles, which then stay in `<output>.blocks`.
         scheduler: address, tcp://host:port.
         extent: see `embed`.
-        memory_mb: what each worker may take.
-        tile_size: see `embed`.
+        budget: what each worker may take, and the tile size.
         format: see `embed`.
         feedback: progress and cancelling.
         resume: keep the tiles of a run that is stopped, and go on with those there.
@@ -109,6 +106,7 @@ def embed_on_cluster(
         Cancelled: the feedback said so.
     """
     feedback, finishing = steps(feedback or SilentFeedback(), cog)
+    series, encoder, budget = features.series, features.encoder, budget or TileBudget()
     require_outputs([output], [series.path])
     is_vrt = os.fspath(output).lower().endswith(".vrt")
     if is_vrt and cog:
@@ -120,13 +118,11 @@ def embed_on_cluster(
             f"{folder.path} is there from an earlier run; ask to resume it, or delete the folder."
         )
     with connected(scheduler) as client:
-        with block_cache(cache_size(memory_mb)):
+        with block_cache(cache_size(budget.memory_mb)):
             plan = make_plan(
-                series,
-                encoder,
+                features,
                 extent=extent,
-                memory_mb=memory_mb,
-                tile_size=tile_size,
+                budget=budget,
                 format=format,
                 feedback=Part(feedback, 0.0, 0.0),
                 folder=folder,
@@ -142,7 +138,7 @@ def embed_on_cluster(
             device,
             threads,
             encoder.precision,
-            memory_mb,
+            budget.memory_mb,
             plan,
         )
         try:
@@ -156,7 +152,7 @@ def embed_on_cluster(
         feedback.progress(1.0)
     else:
         raster = RasterOutput(output, plan.grid, plan.form, plan.cut.block, cog, finishing)
-        with block_cache(cache_size(memory_mb)):
+        with block_cache(cache_size(budget.memory_mb)):
             join_blocks(plan, folder, raster, Part(feedback, _MAKING, 1.0))
     return result_of(series, encoder, plan, output, clipped, feedback)
 

@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from osgeo import gdal
 
-from ...errors import SeriesError
-from ...sits.grid import Grid, Window
+from ...arrays import Float
+from ...errors import AliseError, Cancelled, SeriesError
+from ...feedback import Feedback
+from ...model.encoder import Encoder
+from ...model.identity import FeatureIdentity
+from ...sits.acquisitions import parse_date
+from ...sits.grid import Grid, Tile, Window, plan_tiles
 from ...sits.rasters import open_raster, read_bands
+from .features import ScatteredReading
+from .tiling import TileBudget
 
+if TYPE_CHECKING:
+    from .series_features import SeriesFeatures
+
+_BLOCK = 16  # pixels: sides of tiles are multiples, as the blocks of a GeoTIFF are
+# Pixels: sides of tiles that are only read. Multiples of the first have blocks of a good size; a
+# tile of the second is read in a few seconds, between which a run tells how far it is.
+_STEP, _LARGEST = 64, 512
 _FEATURE = re.compile(r"((q\d+_d|c)\d+)?")  # names that `embed` gives, or none
 
 
 class EmbeddingRaster:
-    """An embedding raster opened for reading.
+    """The vectors of an embedding raster; see `Features`.
 
     Attributes:
         path: the file.
@@ -26,14 +43,28 @@ class EmbeddingRaster:
         metadata: provenance, ALISE_MODEL and more.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        """Opens it.
+    is_series = False
+    device_used = ""
+    on_device = ""
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        load_encoder: Callable[[], Encoder] | None = None,
+    ) -> None:
+        """Open the raster.
+
+        Args:
+            path: the file.
+            load_encoder: opens the model that made it, if it is to be decoded.
 
         Raises:
             SeriesError: it cannot be opened, or was not made by `embed`.
         """
         self.path = os.fspath(path)
-        name = os.path.basename(self.path)
+        self._load = load_encoder
+        self._encoder: Encoder | None = None
+        name = self.name
         self._dataset: gdal.Dataset = open_raster(self.path)
         self.metadata: dict[str, str] = self._dataset.GetMetadata() or {}
         first = self._dataset.GetRasterBand(1).GetDescription()
@@ -51,8 +82,101 @@ class EmbeddingRaster:
         self._scale = np.array(scale, np.float32)[:, None, None]
         self._offset = np.array(offset, np.float32)[:, None, None]
 
-    def read(self, window: Window) -> NDArray[np.float32]:
-        """`(features, H, W)` float32 of a window, NaN for a pixel without any value."""
+    @property
+    def name(self) -> str:
+        """Return the name of the file."""
+        return os.path.basename(self.path)
+
+    @property
+    def identity(self) -> FeatureIdentity:
+        """Return which model made the raster."""
+        sha256 = self.metadata["ALISE_MODEL_SHA256"]
+        model = self.metadata.get("ALISE_MODEL", "")
+        version = self.metadata.get("ALISE_MODEL_VERSION", "")
+        return FeatureIdentity(sha256, f"{model} {version} {sha256[:8]}", len(self.names))
+
+    @property
+    def files(self) -> list[str]:
+        """Return the file."""
+        return [self.path]
+
+    @property
+    def dates(self) -> tuple[date, ...]:
+        """Return the acquisitions, ascending; none if the raster does not say them."""
+        words = self.metadata.get("ALISE_DATES", "").split(",")
+        return tuple(sorted(day for day in map(parse_date, words) if day is not None))
+
+    @property
+    def dates_text(self) -> str:
+        """Return the acquisitions as the raster says them."""
+        return self.metadata.get("ALISE_DATES", "")
+
+    @property
+    def bands(self) -> list[str] | None:
+        """Return the bands that the vectors were made of; None if the raster does not say them."""
+        stated = self.metadata.get("ALISE_BANDS", "")
+        return stated.split(",") if stated else None
+
+    @property
+    def provenance(self) -> dict[str, str]:
+        """Return what the raster says of its vectors."""
+        return {key: text for key, text in self.metadata.items() if key.startswith("ALISE_")}
+
+    def open_encoder(self) -> Encoder:
+        """Return the model, to decode the raster.
+
+        Raises:
+            AliseError: no model was given.
+        """
+        if self._encoder is None:
+            if self._load is None:
+                raise AliseError(f"{self.name} needs the model that made it; choose that model.")
+            self._encoder = self._load()
+        return self._encoder
+
+    def require_series(self, instead: str) -> SeriesFeatures:
+        """Refuse: this is no series.
+
+        Raises:
+            SeriesError: always.
+        """
+        raise SeriesError(f"{self.name} is an embedding raster already: {instead}.")
+
+    def require_raster(self) -> EmbeddingRaster:
+        """Return this."""
+        return self
+
+    def tiles(self, inner: Window, budget: TileBudget, beside: int = 0) -> tuple[int, list[Tile]]:
+        """Return the side of the tiles of a map and the tiles; see `Features.tiles`."""
+        asked = budget.tile_size or self._largest_side(budget, beside)
+        side = math.ceil(asked / _BLOCK) * _BLOCK
+        return side, plan_tiles(self.grid, inner, side, 0, 1)
+
+    def _largest_side(self, budget: TileBudget, beside: int) -> int:
+        """Return the side of tiles whose vectors fit twice into the memory, in pixels."""
+        most = math.isqrt(int(budget.bytes / (2 * 4 * len(self.names) + beside)))
+        step = _STEP if most >= _STEP else _BLOCK
+        return min(_LARGEST, max(_BLOCK, most // step * step))
+
+    def scattered(self, budget: TileBudget) -> ScatteredReading:
+        """Return how tiles around scattered pixels are read."""
+        most = math.sqrt(max(0.0, budget.bytes) / (2 * 4 * len(self.names)))
+        return ScatteredReading(0, 1, _BLOCK, max(_BLOCK, int(most) // _BLOCK * _BLOCK))
+
+    def read_tiles(self, tiles: Sequence[Tile], feedback: Feedback) -> Iterator[tuple[Tile, Float]]:
+        """Yield tiles with their vectors; see `Features.read_tiles`."""
+        for number, tile in enumerate(tiles):
+            if feedback.cancelled():
+                raise Cancelled("The run was cancelled.")
+            yield tile, self.read(tile.inner)
+            feedback.progress((number + 1) / len(tiles))
+
+    def read_some(self, window: Window, every: int, feedback: Feedback) -> Float:
+        """Return the vectors of every n-th row and column of a window."""
+        return self.read(window)[:, ::every, ::every]
+
+    def read(self, window: Window) -> Float:
+        """Return `(features, H, W)` float32 of a window, NaN for a pixel without any value."""
         bands = range(1, len(self.names) + 1)
         size = (window.col, window.row, window.width, window.height)
         values = read_bands(self._dataset, bands, *size)

@@ -8,19 +8,15 @@ import numpy as np
 
 from ...arrays import Float
 from ...feedback import Feedback, stop_if_cancelled
-from ...model.encoder import Encoder
-from ...sits.grid import Tile, Window
-from ...sits.series import ImageSeries
-from .encode_tiles import encode_some
-from .source import FeatureSource, needed_encoder
-from .spread_windows import SIDE, grown, spread_windows, valid_pixels
+from ...sits.grid import Window
+from .features import Features
+from .spread_windows import SIDE, spread_windows, valid_pixels
 
 _EVERY = 4  # rows and columns from one pixel of a window to the next, on maps that are large enough
 
 
 def sample_features(
-    source: FeatureSource,
-    encoder: Encoder | None,
+    source: Features,
     inner: Window,
     pixels: int,
     seed: int,
@@ -31,15 +27,13 @@ def sample_features(
     They are encoded without what lies around their window, and so not quite as the map will be.
 
     Args:
-        source: image series or embedding raster.
-        encoder: for an image series.
+        source: the features.
         inner: the map.
         pixels: N, about; fewer where fewer have a value.
         seed: of the choice among those that were seen.
         feedback: progress and cancelling.
 
     Raises:
-        AliseError: a series comes without an encoder.
         SeriesError: a file cannot be read.
         Cancelled: the feedback says so.
     """
@@ -53,7 +47,7 @@ def sample_features(
     parts: list[Float] = []
     held = 0
     for done, window in enumerate(windows):
-        features = _features(source, encoder, window, every, feedback)
+        features = source.read_some(window, every, feedback)
         if np.isfinite(features[0]).any():
             parts.append(valid_pixels(features, len(features)))
             held += len(parts[-1])
@@ -67,13 +61,3 @@ def sample_features(
     features = np.concatenate(parts)
     chosen = np.random.default_rng(seed).permutation(len(features))[:pixels]
     return features[np.sort(chosen)]
-
-
-def _features(
-    source: FeatureSource, encoder: Encoder | None, window: Window, every: int, feedback: Feedback
-) -> Float:
-    """`(F, h, w)` of every n-th row and column of a window."""
-    if not isinstance(source, ImageSeries):
-        return source.read(window)[:, ::every, ::every]
-    tile = Tile(grown(window, source.grid.window), window)
-    return encode_some(source, needed_encoder(source, encoder), tile, every, feedback.cancelled)

@@ -55,6 +55,24 @@ def cache_size(memory_mb: float) -> float:
 
 
 @dataclass(frozen=True)
+class TileBudget:
+    """What a run may take.
+
+    Attributes:
+        memory_mb: memory in 10^6 bytes, beside the program itself.
+        tile_size: side of the tiles in pixels; as large as the memory allows if None.
+    """
+
+    memory_mb: float = 2048
+    tile_size: int | None = None
+
+    @property
+    def bytes(self) -> float:
+        """Return what is left of the memory beside the blocks of rasters (see `block_cache`)."""
+        return self.memory_mb * 1e6 - cache_size(self.memory_mb)
+
+
+@dataclass(frozen=True)
 class Tiling:
     """How a map that is written strip by strip is cut.
 
@@ -232,8 +250,7 @@ def tiles_of(
     series: ImageSeries,
     encoder: Encoder,
     inner: Window,
-    memory_mb: float,
-    tile_size: int | None = None,
+    budget: TileBudget,
     beside: int = 0,
 ) -> tuple[int, list[Tile]]:
     """Side and tiles of a map whose tiles are square and held as a whole.
@@ -242,18 +259,17 @@ def tiles_of(
         series: the image series.
         encoder: the encoder.
         inner: what the map covers.
-        memory_mb: see `choose_tile_size`.
-        tile_size: side to use instead, rounded up to a multiple of `tile_step`.
+        budget: memory, and a side to use instead, rounded up to a multiple of `tile_step`.
         beside: see `tile_memory`.
 
     Raises:
         AliseError: the memory is too little.
     """
-    if tile_size:
-        side = _whole_steps(encoder, tile_size)
+    if budget.tile_size:
+        side = _whole_steps(encoder, budget.tile_size)
     else:
         raster, dates = series.grid.window, len(series.dates)
-        side = choose_tile_size(encoder, dates, raster, inner, memory_mb, beside)
+        side = choose_tile_size(encoder, dates, raster, inner, budget.memory_mb, beside)
     return side, plan_tiles(series.grid, inner, side, tile_halo(encoder), encoder.package.stride)
 
 

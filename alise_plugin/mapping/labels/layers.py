@@ -38,7 +38,7 @@ class VectorLabels:
         values: class of each.
         legend: names and colours that the layer's fields state.
         without_class: features left out because their class is NULL or empty.
-        notes: sentences about what the layer leaves open.
+        warnings: sentences about what the layer leaves open.
     """
 
     name: str
@@ -47,7 +47,7 @@ class VectorLabels:
     values: Sequence[Value]
     legend: Legend
     without_class: int = 0
-    notes: Sequence[str] = ()
+    warnings: Sequence[str] = ()
 
     def classes(self) -> list[Value]:
         """The values that occur."""
@@ -64,7 +64,7 @@ class RasterLabels:
         nodata: the value that stands for "no label"; 0 where the file states none.
         values: the codes that occur.
         legend: names and colours from its attribute table or colour table.
-        notes: sentences about what the file leaves open.
+        warnings: sentences about what the file leaves open.
     """
 
     name: str
@@ -72,7 +72,7 @@ class RasterLabels:
     nodata: float
     values: Sequence[int]
     legend: Legend
-    notes: Sequence[str] = ()
+    warnings: Sequence[str] = ()
 
     def classes(self) -> list[Value]:
         """The values that occur."""

@@ -85,15 +85,15 @@ def read_vector_labels(
     if not values:
         what = "no feature" if not without_class else f'only NULL in the field "{field}"'
         raise LabelsError(f"{name} holds {what}; {CHOOSE_FIELD} or label the features first.")
-    notes = []
+    warnings = []
     if ambiguous:
-        notes.append(
+        warnings.append(
             f'The field "{name_field}" of {name} has several names for a class: "{ambiguous[0]}" '
             f'is called "{names[ambiguous[0]]}" here. Check that it is the right field.'
         )
     legend = Legend(names, colors)
     crs = found.GetSpatialRef().ExportToWkt()
-    return VectorLabels(name, crs, geometries, values, legend, without_class, notes)
+    return VectorLabels(name, crs, geometries, values, legend, without_class, warnings)
 
 
 def read_vector_values(
@@ -378,7 +378,9 @@ def read_raster_labels(path: str, name: str = "") -> RasterLabels:
     if not found:
         raise LabelsError(f"{name} holds no label, only its nodata value {nodata:g}; check it.")
     values = sorted(int(value) for value in found)
-    notes = []
+    warnings = []
     if stated is None and zeros:
-        notes.append(f"{name} states no nodata value: its pixels of 0 are taken to have no label.")
-    return RasterLabels(name, path, nodata, values, legend_of(band), notes)
+        warnings.append(
+            f"{name} states no nodata value: its pixels of 0 are taken to have no label."
+        )
+    return RasterLabels(name, path, nodata, values, legend_of(band), warnings)

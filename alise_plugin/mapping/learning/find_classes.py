@@ -14,11 +14,9 @@ from numpy.typing import NDArray
 from ...arrays import Float
 from ...errors import AliseError
 from ...feedback import Feedback, Part, SilentFeedback, stop_if_cancelled
-from ...model.encoder import Encoder
 from ...model.heads.class_head import HeadDescription, MapClass, write_head
-from ..features.embedding_raster import EmbeddingRaster
+from ..features.features import Features
 from ..features.sample import sample_features
-from ..features.source import FeatureSource, bands_of, encoder_identity, files_read
 from ..features.standardise import standardised
 from ..labels.legend import MAX_CLASSES, default_color
 from ..rasters.destinations import require_outputs
@@ -53,8 +51,7 @@ class FoundClasses:
 
 
 def find_classes(
-    source: FeatureSource,
-    encoder: Encoder | None,
+    source: Features,
     head: str | os.PathLike[str],
     *,
     classes: int = CLASSES,
@@ -69,8 +66,7 @@ def find_classes(
     numbered, the most frequent first; what they are is for who knows the place to say.
 
     Args:
-        source: image series or embedding raster.
-        encoder: for an image series.
+        source: the features.
         head: ONNX file to write.
         classes: K.
         pixels: sampled, about, spread evenly; encoded without what lies around their window, and
@@ -90,44 +86,45 @@ def find_classes(
     if not 2 <= classes <= MAX_CLASSES:
         raise AliseError(f"{classes} classes cannot be found: choose 2 to {MAX_CLASSES}.")
     feedback = feedback or SilentFeedback()
-    require_outputs([head], files_read([source], encoder))
+    require_outputs([head], source.files)
     inner = source.grid.window if extent is None else source.grid.window_of(extent)
     sampling = Part(feedback, 0.0, _SAMPLED)
-    features = sample_features(source, encoder, inner, max(pixels, classes), seed, sampling)
+    features = sample_features(source, inner, max(pixels, classes), seed, sampling)
     if len(features) < classes:
         raise AliseError(
-            f"{len(features)} pixels of {os.path.basename(source.path)} have a value, fewer than "
+            f"{len(features)} pixels of {source.name} have a value, fewer than "
             f"the {classes} classes: choose fewer classes or a larger extent."
         )
     target = k_means(features, classes, seed, feedback)
     counts = np.bincount(target, minlength=classes)
     order = np.argsort(-counts, kind="stable")
     target = np.argsort(order)[target]
-    alone = np.arange(len(target))  # each pixel counts once
-    network = fit("prototype", features, target, alone, classes, 1.0, seed)
+    own_group = np.arange(len(target))  # each pixel counts once
+    network = fit("prototype", features, target, own_group, classes, 1.0, seed)
     found = [
         MapClass(number + 1, f"class {number + 1}", default_color(number))
         for number in range(classes)
     ]
-    sha256, model_id, _ = encoder_identity(source, encoder)
+    identity = source.identity
     provenance: dict[str, Any] = {
         "made": date.today().isoformat(),
-        "inputs": [{"features": os.path.basename(source.path)}],
+        "inputs": [{"features": source.name}],
         "samples": len(features),
         "seed": seed,
     }
-    bands = bands_of(source)
+    bands = source.bands
     if bands is not None:
         provenance["bands"] = bands
     write_head(
-        head, network, HeadDescription(tuple(found), model_id, sha256, "k-means", provenance)
+        head,
+        network,
+        HeadDescription(tuple(found), identity.name, identity.sha256, "k-means", provenance),
     )
     shares = (counts[order] / len(target)).tolist()
     listed = ", ".join(f"{item.name} {100 * share:.1f} %" for item, share in zip(found, shares))
     feedback.info(f"Of {len(features)} sampled pixels: {listed}.")
     feedback.progress(1.0)
-    device = "" if encoder is None or isinstance(source, EmbeddingRaster) else encoder.device_used
-    return FoundClasses(os.fspath(head), found, shares, len(features), device)
+    return FoundClasses(os.fspath(head), found, shares, len(features), source.device_used)
 
 
 def k_means(features: Float, classes: int, seed: int, feedback: Feedback) -> NDArray[np.int64]:

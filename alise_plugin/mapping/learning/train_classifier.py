@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 
 from ... import html_page
 from ...feedback import Feedback, Part, SilentFeedback
-from ...model.encoder import Encoder
 from ...model.heads.class_head import HeadDescription, MapClass, write_head
-from ..features.source import encoder_identity, files_read
+from ..features.tiling import TileBudget
 from ..labels.layers import Legend
 from ..labels.legend import class_list
 from ..rasters.destinations import require_outputs
 from ..samples.draw import draw_samples
-from ..samples.samples import LabelledSource, Samples
+from ..samples.samples import LabelledSource, SampleDesign, Samples
 from ..scores.charts import curve_chart
 from ..scores.metrics import Interval, confusion, intervals
 from ..scores.tables import class_table, confusion_sections, overall_table
@@ -31,7 +30,7 @@ from .classifier import (
     require_scikit_learn,
     validate,
 )
-from .training_record import training_items, training_sections
+from .training_record import say_model, training_items, training_sections
 
 _SAMPLING = 0.7  # of a run's progress
 
@@ -56,7 +55,7 @@ class TrainResult:
         overall: overall accuracy, kappa, macro-F1, mean IoU; empty where nothing was left out.
         by_class: precision, recall, F1 and IoU of each class; empty likewise.
         samples, groups: how many pixels in how many polygons or blocks.
-        notes: what was left out, and classes with few samples.
+        warnings: what was left out, and classes with few samples.
     """
 
     path: str
@@ -65,23 +64,18 @@ class TrainResult:
     by_class: list[dict[str, Interval]]
     samples: int
     groups: int
-    notes: list[str]
+    warnings: list[str]
 
 
 def train_classifier(
     pairs: Sequence[LabelledSource],
-    encoder: Encoder | None,
     head: str | os.PathLike[str],
     *,
     report: str | os.PathLike[str] | None = None,
     legends: Sequence[Legend] = (),
     classifier: str = "linear",
-    per_area: int = 20,
-    validation: str = "polygons",
-    block_size: float = 1000.0,
-    memory_mb: float = 2048,
-    tile_size: int | None = None,
-    seed: int = 0,
+    design: SampleDesign | None = None,
+    budget: TileBudget | None = None,
     feedback: Feedback | None = None,
 ) -> TrainResult:
     """Train a head on labelled features and report its accuracy (paper, section IV-B).
@@ -91,12 +85,12 @@ def train_classifier(
 
     Args:
         pairs: features with the labels on them; several areas or years train one head.
-        encoder: for image series.
         head: ONNX file to write.
         report: HTML page to write.
         legends: names and colours of the classes where the labels' fields state none.
         classifier: one of CLASSIFIERS.
-        per_area, validation, block_size, memory_mb, tile_size, seed: see `draw_samples`.
+        design: which pixels, and which groups are left out.
+        budget: memory and tile size.
         feedback: progress and cancelling.
 
     Raises:
@@ -109,60 +103,54 @@ def train_classifier(
     if classifier not in CLASSIFIERS:
         raise ValueError(f"classifier is {classifier!r}; choose one of {', '.join(CLASSIFIERS)}")
     require_scikit_learn()
-    require_outputs((head, report), files_read([pair.source for pair in pairs], encoder))
+    require_outputs((head, report), [file for pair in pairs for file in pair.source.files])
     feedback = feedback or SilentFeedback()
-    if encoder is not None:
-        feedback.info(f"Model {encoder.package.model_id} on {encoder.where}.")
+    design, budget = design or SampleDesign(), budget or TileBudget()
+    say_model(pairs, feedback)
     classes, values = class_list([pair.labels for pair in pairs], legends)
     samples = draw_samples(
         pairs,
         values,
-        encoder,
-        per_area=per_area,
-        validation=validation,
-        block_size=block_size,
-        memory_mb=memory_mb,
-        tile_size=tile_size,
-        seed=seed,
+        design=design,
+        budget=budget,
         feedback=Part(feedback, 0.0, _SAMPLING),
     )
     present = np.unique(samples.target)
     if len(present) < len(values):
         kept = [values[place] for place in present]
         classes, values = class_list([pair.labels for pair in pairs], legends, kept)
-        places = np.array([values.index(value) for value in kept])
-        samples = replace(samples, target=places[np.searchsorted(present, samples.target)])
+        indices = np.array([values.index(value) for value in kept])
+        samples = replace(samples, target=indices[np.searchsorted(present, samples.target)])
     data = samples.features, samples.target, samples.group
     step = Part(feedback, _SAMPLING, 1.0)
-    checked = validate(classifier, *data, len(classes), seed, step)
-    fitted = fit_and_choose(classifier, *data, len(classes), seed, step)
-    notes = [*samples.notes, *_alike(classes), *_few(classes, samples, checked)]
-    for note in notes:
-        feedback.info(note)
+    checked = validate(classifier, *data, len(classes), design.seed, step)
+    fitted = fit_and_choose(classifier, *data, len(classes), design.seed, step)
+    warnings = [*samples.warnings, *_alike(classes), *_few(classes, samples, checked)]
+    for text in warnings:
+        feedback.warning(text)
     overall: dict[str, Interval] = {}
     by_class: list[dict[str, Interval]] = []
     if len(checked.sample):
         truth = samples.target[checked.sample]
         group = samples.group[checked.sample]
-        overall, by_class = intervals(truth, checked.predicted, group, len(classes), seed)
-    sha256, model_id, _ = encoder_identity(pairs[0].source, encoder)
+        overall, by_class = intervals(truth, checked.predicted, group, len(classes), design.seed)
+    identity = pairs[0].source.identity
     counts = group_counts(samples.target, samples.group, len(classes))
     provenance: dict[str, Any] = {
         **training_items(
             pairs,
             len(samples.target),
             fitted.strength,
-            per_area,
-            validation,
-            block_size,
-            seed,
+            design,
         ),
         "groups": {item.name: int(count) for item, count in zip(classes, counts)},
         "accuracy": {name: round(figure.value, 4) for name, figure in overall.items()},
     }
-    description = HeadDescription(tuple(classes), model_id, sha256, classifier, provenance)
+    description = HeadDescription(
+        tuple(classes), identity.name, identity.sha256, classifier, provenance
+    )
     if report:
-        page = _report(description, samples, checked, overall, by_class, counts, notes)
+        page = _report(description, samples, checked, overall, by_class, counts, warnings)
         html_page.write_page(report, page)
     try:
         write_head(head, fitted.network, description)
@@ -172,7 +160,7 @@ def train_classifier(
         raise
     groups = int(samples.group.max()) + 1
     return TrainResult(
-        os.fspath(head), classes, overall, by_class, len(samples.target), groups, notes
+        os.fspath(head), classes, overall, by_class, len(samples.target), groups, warnings
     )
 
 
@@ -196,15 +184,15 @@ def _few(classes: Sequence[MapClass], samples: Samples, checked: Validation) -> 
     few = ", ".join(
         f'"{item.name}" ({count})' for item, count in zip(classes, counts) if 1 < count < _FEW
     )
-    notes = []
+    warnings = []
     if alone:
-        notes.append(
+        warnings.append(
             f"Classes with one polygon or block only were trained on and not tested: {alone}; "
             "draw more of them to know how good they are."
         )
     if few:
-        notes.append(f"Classes with fewer than {_FEW} polygons or blocks, tested weakly: {few}.")
-    return notes
+        warnings.append(f"Classes with fewer than {_FEW} polygons or blocks, tested weakly: {few}.")
+    return warnings
 
 
 def _report(
@@ -214,11 +202,11 @@ def _report(
     overall: dict[str, Interval],
     by_class: list[dict[str, Interval]],
     counts: NDArray[np.int64],
-    notes: Sequence[str],
+    warnings: Sequence[str],
 ) -> str:
     classes, provenance = description.classes, description.provenance
     names = [item.name for item in classes]
-    sections = [html_page.paragraph(note, warning=True) for note in notes]
+    sections = [html_page.paragraph(text, warning=True) for text in warnings]
     if overall:
         sections += [
             html_page.paragraph(

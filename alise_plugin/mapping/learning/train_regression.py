@@ -11,13 +11,12 @@ import numpy as np
 
 from ... import html_page
 from ...feedback import Feedback, Part, SilentFeedback
-from ...model.encoder import Encoder
 from ...model.heads.value_head import ValueDescription, write_value_head
-from ..features.source import encoder_identity, files_read
+from ..features.tiling import TileBudget
 from ..labels.layers import Values
 from ..rasters.destinations import require_outputs
 from ..samples.draw import draw_values
-from ..samples.samples import LabelledSource
+from ..samples.samples import LabelledSource, SampleDesign
 from ..scores.charts import curve_chart, scatter_chart
 from ..scores.metrics import Interval
 from ..scores.tables import range_text
@@ -29,7 +28,7 @@ from .regression import (
     validate_value,
     value_figures,
 )
-from .training_record import training_items, training_sections
+from .training_record import say_model, training_items, training_sections
 
 _SAMPLING = 0.7  # of a run's progress
 
@@ -46,7 +45,7 @@ class RegressionResult:
         figures: RMSE, mean absolute error, bias and R2; empty where nothing was left out.
         low, high: the least and the largest value that was learned from.
         samples, areas, groups: how many pixels, areas, and polygons or blocks.
-        notes: what was left out, and what the figures do not say.
+        warnings: what was left out, and what the figures do not say.
     """
 
     path: str
@@ -56,22 +55,17 @@ class RegressionResult:
     samples: int
     areas: int
     groups: int
-    notes: list[str]
+    warnings: list[str]
 
 
 def train_regression(
     pairs: Sequence[LabelledSource[Values]],
-    encoder: Encoder | None,
     head: str | os.PathLike[str],
     name: str,
     *,
     report: str | os.PathLike[str] | None = None,
-    per_area: int = 20,
-    validation: str = "polygons",
-    block_size: float = 1000.0,
-    memory_mb: float = 2048,
-    tile_size: int | None = None,
-    seed: int = 0,
+    design: SampleDesign | None = None,
+    budget: TileBudget | None = None,
     feedback: Feedback | None = None,
 ) -> RegressionResult:
     """Train a head that estimates what was measured, and report its accuracy.
@@ -82,11 +76,11 @@ def train_regression(
 
     Args:
         pairs: features with the measurements on them; several areas or years train one head.
-        encoder: for image series.
         head: ONNX file to write.
         name: of what was measured.
         report: HTML page to write.
-        per_area, validation, block_size, memory_mb, tile_size, seed: see `draw_values`.
+        design: which pixels, and which groups are left out.
+        budget: memory and tile size.
         feedback: progress and cancelling.
 
     Raises:
@@ -97,48 +91,43 @@ def train_regression(
         Cancelled: the feedback says so; nothing is left.
     """
     require_scikit_learn()
-    require_outputs((head, report), files_read([pair.source for pair in pairs], encoder))
+    require_outputs((head, report), [file for pair in pairs for file in pair.source.files])
     feedback = feedback or SilentFeedback()
-    if encoder is not None:
-        feedback.info(f"Model {encoder.package.model_id} on {encoder.where}.")
+    design, budget = design or SampleDesign(), budget or TileBudget()
+    say_model(pairs, feedback)
     samples = draw_values(
         pairs,
-        encoder,
-        per_area=per_area,
-        validation=validation,
-        block_size=block_size,
-        memory_mb=memory_mb,
-        tile_size=tile_size,
-        seed=seed,
+        design=design,
+        budget=budget,
         feedback=Part(feedback, 0.0, _SAMPLING),
     )
     step = Part(feedback, _SAMPLING, 1.0)
-    checked = validate_value(samples, seed, step)
-    fitted = fit_and_choose_value(samples, seed, step)
+    checked = validate_value(samples, design.seed, step)
+    fitted = fit_and_choose_value(samples, design.seed, step)
     groups, areas = int(samples.group.max()) + 1, int(samples.area.max()) + 1
-    notes = [*samples.notes, *_few(groups)]
-    for note in notes:
-        feedback.info(note)
-    figures = value_figures(checked, seed)
+    warnings = [*samples.warnings, *_few(groups)]
+    for text in warnings:
+        feedback.warning(text)
+    figures = value_figures(checked, design.seed)
     low, high = float(samples.value.min()), float(samples.value.max())
-    sha256, model_id, _ = encoder_identity(pairs[0].source, encoder)
+    identity = pairs[0].source.identity
     count = len(samples.value)
     provenance: dict[str, Any] = {
-        **training_items(pairs, count, fitted.strength, per_area, validation, block_size, seed),
+        **training_items(pairs, count, fitted.strength, design),
         "areas": areas,
         "groups": groups,
         "accuracy": {key: float(f"{figure.value:.6g}") for key, figure in figures.items()},
     }
-    description = ValueDescription(name, low, high, model_id, sha256, provenance)
+    description = ValueDescription(name, low, high, identity.name, identity.sha256, provenance)
     if report:
-        html_page.write_page(report, _report(description, checked, figures, notes))
+        html_page.write_page(report, _report(description, checked, figures, warnings))
     try:
         write_value_head(head, fitted.network, description)
     except BaseException:
         if report:
             os.remove(report)
         raise
-    return RegressionResult(os.fspath(head), figures, low, high, count, areas, groups, notes)
+    return RegressionResult(os.fspath(head), figures, low, high, count, areas, groups, warnings)
 
 
 def _few(groups: int) -> list[str]:
@@ -157,10 +146,10 @@ def _report(
     description: ValueDescription,
     checked: ValueValidation,
     figures: dict[str, Interval],
-    notes: Sequence[str],
+    warnings: Sequence[str],
 ) -> str:
     provenance = description.provenance
-    sections = [html_page.paragraph(note, warning=True) for note in notes]
+    sections = [html_page.paragraph(text, warning=True) for text in warnings]
     if figures:
         rows = [[key, _number(figures[key].value), _ends(figures[key])] for key in FIGURES[:-1]]
         determined = figures[FIGURES[-1]]

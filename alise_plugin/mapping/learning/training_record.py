@@ -7,21 +7,26 @@ from datetime import date
 from typing import Any
 
 from ... import html_page
+from ...feedback import Feedback
 from ...sits.bands import BANDS
-from ..features.source import bands_of, dates_text
 from ..labels.layers import Labels, Values
 from ..samples.groups import have_polygons
-from ..samples.samples import LabelledSource
+from ..samples.samples import LabelledSource, SampleDesign
+
+
+def say_model(pairs: Sequence[LabelledSource[Labels | Values]], feedback: Feedback) -> None:
+    """Write to the log which model encodes the image series, if there are some."""
+    for pair in pairs:
+        if pair.source.on_device:
+            feedback.info(f"Model {pair.source.identity.name}{pair.source.on_device}.")
+            return
 
 
 def training_items(
     pairs: Sequence[LabelledSource[Labels | Values]],
     samples: int,
     strength: float,
-    per_area: int,
-    validation: str,
-    block_size: float,
-    seed: int,
+    design: SampleDesign,
 ) -> dict[str, Any]:
     """What a head says about its training; JSON values.
 
@@ -29,22 +34,22 @@ def training_items(
         pairs: features and what was known of them.
         samples: how many pixels it learned from.
         strength: of regularisation.
-        per_area, validation, block_size, seed: see `samples.draw_samples`.
+        design: of the samples.
     """
-    polygons = validation == "polygons" and have_polygons(pairs)
+    polygons = design.validation == "polygons" and have_polygons(pairs)
     items: dict[str, Any] = {
         "made": date.today().isoformat(),
         "inputs": [
-            {"features": pair.name, "dates": dates_text(pair.source), "labels": pair.labels.name}
+            {"features": pair.name, "dates": pair.source.dates_text, "labels": pair.labels.name}
             for pair in pairs
         ],
         "strength": strength,
         "samples": samples,
-        "pixels_per_area": per_area,
-        "validation": "polygons" if polygons else f"blocks of {block_size:g} m",
-        "seed": seed,
+        "pixels_per_area": design.per_area,
+        "validation": "polygons" if polygons else f"blocks of {design.block_size:g} m",
+        "seed": design.seed,
     }
-    known = [bands for bands in (bands_of(pair.source) for pair in pairs) if bands is not None]
+    known = [bands for bands in (pair.source.bands for pair in pairs) if bands is not None]
     if known:
         items["bands"] = [band for band in BANDS if all(band in bands for bands in known)]
     return items

@@ -9,12 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...feedback import Feedback, SilentFeedback, stop_if_cancelled
-from ...model.encoder import Encoder
 from ...model.heads.value_head import ValueHead
 from ...sits.rasters import block_cache
-from ...sits.series import ImageSeries
-from ..features.source import FeatureSource, encoder_identity, features_of, provenance_of, tiles_for
-from ..features.tiling import cache_size
+from ..features.features import Features
+from ..features.tiling import TileBudget, cache_size
 from ..labels.layers import VectorLabels
 from ..labels.mask import Mask
 from ..rasters.destinations import require_outputs
@@ -44,31 +42,27 @@ class EstimateResult:
 
 
 def estimate(
-    source: FeatureSource,
-    encoder: Encoder | None,
+    source: Features,
     head: ValueHead,
     output: str | os.PathLike[str],
     *,
     extrapolate: bool = False,
     mask: VectorLabels | None = None,
     extent: Sequence[float] | None = None,
-    memory_mb: float = 2048,
-    tile_size: int | None = None,
+    budget: TileBudget | None = None,
     feedback: Feedback | None = None,
 ) -> EstimateResult:
     """Map the value that a head estimates.
 
     Args:
-        source: image series or embedding raster.
-        encoder: for an image series.
+        source: the features.
         head: the regression.
         output: GeoTIFF of one band, float32, NaN without a value, with a style that QGIS loads.
         extrapolate: keep estimates beyond the least and the largest value that the head learned
             from; else they are set to the nearer end, for a line goes on below zero.
         mask: polygons outside of which nothing is mapped.
         extent: (xmin, ymin, xmax, ymax) in the CRS of the source; all of it if None.
-        memory_mb: what the run may take, in 10^6 bytes, beside the program itself.
-        tile_size: side of the tiles in pixels instead of what the memory allows.
+        budget: memory and tile size.
         feedback: progress and cancelling.
 
     Raises:
@@ -81,22 +75,20 @@ def estimate(
     """
     feedback = feedback or SilentFeedback()
     require_outputs([output], (source.path, head.path))
-    sha256, model_id, count = encoder_identity(source, encoder)
-    head.require_encoder(sha256, model_id, count)
+    budget = budget or TileBudget()
+    head.require(source.identity)
     inner = source.grid.window if extent is None else source.grid.window_of(extent)
-    side, tiles = tiles_for(source, encoder, inner, memory_mb, tile_size)
+    side, tiles = source.tiles(inner, budget)
     inside = Mask(mask, source.grid)
     chosen = [tile for tile in tiles if inside.any(tile.inner)]
     inside.require_some([tile.inner for tile in chosen], mask)
-    device = encoder.device_used if encoder and isinstance(source, ImageSeries) else ""
-    where = f" on {encoder.where}" if encoder and device else ""
     said = head.description
     feedback.info(
         f"{inner.width} x {inner.height} pixels, {len(chosen)} tiles of {side}, {said.name} from "
-        f"{said.low:g} to {said.high:g}, model {model_id}{where}."
+        f"{said.low:g} to {said.high:g}, model {source.identity.name}{source.on_device}."
     )
     warn_of_missing_bands(source, head, feedback)
-    items = provenance_of(source, encoder) | head_items(head)
+    items = source.provenance | head_items(head)
     items["ALISE_VALUE"] = said.name
     items["ALISE_LIMITED"] = "no" if extrapolate else f"{said.low:g} to {said.high:g}"
     form = RasterForm(
@@ -109,10 +101,10 @@ def estimate(
     )
     pixels = beyond = 0
     total = 0.0
-    with block_cache(cache_size(memory_mb)):
+    with block_cache(cache_size(budget.memory_mb)):
         raster = RasterOutput(output, source.grid.subgrid(inner), form, block_side(side))
         with raster:
-            for tile, features in features_of(source, encoder, chosen, feedback):
+            for tile, features in source.read_tiles(chosen, feedback):
                 stop_if_cancelled(feedback)
                 values = head.values(features)
                 values[~inside.of(tile.inner)] = np.nan
@@ -132,4 +124,4 @@ def estimate(
         )
     feedback.progress(1.0)
     mean = total / pixels if pixels else float("nan")
-    return EstimateResult(os.fspath(output), mean, share, device)
+    return EstimateResult(os.fspath(output), mean, share, source.device_used)

@@ -12,20 +12,11 @@ from numpy.typing import NDArray
 from ...arrays import Float
 from ...errors import AliseError
 from ...feedback import Feedback, Part, SilentFeedback, stop_if_cancelled
-from ...model.encoder import Encoder
 from ...sits.rasters import block_cache
-from ...sits.series import ImageSeries
+from ..features.features import Features
 from ..features.sample import sample_features
-from ..features.source import (
-    FeatureSource,
-    encoder_identity,
-    features_of,
-    files_read,
-    provenance_of,
-    tiles_for,
-)
 from ..features.standardise import standardised
-from ..features.tiling import cache_size
+from ..features.tiling import TileBudget, cache_size
 from ..labels.layers import VectorLabels
 from ..rasters.destinations import require_outputs
 from ..rasters.form import RasterForm
@@ -71,7 +62,7 @@ class SimilarPlaces:
     device: str
 
 
-class Likeness:
+class Similarity:
     """How much vectors resemble examples: -1 to 1.
 
     The cosine of the angle between a vector and the mean of the examples, both standardised over
@@ -108,7 +99,7 @@ class Likeness:
         return np.asarray((features - self._mean) / self._scale)
 
     def _left_out(self, standard: Float, areas: Float, which: NDArray[np.integer]) -> Float:
-        """`(M,)` likeness of each pixel to the other examples; to its own where it is the only."""
+        """Return `(M,)` similarity of each pixel to the other examples, or to its only one."""
         count = len(areas)
         if count == 1:
             return _cosine(standard, self._direction)
@@ -126,31 +117,27 @@ def _cosine(vectors: Float, direction: Float) -> Float:
 
 
 def find_similar(
-    source: FeatureSource,
-    encoder: Encoder | None,
+    source: Features,
     examples: VectorLabels,
     output: str | os.PathLike[str],
     *,
     per_area: int = PER_AREA,
     extent: Sequence[float] | None = None,
-    memory_mb: float = 2048,
-    tile_size: int | None = None,
+    budget: TileBudget | None = None,
     seed: int = 0,
     feedback: Feedback | None = None,
 ) -> SimilarPlaces:
-    """Map how much each pixel resembles a few examples (see `Likeness`).
+    """Map how much each pixel resembles a few examples (see `Similarity`).
 
     Args:
-        source: image series or embedding raster.
-        encoder: for an image series.
+        source: the features.
         examples: areas or points of one kind, somewhere on the source.
         output: GeoTIFF of one band, -1 to 1 as whole numbers of 1/10000 with their scale, with a
             style that QGIS loads.
         per_area: pixels of one area at most, chosen by chance.
         extent: (xmin, ymin, xmax, ymax) in the CRS of the source to map; all of it if None.
             Examples may lie outside.
-        memory_mb: what the run may take, in 10^6 bytes, beside the program itself.
-        tile_size: side of the tiles in pixels instead of what the memory allows.
+        budget: memory and tile size.
         seed: of the choice of pixels.
         feedback: progress and cancelling.
 
@@ -162,64 +149,56 @@ def find_similar(
         Cancelled: the feedback says so; nothing is left.
     """
     feedback = feedback or SilentFeedback()
-    require_outputs([output], files_read([source], encoder))
+    budget = budget or TileBudget()
+    require_outputs([output], source.files)
     inner = source.grid.window if extent is None else source.grid.window_of(extent)
-    side, tiles = tiles_for(source, encoder, inner, memory_mb, tile_size)
+    side, tiles = source.tiles(inner, budget)
     shown = draw_examples(
         source,
         examples,
-        encoder,
         per_area=per_area,
-        memory_mb=memory_mb,
-        tile_size=tile_size,
+        budget=budget,
         seed=seed,
         feedback=Part(feedback, 0.0, _EXAMPLES),
     )
-    for note in shown.notes:
-        feedback.info(note)
-    # The whole source, so that a pixel's likeness does not depend on the extent.
+    for text in shown.warnings:
+        feedback.warning(text)
+    # The whole source, so that a pixel's similarity does not depend on the extent.
     sampling = Part(feedback, _EXAMPLES, _SAMPLED)
-    of_map = sample_features(source, encoder, source.grid.window, PIXELS, seed, sampling)
+    of_map = sample_features(source, source.grid.window, PIXELS, seed, sampling)
     if not len(of_map):
         raise AliseError(
-            f"{os.path.basename(source.path)} has so few pixels with a value that none was found "
+            f"{source.name} has so few pixels with a value that none was found "
             "to compare the examples with; cut it to where it has data."
         )
-    likeness = Likeness(of_map, shown.features, shown.group)
+    similarity = Similarity(of_map, shown.features, shown.group)
     areas, samples = len(np.unique(shown.group)), len(shown.features)
     del of_map, shown  # the tiles are as large as the memory allows
-    device = encoder.device_used if encoder and isinstance(source, ImageSeries) else ""
-    where = f" on {encoder.where}" if encoder and device else ""
-    _, model_id, _ = encoder_identity(source, encoder)
     feedback.info(
         f"{areas} examples of {samples} pixels; {inner.width} x {inner.height} pixels, "
-        f"{len(tiles)} tiles of {side}, model {model_id}{where}."
+        f"{len(tiles)} tiles of {side}, model {source.identity.name}{source.on_device}."
     )
-    form = _form(source, encoder, examples, likeness.level)
-    with block_cache(cache_size(memory_mb)):
+    form = _form(source, examples, similarity.level)
+    with block_cache(cache_size(budget.memory_mb)):
         raster = RasterOutput(output, source.grid.subgrid(inner), form, block_side(side))
         with raster:
-            for tile, features in features_of(
-                source, encoder, tiles, Part(feedback, _SAMPLED, 1.0)
-            ):
+            for tile, features in source.read_tiles(tiles, Part(feedback, _SAMPLED, 1.0)):
                 stop_if_cancelled(feedback)
-                raster.write(tile.inner.relative_to(inner), _stored(likeness(features))[None])
+                raster.write(tile.inner.relative_to(inner), _stored(similarity(features))[None])
     feedback.info(
-        f"Nine of ten pixels of the examples have a similarity of {likeness.level:.2f} or more."
+        f"Nine of ten pixels of the examples have a similarity of {similarity.level:.2f} or more."
     )
-    if likeness.level <= 0:
+    if similarity.level <= 0:
         feedback.info(
             "Some examples are no more like the others than any other pixel is: are all of one "
             "kind? Search for each kind on its own, or show more examples."
         )
     feedback.progress(1.0)
-    return SimilarPlaces(os.fspath(output), likeness.level, areas, samples, device)
+    return SimilarPlaces(os.fspath(output), similarity.level, areas, samples, source.device_used)
 
 
-def _form(
-    source: FeatureSource, encoder: Encoder | None, examples: VectorLabels, level: float
-) -> RasterForm:
-    items = provenance_of(source, encoder)
+def _form(source: Features, examples: VectorLabels, level: float) -> RasterForm:
+    items = source.provenance
     items["ALISE_EXAMPLES"] = examples.name
     items["ALISE_LEVEL"] = f"{level:.4f}"
     return RasterForm(
@@ -234,7 +213,7 @@ def _form(
     )
 
 
-def _stored(likeness: Float) -> NDArray[np.int16]:
-    raw = np.rint(likeness * _STEPS)
+def _stored(similarity: Float) -> NDArray[np.int16]:
+    raw = np.rint(similarity * _STEPS)
     raw[np.isnan(raw)] = _NODATA
     return np.asarray(raw, np.int16)

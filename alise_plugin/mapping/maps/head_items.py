@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
 from ...feedback import Feedback
 from ...model.heads.head_file import HeadFile
-from ..features.source import FeatureSource, bands_of
+from ..features.features import Features
 
 
 def head_items(head: HeadFile) -> dict[str, str]:
@@ -17,13 +16,13 @@ def head_items(head: HeadFile) -> dict[str, str]:
     return {"ALISE_HEAD_SHA256": hashlib.sha256(content).hexdigest(), "ALISE_HEAD": head.name}
 
 
-def warn_of_missing_bands(source: FeatureSource, head: HeadFile, feedback: Feedback) -> None:
+def warn_of_missing_bands(source: Features, head: HeadFile, feedback: Feedback) -> None:
     """Say which bands a head was trained with and the source lacks, where both say theirs."""
-    present = bands_of(source)
+    present = source.bands
     trained = head.provenance.get("bands", [])  # older heads do not say
     missing = [] if present is None else [band for band in trained if band not in present]
     if missing:
         feedback.info(
             f"{head.name} was trained with {', '.join(missing)}, which "
-            f"{os.path.basename(source.path)} lacks: the map will be worse than its report says."
+            f"{source.name} lacks: the map will be worse than its report says."
         )

@@ -16,15 +16,14 @@ from ...feedback import Feedback, SilentFeedback, stop_if_cancelled
 from ...model.encoder import Encoder
 from ...model.spatial_features import Period
 from ...model.year_around import by_year_around
-from ...sits.acquisitions import days_since_reference, parse_date
+from ...sits.acquisitions import days_since_reference
 from ...sits.bands import BANDS
 from ...sits.grid import Tile, Window, plan_tiles
 from ...sits.rasters import block_cache
 from ...sits.series import RECONSTRUCTED
-from ..features.embedding_raster import EmbeddingRaster
 from ..features.encode_tiles import encode_periods
-from ..features.source import FeatureSource, bands_of, encoder_identity, features_of, tiles_for
-from ..features.tiling import cache_size
+from ..features.features import Features
+from ..features.tiling import TileBudget, cache_size
 from ..rasters.destinations import require_outputs
 from ..rasters.form import RasterForm
 from ..rasters.geotiff import RasterOutput, block_side
@@ -77,15 +76,13 @@ class ReconstructResult:
 
 
 def reconstruct(
-    source: FeatureSource,
-    encoder: Encoder,
+    source: Features,
     output: str | os.PathLike[str],
     *,
     dates: Sequence[date] = (),
     every: int = EVERY,
     extent: Sequence[float] | None = None,
-    memory_mb: float = 2048,
-    tile_size: int | None = None,
+    budget: TileBudget | None = None,
     feedback: Feedback | None = None,
 ) -> ReconstructResult:
     """Writes the reflectance that the model expects on any days (paper, Eq. 8 and 9).
@@ -96,15 +93,13 @@ def reconstruct(
 
     Args:
         source: an image series, or an embedding raster with all its features.
-        encoder: the model; of an embedding raster the one that made it.
         output: a GeoTIFF of ten bands a date, as whole numbers of 1/10000 with their scale. It is
             an image series that every algorithm takes, but that Build image series refuses days
             on which no Sentinel-2 can have seen anything. More than 400 dates get no overviews.
         dates: days to show, in any order; if none is given, one every so many days.
         every: days between two dates, from the first to the last of the source.
         extent: (xmin, ymin, xmax, ymax) in the CRS of the source; all of it if None.
-        memory_mb: what the run may take, in 10^6 bytes, beside the program itself.
-        tile_size: side of the tiles in pixels instead of what the memory allows.
+        budget: memory and tile size.
         feedback: progress and cancelling.
 
     Raises:
@@ -114,10 +109,11 @@ def reconstruct(
         Cancelled: the feedback said so; nothing is left.
     """
     feedback = feedback or SilentFeedback()
+    budget = budget or TileBudget()
     require_outputs([output], [source.path])
-    if isinstance(source, EmbeddingRaster):
-        _require_decodable(source, encoder)
-    seen = _dates_of(source)
+    encoder = source.open_encoder()
+    _require_decodable(source, encoder)
+    seen = source.dates
     wanted = tuple(sorted(set(dates))) or _regular(seen, every)
     if len(wanted) * len(BANDS) > _MOST_BANDS:
         raise SeriesError(
@@ -131,10 +127,10 @@ def reconstruct(
     package = encoder.package
     source, shares = _shares(source, days)
     form = _form(source, encoder, seen, wanted)
-    with block_cache(cache_size(memory_mb) / 2):  # overviews that wait may take as much
+    with block_cache(cache_size(budget.memory_mb) / 2):  # overviews that wait may take as much
         # Images of one share are written as they are made, others wait for the rest.
         held = len(form.descriptions) * form.dtype.itemsize if len(shares) > 1 else 0
-        side, tiles = tiles_for(source, encoder, inner, memory_mb, tile_size, held)
+        side, tiles = source.tiles(inner, budget, held)
         feedback.info(
             f"{inner.width} x {inner.height} pixels, {len(wanted)} days, {len(tiles)} tiles of "
             f"{side}, model {package.model_id} on {encoder.where}."
@@ -146,7 +142,7 @@ def reconstruct(
         block = _block(side, len(tiles), inner, len(wanted))
         raster = RasterOutput(output, source.grid.subgrid(inner), form, block)
         with raster, WriteBehind(raster.abandon) as behind:
-            for tile, embeddings in _embeddings_of(source, encoder, tiles, shares, progress):
+            for tile, embeddings in _embeddings_of(source, tiles, shares, progress):
                 size = tile.inner.height, tile.inner.width
                 all_images = (
                     np.empty((len(wanted), len(BANDS), *size), form.dtype) if held else None
@@ -185,60 +181,55 @@ class _Share:
     period: Period | None
 
 
-def _shares(
-    source: FeatureSource, wanted: NDArray[np.floating]
-) -> tuple[FeatureSource, list[_Share]]:
-    """The source, without acquisitions that no day needs, and the days that go together."""
-    if isinstance(source, EmbeddingRaster):
+def _shares(source: Features, wanted: NDArray[np.floating]) -> tuple[Features, list[_Share]]:
+    """Return the source without acquisitions that no day needs, and the days that go together."""
+    if not source.is_series:
         return source, [_Share(np.arange(len(wanted)), None)]
-    groups = by_year_around(source.days, wanted)
+    features = source.require_series("choose a series")
+    series = features.series
+    groups = by_year_around(series.days, wanted)
     used = np.unique(np.concatenate([near for near, _ in groups]))
-    if len(used) < len(source.dates):
-        source = source.subset(source.dates[place] for place in used)
-    return source, [
-        _Share(shown, Period(places := np.searchsorted(used, near), source.days[places]))
+    if len(used) < len(series.dates):
+        series = series.subset(series.dates[index] for index in used)
+    return features.with_series(series), [
+        _Share(shown, Period(indices := np.searchsorted(used, near), series.days[indices]))
         for near, shown in groups
     ]
 
 
 def _embeddings_of(
-    source: FeatureSource,
-    encoder: Encoder,
+    source: Features,
     tiles: list[Tile],
     shares: Sequence[_Share],
     feedback: Feedback,
 ) -> Iterator[tuple[Tile, Iterator[NDArray[np.float32]]]]:
-    """Tiles, each with `(features, h, w)` float32 for one share after the other."""
-    if isinstance(source, EmbeddingRaster):
-        for tile, features in features_of(source, encoder, tiles, feedback):
-            yield tile, iter([features])
+    """Yield tiles, each with `(features, h, w)` float32 for one share after the other."""
+    periods = [share.period for share in shares if share.period is not None]
+    if periods:
+        features = source.require_series("choose a series")
+        yield from encode_periods(features.series, features.encoder, tiles, periods, feedback)
     else:
-        periods = [share.period for share in shares if share.period is not None]
-        yield from encode_periods(source, encoder, tiles, periods, feedback)
+        for tile, vectors in source.read_tiles(tiles, feedback):
+            yield tile, iter([vectors])
 
 
-def _require_decodable(source: EmbeddingRaster, encoder: Encoder) -> None:
-    """Raises SeriesError where the model at hand cannot decode an embedding raster."""
-    name, package = os.path.basename(source.path), encoder.package
-    sha256, made_by, count = encoder_identity(source, None)
-    if count != package.n_features:
+def _require_decodable(source: Features, encoder: Encoder) -> None:
+    """Make sure that a model can decode an embedding raster.
+
+    Raises:
+        SeriesError: another model made it, or it holds the compact form.
+    """
+    name, package, identity = source.name, encoder.package, source.identity
+    if identity.n_features != package.n_features:
         raise SeriesError(
             f"{name} does not hold the {package.n_features} features that images are decoded from: "
             "choose the image series, or embed it as float32 or int8."
         )
-    if sha256 != package.sha256:
+    if identity.sha256 != package.sha256:
         raise SeriesError(
-            f"{name} was made by {made_by}, not by {package.model_id}: choose the model that made "
-            "it."
+            f"{name} was made by {identity.name}, not by {package.model_id}: choose the model that "
+            "made it."
         )
-
-
-def _dates_of(source: FeatureSource) -> tuple[date, ...]:
-    """The acquisitions that a source is made of, ascending; none where it does not say."""
-    if not isinstance(source, EmbeddingRaster):
-        return source.dates
-    words = source.metadata.get("ALISE_DATES", "").split(",")
-    return tuple(sorted(day for day in map(parse_date, words) if day is not None))
 
 
 def _regular(seen: Sequence[date], every: int) -> tuple[date, ...]:
@@ -255,7 +246,7 @@ def _regular(seen: Sequence[date], every: int) -> tuple[date, ...]:
     return tuple(seen[0] + timedelta(days=every * number) for number in range(count))
 
 
-def _cautions(source: FeatureSource, seen: Sequence[date], wanted: Sequence[date]) -> Iterator[str]:
+def _cautions(source: Features, seen: Sequence[date], wanted: Sequence[date]) -> Iterator[str]:
     """Sentences on what the images show that nobody has seen."""
     outside = [day for day in wanted if seen and not seen[0] <= day <= seen[-1]]
     if outside:
@@ -264,13 +255,13 @@ def _cautions(source: FeatureSource, seen: Sequence[date], wanted: Sequence[date
             f"{len(outside)} of {len(wanted)} dates lie outside the series ({seen[0]} to "
             f"{seen[-1]}): {named}. What the model expects there is a guess."
         )
-    absent = [band for band in BANDS if band not in (bands_of(source) or BANDS)]
+    absent = [band for band in BANDS if band not in (source.bands or BANDS)]
     if absent:
         yield f"The series has no {', '.join(absent)}: the model guesses them from the other bands."
 
 
 def _form(
-    source: FeatureSource, encoder: Encoder, seen: Sequence[date], wanted: Sequence[date]
+    source: Features, encoder: Encoder, seen: Sequence[date], wanted: Sequence[date]
 ) -> RasterForm:
     descriptions = [f"{day} {band}" for day in wanted for band in BANDS]
     return RasterForm(
@@ -281,9 +272,9 @@ def _form(
         offset=[0.0] * len(descriptions),
         metadata={
             RECONSTRUCTED: encoder.package.model_id,
-            "ALISE_RECONSTRUCTED_FROM": os.path.basename(source.path),
+            "ALISE_RECONSTRUCTED_FROM": source.name,
             "ALISE_DATES": ",".join(map(str, seen)),
-            "ALISE_BANDS": ",".join(bands_of(source) or ()),
+            "ALISE_BANDS": ",".join(source.bands or ()),
             "ALISE_DEVICE": encoder.device_used,
             "ALISE_PRECISION": encoder.precision,
         },
@@ -316,14 +307,14 @@ def _stored(images: NDArray[np.float32]) -> NDArray[np.int16]:
     return raw.astype(np.int16)
 
 
-def _share_of_images(source: FeatureSource, shares: Sequence[_Share]) -> float:
+def _share_of_images(source: Features, shares: Sequence[_Share]) -> float:
     """Of the time of a run, 0 to 1: what decoding and writing take, the rest makes features."""
     # Measured in dates that are decoded: one that is encoded takes about ten times as long, six of
     # which are spent again in each further embedding that has it, and the features of an embedding
     # raster are read in the time of some forty.
     dates = sum(len(share.shown) for share in shares)
     dates += sum(6 * len(share.period.dates) for share in shares[1:] if share.period is not None)
-    features = 40 if isinstance(source, EmbeddingRaster) else 10 * len(source.dates)
+    features = 10 * len(source.dates) if source.is_series else 40
     return dates / (dates + features)
 
 

@@ -18,13 +18,11 @@ import numpy as np
 from ...arrays import Float
 from ...errors import HeadError, OutputError
 from ...feedback import Feedback, Part, SilentFeedback, stop_if_cancelled
-from ...model.encoder import Encoder
 from ...model.heads.class_head import Head
 from ...sits.grid import Tile
 from ...sits.rasters import block_cache
-from ...sits.series import ImageSeries
-from ..features.source import FeatureSource, encoder_identity, features_of, provenance_of, tiles_for
-from ..features.tiling import cache_size
+from ..features.features import Features
+from ..features.tiling import TileBudget, cache_size
 from ..labels.layers import VectorLabels
 from ..labels.legend import MAX_CLASSES
 from ..labels.mask import Mask
@@ -55,40 +53,47 @@ class SegmentResult:
     device: str
 
 
-def segment(
-    source: FeatureSource,
-    encoder: Encoder | None,
-    head: Head,
-    output: str | os.PathLike[str],
-    *,
-    options: MapOptions | None = None,
-    confidence: str | os.PathLike[str] | None = None,
-    probabilities: str | os.PathLike[str] | None = None,
-    vector: str | os.PathLike[str] | None = None,
-    mask: VectorLabels | None = None,
-    extent: Sequence[float] | None = None,
-    memory_mb: float = 2048,
-    tile_size: int | None = None,
-    feedback: Feedback | None = None,
-) -> SegmentResult:
-    """Map the classes of a head.
+@dataclass(frozen=True)
+class ClassMapOutputs:
+    """Files that `segment` writes; None for what is not asked for.
 
-    Args:
-        source: image series or embedding raster.
-        encoder: for an image series.
-        head: the classifier.
+    Attributes:
         output: GeoTIFF of class codes in the smallest integer type, with colour table, names and a
             style that QGIS loads.
-        options: smoothing, smallest patch, least confidence.
         confidence: GeoTIFF of two bands: the probability of the class that the map shows, and the
             entropy of all classes as a share of the largest possible.
         probabilities: GeoTIFF of one band a class, as whole numbers of 1/10000 with their scale;
             smoothed where the map is (Bayesian smoothing).
         vector: GeoPackage of polygons with class, true area and mean confidence.
+    """
+
+    output: str | os.PathLike[str]
+    confidence: str | os.PathLike[str] | None = None
+    probabilities: str | os.PathLike[str] | None = None
+    vector: str | os.PathLike[str] | None = None
+
+
+def segment(
+    source: Features,
+    head: Head,
+    outputs: ClassMapOutputs,
+    *,
+    options: MapOptions | None = None,
+    mask: VectorLabels | None = None,
+    extent: Sequence[float] | None = None,
+    budget: TileBudget | None = None,
+    feedback: Feedback | None = None,
+) -> SegmentResult:
+    """Map the classes of a head.
+
+    Args:
+        source: the features.
+        head: the classifier.
+        outputs: files to write.
+        options: smoothing, smallest patch, least confidence.
         mask: polygons outside of which nothing is mapped.
         extent: (xmin, ymin, xmax, ymax) in the CRS of the source; all of it if None.
-        memory_mb: what the run may take, in 10^6 bytes, beside the program itself.
-        tile_size: side of the tiles in pixels instead of what the memory allows.
+        budget: memory and tile size.
         feedback: progress and cancelling.
 
     Raises:
@@ -99,8 +104,10 @@ def segment(
         OutputError: a file cannot be written, or would overwrite an input or another output.
         Cancelled: the feedback says so; nothing is left.
     """
-    options = options or MapOptions()
+    options, budget = options or MapOptions(), budget or TileBudget()
     feedback = feedback or SilentFeedback()
+    output, vector = outputs.output, outputs.vector
+    confidence, probabilities = outputs.confidence, outputs.probabilities
     _check(options, vector)
     if len(head.classes) > MAX_CLASSES:
         raise HeadError(
@@ -110,40 +117,37 @@ def segment(
     require_outputs((output, confidence, probabilities, vector), (source.path, head.path))
     if vector:
         require_replaceable(vector, LAYER)
-    sha256, model_id, count = encoder_identity(source, encoder)
-    head.require_encoder(sha256, model_id, count)
+    head.require(source.identity)
     inner = source.grid.window if extent is None else source.grid.window_of(extent)
     half = options.window // 2 if options.smoothing != "none" else 0
     work = inner.expand(half, source.grid.window)  # neighbours of the map's edge
-    side, tiles = tiles_for(source, encoder, work, memory_mb, tile_size)
+    side, tiles = source.tiles(work, budget)
     inside = Mask(mask, source.grid)
     chosen = [tile for tile in tiles if inside.any(tile.inner)]
     inside.require_some(inner.squares(side), mask)
-    device = encoder.device_used if encoder and isinstance(source, ImageSeries) else ""
-    where = f" on {encoder.where}" if encoder and device else ""
     feedback.info(
         f"{inner.width} x {inner.height} pixels, {len(chosen)} tiles of {side}, "
-        f"{len(head.classes)} classes, model {model_id}{where}."
+        f"{len(head.classes)} classes, model {source.identity.name}{source.on_device}."
     )
     in_two_passes = options.smoothing != "none" or options.minimum_area > 0
     warn_of_missing_bands(source, head, feedback)
     encoding = Part(feedback, 0.0, _ENCODED if in_two_passes or vector else 1.0)
 
     def predicted() -> Iterator[tuple[Tile, Float]]:
-        for tile, features in features_of(source, encoder, chosen, encoding):
+        for tile, features in source.read_tiles(chosen, encoding):
             scores = head.probabilities(features)
             scores[:, ~inside.of(tile.inner)] = np.nan
             yield tile, scores
 
-    metadata = _provenance(source, encoder, head, options)
+    metadata = _provenance(source, head, options)
     folder = os.path.dirname(os.path.abspath(output))
     with ExitStack() as stack:
-        stack.enter_context(block_cache(cache_size(memory_mb)))
+        stack.enter_context(block_cache(cache_size(budget.memory_mb)))
         scratch = stack.enter_context(_scratch(folder))
         sheet = ClassCodes(head.classes, options.unknown > 0, metadata)
         if vector and style_path(vector) == style_path(output):  # then one file is both styles
             sheet.style += polygon_style(sheet.shown, FIELD)
-        second_side = second_pass_side(len(head.classes), half, memory_mb)
+        second_side = second_pass_side(len(head.classes), half, budget.memory_mb)
         block = min(256, second_side) if in_two_passes else block_side(side)
         grid = source.grid.subgrid(inner)
         writers = ClassRasterWriters(stack, sheet, grid, block, output, confidence, probabilities)
@@ -175,7 +179,7 @@ def segment(
             polygons = Polygons(sheet.shown, *writers.close_numbers(stack))
             write_polygons(vector, polygons, Part(feedback, _WRITTEN, 1.0))
     feedback.progress(1.0)
-    return SegmentResult(os.fspath(output), writers.areas(), device)
+    return SegmentResult(os.fspath(output), writers.areas(), source.device_used)
 
 
 def _check(options: MapOptions, vector: str | os.PathLike[str] | None) -> None:
@@ -202,10 +206,8 @@ def _scratch(folder: str) -> tempfile.TemporaryDirectory[str]:
         ) from error
 
 
-def _provenance(
-    source: FeatureSource, encoder: Encoder | None, head: Head, options: MapOptions
-) -> dict[str, str]:
-    items = provenance_of(source, encoder) | head_items(head)
+def _provenance(source: Features, head: Head, options: MapOptions) -> dict[str, str]:
+    items = source.provenance | head_items(head)
     items["ALISE_CLASSIFIER"] = head.description.classifier
     items["ALISE_SMOOTHING"] = options.smoothing
     if options.smoothing != "none":

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...arrays import Float
 from ...errors import HeadError
 from ...feedback import Feedback, Part
-from ...model.encoder import Encoder
 from ...sits.grid import Grid, Tile, Window
 from ...sits.rasters import block_cache
-from ...sits.series import ImageSeries
-from ..features.source import FeatureSource, encoder_identity, features_of, needed_encoder
-from ..features.tiling import cache_size, choose_tile_size, tile_halo, tile_step
+from ..features.features import Features, ScatteredReading
+from ..features.tiling import TileBudget, cache_size
 from ..labels.layers import Labels, Values
 from .pixels import limit_samples
 from .samples import ChosenPixels, LabelledSource
@@ -27,23 +26,36 @@ MAX_SAMPLES = 50_000  # samples: more of them cost time and change a classifier 
 SAMPLES_SHARE = 1 / 6  # of the memory that samples may take; fitting needs copies of them
 
 
+@dataclass(frozen=True)
+class ChosenFeatures:
+    """Features of chosen pixels.
+
+    Attributes:
+        features: `(N, F)` float32.
+        chosen: the pixels of each source, N in all.
+        group: `(N,)` group of each pixel, counted from 0.
+        warnings: sentences about what was left out.
+    """
+
+    features: Float
+    chosen: list[ChosenPixels]
+    group: NDArray[np.int64]
+    warnings: list[str]
+
+
 def features_of_chosen(
     pairs: Sequence[LabelledSource[Labels | Values]],
     chosen: Sequence[ChosenPixels],
     groups: Sequence[NDArray[np.int64]],
-    encoder: Encoder | None,
-    memory_mb: float,
-    tile_size: int | None,
+    budget: TileBudget,
     feedback: Feedback,
-    notes: list[str],
-) -> tuple[NDArray[np.float32], list[ChosenPixels], NDArray[np.int64]]:
-    """Features `(N, F)` of chosen pixels, as many as the memory holds; these, and their group.
+) -> ChosenFeatures:
+    """Return the features of chosen pixels, as many as the memory holds.
 
     Pixels that have no value in any date are left out.
     """
-    count = encoder_identity(pairs[0].source, encoder)[2]
-    limit = int(min(MAX_SAMPLES, SAMPLES_SHARE * memory_mb * 1e6 / (4 * count)))
-    kept = limit_samples(chosen, limit, notes)
+    count = pairs[0].source.identity.n_features
+    kept, warnings = limit_samples(chosen, most_samples(budget, count))
     chosen = [part.take(keep) for part, keep in zip(chosen, kept)]
     group = np.concatenate([numbers[keep] for numbers, keep in zip(groups, kept)])
     group = np.unique(group, return_inverse=True)[1].reshape(-1)
@@ -52,92 +64,85 @@ def features_of_chosen(
     for number, (pair, part, end) in enumerate(zip(pairs, chosen, ends)):
         step = Part(feedback, number / len(pairs), (number + 1) / len(pairs))
         rows = features[end - len(part.row) : end]
-        left = memory_mb - features.nbytes / 1e6
-        take_features(pair.source, encoder, part, rows, left, tile_size, step)
-    seen = np.isfinite(features[:, 0])
-    if seen.all():
-        return features, chosen, group
-    notes.append(f"{np.count_nonzero(~seen)} labelled pixels have no value in any date.")
-    parts = np.split(seen, ends[:-1])
-    return features[seen], [part.take(keep) for part, keep in zip(chosen, parts)], group[seen]
+        left = budget.memory_mb - features.nbytes / 1e6
+        take_features(pair.source, part, rows, TileBudget(left, budget.tile_size), step)
+    valid = np.isfinite(features[:, 0])
+    if valid.all():
+        return ChosenFeatures(features, chosen, group, warnings)
+    warnings.append(f"{np.count_nonzero(~valid)} labelled pixels have no value in any date.")
+    parts = [part.take(keep) for part, keep in zip(chosen, np.split(valid, ends[:-1]))]
+    return ChosenFeatures(features[valid], parts, group[valid], warnings)
+
+
+def most_samples(budget: TileBudget, n_features: int) -> int:
+    """Return the number of samples that the memory and good sense allow."""
+    return int(min(MAX_SAMPLES, SAMPLES_SHARE * budget.memory_mb * 1e6 / (4 * n_features)))
 
 
 def require_same_encoder(
-    pairs: Sequence[LabelledSource[Labels | Values]], encoder: Encoder | None
+    pairs: Sequence[LabelledSource[Labels | Values]],
 ) -> None:
     """Make sure that the features of all sources come from one encoder.
 
     Raises:
         HeadError: they come from different encoders.
     """
-    first = encoder_identity(pairs[0].source, encoder)
+    first = pairs[0].source.identity
     for pair in pairs[1:]:
-        other = encoder_identity(pair.source, encoder)
-        if other[0] == first[0] and other[2] != first[2]:
+        other = pair.source.identity
+        if other.sha256 == first.sha256 and other.n_features != first.n_features:
             raise HeadError(
-                f"{pair.name} holds {other[2]} features per pixel and {pairs[0].name} {first[2]}; "
+                f"{pair.name} holds {other.n_features} features per pixel and {pairs[0].name} "
+                f"{first.n_features}; "
                 "give them in one form, compact or not."
             )
         if other != first:
             raise HeadError(
-                f"The features of {pair.name} come from {other[1]} and those of {pairs[0].name} "
-                f"from {first[1]}; use one model for all of them."
+                f"The features of {pair.name} come from {other.name} and those of {pairs[0].name} "
+                f"from {first.name}; use one model for all of them."
             )
 
 
 def take_features(
-    source: FeatureSource,
-    encoder: Encoder | None,
+    source: Features,
     chosen: ChosenPixels,
-    out: NDArray[np.float32],
-    memory_mb: float,
-    tile_size: int | None,
+    out: Float,
+    budget: TileBudget,
     feedback: Feedback,
 ) -> None:
     """Write the features of the chosen pixels into `out` `(pixels, F)`."""
-    plan = _plan(source, encoder, chosen, memory_mb, tile_size, out.shape[1])
+    plan = _plan(source, chosen, budget)
     inner = [tile for tile, _ in plan]
     members = {tile.inner: pixels for tile, pixels in plan}
     read = sum(tile.read.pixels for tile in inner)
     feedback.info(
-        f"{len(chosen.row)} chosen pixels of {os.path.basename(source.path)} lie in "
+        f"{len(chosen.row)} chosen pixels of {source.name} lie in "
         f"{len(inner)} tiles, {read} pixels to read."
     )
-    with block_cache(cache_size(memory_mb)):
-        for tile, features in features_of(source, encoder, inner, feedback):
+    with block_cache(cache_size(budget.memory_mb)):
+        for tile, features in source.read_tiles(inner, feedback):
             pixels = members[tile.inner]
             rows, cols = chosen.row[pixels], chosen.col[pixels]
             out[pixels] = features[:, rows - tile.inner.row, cols - tile.inner.col].T
 
 
 def _plan(
-    source: FeatureSource,
-    encoder: Encoder | None,
-    chosen: ChosenPixels,
-    memory_mb: float,
-    tile_size: int | None,
-    n_features: int,
+    source: Features, chosen: ChosenPixels, budget: TileBudget
 ) -> list[tuple[Tile, NDArray[np.int64]]]:
     """Tiles that hold chosen pixels, cut to them, with the pixels of each.
 
     Small tiles leave out more of what lies between the labels, large ones read less halo: the
     side that reads least wins.
     """
-    halo, stride, step = 0, 1, 16
-    if isinstance(source, ImageSeries):
-        encoder = needed_encoder(source, encoder)
-        halo, stride, step = tile_halo(encoder), encoder.package.stride, tile_step(encoder)
-        whole = source.grid.window
-        largest = choose_tile_size(encoder, len(source.dates), whole, whole, memory_mb)
-    else:
-        budget = memory_mb * 1e6 - cache_size(memory_mb)
-        largest = max(step, int(math.sqrt(max(0.0, budget) / (2 * 4 * n_features))) // step * step)
-    if tile_size:
-        return _tiles_around(source.grid, chosen, math.ceil(tile_size / step) * step, halo, stride)
+    reading = source.scattered(budget)
+    step = reading.step
+    if budget.tile_size:
+        side = math.ceil(budget.tile_size / step) * step
+        return _tiles_around(source.grid, chosen, side, reading)
     plans = []
-    side = largest
+    side = reading.largest
     while True:
-        plans.append(_tiles_around(source.grid, chosen, side, halo, stride))
+        plans.append(_tiles_around(source.grid, chosen, side, reading))
         if side == step:
             break
         side = max(step, side // 2 // step * step)
@@ -145,7 +150,7 @@ def _plan(
 
 
 def _tiles_around(
-    grid: Grid, chosen: ChosenPixels, side: int, halo: int, stride: int
+    grid: Grid, chosen: ChosenPixels, side: int, reading: ScatteredReading
 ) -> list[tuple[Tile, NDArray[np.int64]]]:
     across = -(-grid.width // side)
     cell = chosen.row // side * across + chosen.col // side
@@ -157,6 +162,11 @@ def _tiles_around(
         row, col = int(rows.min()), int(cols.min())
         inner = Window(col, row, int(cols.max()) - col + 1, int(rows.max()) - row + 1)
         plan.append(
-            (Tile(inner.expand(halo, grid.window).snap(stride, grid.window), inner), pixels)
+            (
+                Tile(
+                    inner.expand(reading.halo, grid.window).snap(reading.stride, grid.window), inner
+                ),
+                pixels,
+            )
         )
     return plan

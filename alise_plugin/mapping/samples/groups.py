@@ -12,7 +12,7 @@ from ...sits.grid import Grid
 from ..labels.layers import Labels, Values, VectorLabels, VectorValues
 from ..labels.on_grid import transformation
 from ..labels.places import merge_places
-from .samples import ChosenPixels, LabelledSource
+from .samples import ChosenPixels, LabelledSource, SampleDesign
 
 VALIDATIONS = ("polygons", "blocks")
 
@@ -56,21 +56,21 @@ def have_polygons(pairs: Sequence[LabelledSource[Labels | Values]]) -> bool:
 def group_numbers(
     pairs: Sequence[LabelledSource[Labels | Values]],
     chosen: Sequence[ChosenPixels],
-    validation: str,
-    block_size: float,
-    notes: list[str],
-) -> list[NDArray[np.int64]]:
-    """For each source `(pixels,)` the number of the group that a pixel belongs to."""
+    design: SampleDesign,
+) -> tuple[list[NDArray[np.int64]], list[str]]:
+    """Return `(pixels,)` the group of each pixel, for each source, and warnings about them."""
     layers = [
         pair.labels for pair in pairs if isinstance(pair.labels, (VectorLabels, VectorValues))
     ]
-    if validation == "polygons" and have_polygons(pairs):
+    if design.validation == "polygons" and have_polygons(pairs):
         distinct = list({id(layer): layer for layer in layers}.values())
         numbers = merge_places(distinct, pairs[0].source.grid.crs_wkt)
         places = {id(layer): place for layer, place in zip(distinct, numbers)}
-        return [places[id(pair.labels)][part.area] for pair, part in zip(pairs, chosen)]
-    if validation == "polygons":
-        notes.append(f"A raster has no polygons: blocks of {block_size:g} m are left out instead.")
+        return [places[id(pair.labels)][part.area] for pair, part in zip(pairs, chosen)], []
+    side = design.block_size
+    warnings = []
+    if design.validation == "polygons":
+        warnings = [f"A raster has no polygons: blocks of {side:g} m are left out instead."]
     grid = pairs[0].source.grid
     out = []
     for pair, part in zip(pairs, chosen):
@@ -83,5 +83,5 @@ def group_numbers(
             _, which = np.unique(part.area, return_inverse=True)
             size = np.bincount(which)
             x, y = (np.bincount(which, v)[which] / size[which] for v in (x, y))
-        out.append(block_numbers(x, y, grid, block_size))
-    return out
+        out.append(block_numbers(x, y, grid, side))
+    return out, warnings

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,38 +11,52 @@ from numpy.typing import NDArray
 from ...errors import LabelsError
 from ...feedback import Feedback, stop_if_cancelled
 from ...sits.grid import Grid, Window
-from ..features.source import FeatureSource
+from ..features.features import Features
 from ..labels.layers import Areas, RasterLabels, RasterValues, VectorValues
 from ..labels.on_grid import AreaRasterizer, WarpedLabels, WarpedValues, on_grid
 from .groups import block_numbers, pixel_centres
 from .hashing import pixel_hash
-from .samples import ChosenPixels
+from .samples import ChosenPixels, SampleDesign
 
 _STRIP = 1024  # pixels: side of the windows in which labels are looked for
 
 
+@dataclass(frozen=True)
+class AreaPixels:
+    """Pixels of areas.
+
+    Attributes:
+        chosen: the pixels.
+        warnings: sentences about what is left out.
+        ambiguous: targets of the areas that share pixels with an area of another target.
+    """
+
+    chosen: ChosenPixels
+    warnings: list[str]
+    ambiguous: set[float]
+
+
 def choose_from_areas(
-    source: FeatureSource,
+    source: Features,
     labels: Areas,
     targets: NDArray[np.number],
     per_area: int,
     seed: int,
     feedback: Feedback,
-    notes: list[str],
-    disputed: set[float],
-) -> ChosenPixels:
-    """Pixels of areas.
+) -> AreaPixels:
+    """Choose pixels of areas.
 
     Args:
         source: of the features.
         labels: the areas.
-        targets: class or value of each; those that share pixels with another are added to
-            `disputed`.
-        per_area, seed, feedback: see `draw_samples`.
-        notes: sentences are added about what is left out.
-        disputed: see `targets`.
+        targets: class or value of each.
+        per_area, seed: see `SampleDesign`.
+        feedback: cancelling.
+
+    Raises:
+        LabelsError: areas and source do not overlap, or no area holds a pixel.
     """
-    grid, name = source.grid, os.path.basename(source.path)
+    grid, name = source.grid, source.name
     geometries = on_grid(labels, grid)
     boxes = np.array([g.GetEnvelope() for g in geometries if g is not None]).reshape(-1, 4)
     left, bottom, right, top = grid.extent
@@ -61,63 +74,72 @@ def choose_from_areas(
     around = grid.window_of((*extent, boxes[:, 1].max() + dx, boxes[:, 3].max() + dy))
     burner = AreaRasterizer(geometries, grid, targets)
     parts = [_nothing()]
-    ambiguous = 0
+    warnings: list[str] = []
+    ambiguous: set[float] = set()
+    ambiguous_pixels = 0
     for window in _strips(around):
         stop_if_cancelled(feedback)
         over, under = burner.burn(window)
         rows, cols = np.nonzero(over >= 0)
         area = over[rows, cols].astype(np.int64)
         clear = targets[area] == targets[under[rows, cols]]
-        ambiguous += int(np.count_nonzero(~clear))
+        ambiguous_pixels += int(np.count_nonzero(~clear))
         for areas in (over, under):
-            disputed.update(np.unique(targets[areas[rows, cols][~clear]]).tolist())
+            ambiguous.update(np.unique(targets[areas[rows, cols][~clear]]).tolist())
         rows, cols, area = rows[clear], cols[clear], area[clear]
         part = _ranked(rows + window.row, cols + window.col, area, targets[area], grid, seed)
         parts.append(part.take(part.rank < per_area))
     one, two = ("value", "values") if isinstance(labels, VectorValues) else ("class", "classes")
-    if ambiguous:
-        notes.append(
-            f"{ambiguous} pixels of {labels.name} lie in areas of two {two} and are left out."
+    if ambiguous_pixels:
+        warnings.append(
+            f"{ambiguous_pixels} pixels of {labels.name} lie in areas of two {two} and are left "
+            "out."
         )
     if isinstance(labels, VectorValues):
         if labels.without_value:
-            notes.append(f"{labels.without_value} features of {labels.name} have no value (NULL).")
+            warnings.append(
+                f"{labels.without_value} features of {labels.name} have no value (NULL)."
+            )
     elif labels.without_class:
-        notes.append(f"{labels.without_class} features of {labels.name} have no class (NULL).")
+        warnings.append(f"{labels.without_class} features of {labels.name} have no class (NULL).")
     chosen = _joined(parts, grid, seed, per_area)
     missing = len(targets) - len(np.unique(chosen.area))
     if missing:
-        notes.append(
+        warnings.append(
             f"{missing} of {len(targets)} areas of {labels.name} give no pixel: they lie outside "
             f"{name}, hold no pixel centre or are covered by others."
         )
     if not len(chosen.row):
-        alone, apart = (f" that is clearly of one {one}", " or apart") if ambiguous else ("", "")
+        of_one, apart = "", ""
+        if ambiguous_pixels:
+            of_one, apart = f" that is clearly of one {one}", " or apart"
         raise LabelsError(
-            f"The areas of {labels.name} hold no pixel centre of {name}{alone}; draw them "
+            f"The areas of {labels.name} hold no pixel centre of {name}{of_one}; draw them "
             f"larger{apart}."
         )
-    return chosen
+    return AreaPixels(chosen, warnings, ambiguous)
 
 
 def choose_from_classes(
-    source: FeatureSource,
+    source: Features,
     labels: RasterLabels,
     targets: NDArray[np.int64],
     count: int,
-    per_area: int,
-    block_size: float,
-    seed: int,
+    design: SampleDesign,
     feedback: Feedback,
 ) -> ChosenPixels:
-    """Pixels of a class raster, so many of each class in a block.
+    """Choose pixels of a class raster, so many of each class in a block.
 
     Args:
         source: of the features.
         labels: the raster.
         targets: place of each of its values in the list of `count` classes.
         count: see `targets`.
-        per_area, block_size, seed, feedback: see `draw_samples`.
+        design: how many, in which blocks, and the seed.
+        feedback: cancelling.
+
+    Raises:
+        LabelsError: raster and source do not overlap.
     """
     grid = source.grid
     warped = WarpedLabels(labels, grid)
@@ -129,21 +151,25 @@ def choose_from_classes(
         target = targets[values[rows, cols]]
         rows, cols = rows + window.row, cols + window.col
         # One number for a class in a block.
-        area = block_numbers(*pixel_centres(grid, rows, cols), grid, block_size) * count + target
-        part = _ranked(rows, cols, area, target, grid, seed)
-        parts.append(part.take(part.rank < per_area))
-    return _some(_joined(parts, grid, seed, per_area), labels.name, source)
+        block = block_numbers(*pixel_centres(grid, rows, cols), grid, design.block_size)
+        part = _ranked(rows, cols, block * count + target, target, grid, design.seed)
+        parts.append(part.take(part.rank < design.per_area))
+    return _some(_joined(parts, grid, design.seed, design.per_area), labels.name, source)
 
 
 def choose_from_values(
-    source: FeatureSource,
+    source: Features,
     values: RasterValues,
-    per_area: int,
-    block_size: float,
-    seed: int,
+    design: SampleDesign,
     feedback: Feedback,
 ) -> ChosenPixels:
-    """Pixels of a raster of measured values, so many of each block; each is an area of its own."""
+    """Choose pixels of a raster of measured values, so many of each block.
+
+    Each pixel is an area of its own.
+
+    Raises:
+        LabelsError: raster and source do not overlap.
+    """
     grid = source.grid
     warped = WarpedValues(values, grid)
     parts = [_nothing()]
@@ -153,14 +179,14 @@ def choose_from_values(
         rows, cols = np.nonzero(np.isfinite(measured))
         target = measured[rows, cols]
         rows, cols = rows + window.row, cols + window.col
-        block = block_numbers(*pixel_centres(grid, rows, cols), grid, block_size)
-        part = _ranked(rows, cols, block, target, grid, seed)
-        parts.append(part.take(part.rank < per_area))
-    chosen = _some(_joined(parts, grid, seed, per_area), values.name, source)
+        block = block_numbers(*pixel_centres(grid, rows, cols), grid, design.block_size)
+        part = _ranked(rows, cols, block, target, grid, design.seed)
+        parts.append(part.take(part.rank < design.per_area))
+    chosen = _some(_joined(parts, grid, design.seed, design.per_area), values.name, source)
     return replace(chosen, area=chosen.row * grid.width + chosen.col)
 
 
-def _some(chosen: ChosenPixels, name: str, source: FeatureSource) -> ChosenPixels:
+def _some(chosen: ChosenPixels, name: str, source: Features) -> ChosenPixels:
     """The pixels of a raster.
 
     Raises:
@@ -168,7 +194,7 @@ def _some(chosen: ChosenPixels, name: str, source: FeatureSource) -> ChosenPixel
     """
     if not len(chosen.row):
         raise LabelsError(
-            f"{name} and {os.path.basename(source.path)} do not overlap; choose labels of the same "
+            f"{name} and {source.name} do not overlap; choose labels of the same "
             "area, or check the CRS of both."
         )
     return chosen
@@ -216,19 +242,19 @@ def _joined(parts: Sequence[ChosenPixels], grid: Grid, seed: int, per_area: int)
 
 
 def limit_samples(
-    chosen: Sequence[ChosenPixels], limit: int, notes: list[str]
-) -> list[NDArray[np.bool_]]:
-    """Which pixels to keep so that all of them together are at most `limit`."""
+    chosen: Sequence[ChosenPixels], limit: int
+) -> tuple[list[NDArray[np.bool_]], list[str]]:
+    """Return which pixels to keep so that there are at most `limit`, and warnings about that."""
     rank = np.concatenate([part.rank for part in chosen])
     per_rank = np.cumsum(np.bincount(rank))
     fits = int(np.searchsorted(per_rank, limit, side="right"))
     if fits == len(per_rank):
-        return [np.ones(len(part.rank), bool) for part in chosen]
+        return [np.ones(len(part.rank), bool) for part in chosen], []
     if fits:
-        notes.append(f"The memory leaves room for {fits} pixels of an area instead of more.")
-        return [part.rank < fits for part in chosen]
+        warning = f"The memory leaves room for {fits} pixels of an area instead of more."
+        return [part.rank < fits for part in chosen], [warning]
     # Not even one of each: some areas, by chance.
     priority = np.concatenate([part.priority[part.rank == 0] for part in chosen])
     last = np.partition(priority, limit - 1)[limit - 1]
-    notes.append(f"The memory leaves room for {limit} of {len(priority)} areas.")
-    return [(part.rank == 0) & (part.priority <= last) for part in chosen]
+    warning = f"The memory leaves room for {limit} of {len(priority)} areas."
+    return [(part.rank == 0) & (part.priority <= last) for part in chosen], [warning]

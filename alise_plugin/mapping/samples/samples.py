@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..features.source import FeatureSource
+from ..features.features import Features
 from ..labels.layers import Labels, Values
 
 # What lies on features: classes, or measured values.
@@ -17,16 +16,33 @@ Truth = TypeVar("Truth", bound="Labels | Values", covariant=True)
 
 
 @dataclass(frozen=True)
+class SampleDesign:
+    """Which pixels samples are, and which of them are left out together.
+
+    Attributes:
+        per_area: most pixels of one polygon (of one class in one block, for label rasters).
+        validation: groups are "polygons" (areas on one another count as one) or "blocks".
+        block_size: side of the blocks in metres; an area belongs to the block of its middle.
+        seed: of the choice.
+    """
+
+    per_area: int = 20
+    validation: str = "polygons"
+    block_size: float = 1000.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class LabelledSource(Generic[Truth]):
     """Features and the labels that lie on them."""
 
-    source: FeatureSource
+    source: Features
     labels: Truth
 
     @property
     def name(self) -> str:
         """File of the features."""
-        return os.path.basename(self.source.path)
+        return self.source.name
 
 
 @dataclass(frozen=True)
@@ -37,13 +53,13 @@ class Samples:
         features: `(N, F)` float32.
         target: `(N,)` place of the class in the list of classes, of which some may be absent.
         group: `(N,)` pixels of one group are never split between training and validation.
-        notes: sentences about what was left out.
+        warnings: sentences about what was left out.
     """
 
     features: NDArray[np.float32]
     target: NDArray[np.int64]
     group: NDArray[np.int64]
-    notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -55,14 +71,14 @@ class ValueSamples:
         value: `(N,)` what was measured.
         area: `(N,)` pixels of one area have one value; each pixel of a raster is its own.
         group: `(N,)` pixels of one group are never split between training and validation.
-        notes: sentences about what was left out.
+        warnings: sentences about what was left out.
     """
 
     features: NDArray[np.float32]
     value: NDArray[np.float64]
     area: NDArray[np.int64]
     group: NDArray[np.int64]
-    notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 @dataclass

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ...errors import HeadError, ModelPackageError, OutputError
 from ..device import available_threads, open_session
+from ..identity import FeatureIdentity
 from ..onnx_file import dense_bytes
 
 SCHEMA = 1
@@ -255,26 +256,24 @@ class HeadFile:
                 f"The description inside {self.name} is damaged ({error}); train the head again."
             ) from error
 
-    def require_encoder(self, sha256: str, encoder: str, n_features: int) -> None:
+    def require(self, identity: FeatureIdentity) -> None:
         """Make sure that features come from the encoder that the head was trained on.
 
         Args:
-            sha256: hash of the encoder at hand.
-            encoder: what to call it.
-            n_features: how many features there are.
+            identity: of the features at hand.
 
         Raises:
             HeadError: it is another one.
         """
-        if sha256 != self.encoder_sha256:
+        if identity.sha256 != self.encoder_sha256:
             raise HeadError(
                 f"{self.name} was trained on features of the model {self.encoder} and not of "
-                f"{encoder}; choose that model, or train a head on this one."
+                f"{identity.name}; choose that model, or train a head on this one."
             )
-        if n_features != self.n_features:
+        if identity.n_features != self.n_features:
             raise HeadError(
                 f"{self.name} wants {self.n_features} features per pixel and there are "
-                f"{n_features}; give it the kind of input that it was trained on."
+                f"{identity.n_features}; give it the kind of input that it was trained on."
             )
 
     def _outputs(self, features: NDArray[np.float32], count: int) -> NDArray[np.float32]:
