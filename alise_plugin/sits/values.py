@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from osgeo import gdal
 
 from ..errors import SeriesError
+from .no_value import HIGHEST, is_masked, zeros_are_missing
 from .rasters import is_integer, open_raster, read_bands
 from .sources.record import SourceBand
 from .vrt import Layer
@@ -358,5 +359,7 @@ def _sampled_values(record: SourceBand) -> NDArray[np.float32]:
         seen &= (values != 0) & (values > _LOWEST_DN)
         if record.dtype == gdal.GDT_UInt16:
             seen &= values != _FULL_DN
+        if record.masked:
+            seen &= ~is_masked(dataset, record.index, col, row, width, height)
         found.append(values[seen])
     return np.concatenate(found)

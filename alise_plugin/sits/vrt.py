@@ -22,13 +22,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 
-import numpy as np
 from osgeo import gdal
 
 from ..errors import OutputError
 from .bands import BANDS
 from .grid import Grid, Window
-from .series import ABSENT, FULL, LOWEST
+from .no_value import no_value_table
+from .series import ABSENT
 from .sources.find import PARTS_ENDING
 from .sources.record import SourceBand
 from .target import extent_in, on_lattice, overlap
@@ -51,12 +51,14 @@ class Layer:
         nodata: raw value that means "no value"; NaN where only NaN does.
         scale: reflectance = raw x scale + offset.
         offset: see scale.
+        zero_is_missing: raw 0 means "no value" too, as the image plainly shows.
     """
 
     source: SourceBand
     nodata: float
     scale: float
     offset: float
+    zero_is_missing: bool = False
 
 
 @dataclass(frozen=True)
@@ -230,10 +232,12 @@ class _Composer:
     ) -> None:
         placed = []
         for layer in layers:
-            source, algorithm = self._place(layer.source, layer.nodata, "cubic", _no_values(layer))
-            if len(layers) > 1 and source is layer.source and source.nodata is None:
-                # What no file declares would hide the layers below.
-                source = self._native(source, layer.nodata, None, _no_values(layer))
+            table = _no_values(layer)
+            source, algorithm = self._place(layer.source, layer.nodata, "cubic", table)
+            # What no file declares would hide the layers below.
+            hides = len(layers) > 1 and layer.source.nodata is None
+            if source is layer.source and (hides or source.masked or layer.zero_is_missing):
+                source = self._native(source, layer.nodata, None, table)
             if source is not None:
                 placed.append((replace(layer, source=source), algorithm))
         # Layers that mean the same by the same raw value stay raw; others become reflectance.
@@ -352,7 +356,8 @@ class _Composer:
         if algorithm == "nearest":
             return record, algorithm
         # GDAL keeps "no value" out of the kernel only where the source itself declares it.
-        if not record.declared or record.nodata is None or record.nodata != nodata:
+        declared = record.declared and record.nodata is not None and record.nodata == nodata
+        if table or record.masked or not declared:
             record = self._native(record, nodata, None, table)
         return record, algorithm
 
@@ -391,7 +396,10 @@ class _Composer:
         band = _helper_band(helper, record.dtype)
         ET.SubElement(band, "NoDataValue").text = repr(nodata)
         north_up = replace(record, flipped=False)
-        source = self._source(band, north_up, not table, "nearest", self._parts, record.grid)
+        plain = not table and not record.masked
+        source = self._source(band, north_up, plain, "nearest", self._parts, record.grid)
+        if record.masked:
+            ET.SubElement(source, "UseMaskBand").text = "true"
         if table:
             ET.SubElement(source, "LUT").text = table
         return _of_helper(record, helper, nodata, (_HELPER_BLOCK, _HELPER_BLOCK))
@@ -449,24 +457,10 @@ class _Composer:
 
 
 def _no_values(layer: Layer) -> str:
-    """GDAL's table that makes nodata of what `RawValues` takes for no value; "" where none is.
-
-    Products are left as they are: their metadata state what they hold. Where a file declares no
-    nodata, 0 is none, as the nodata of integers is then.
-    """
-    dtype, nodata = layer.source.dtype, layer.nodata
-    if layer.source.certain or dtype in (gdal.GDT_Byte, gdal.GDT_UInt32):
-        return ""
-    if dtype == gdal.GDT_UInt16:
-        return f"0:0,{FULL - 1}:{FULL - 1},{FULL}:{nodata!r}"
-    limits = np.finfo(np.float32)
-    least, most, tiny = float(limits.min), float(limits.max), float(limits.tiny)
-    lowest = np.float32((LOWEST - layer.offset) / layer.scale)
-    below, kept = float(np.nextafter(lowest, limits.min)), float(lowest)
-    steps = [(least, nodata), (below, nodata), (kept, kept), (most, most)]
-    if math.isnan(nodata) and kept < 0:
-        steps[3:3] = [(-tiny, -tiny), (0.0, nodata), (tiny, tiny)]
-    return ",".join(f"{raw!r}:{to!r}" for raw, to in steps)
+    """Build the GDAL LUT of a layer, see `no_value_table`."""
+    return no_value_table(
+        layer.source, layer.nodata, layer.scale, layer.offset, layer.zero_is_missing
+    )
 
 
 def _look_up(mask: str) -> str:
@@ -508,6 +502,7 @@ def _of_helper(
         block=block,
         declared=True,
         flipped=False,
+        masked=False,
     )
 
 

@@ -69,6 +69,7 @@ class SourceBand:
         may_hold_offset: a processing baseline from 04.00 on, with nothing about its offset.
         declared: GDAL knows `nodata` from the dataset itself, not only we from metadata beside it.
         flipped: the dataset's rows run from south to north, although `grid` is north-up.
+        masked: a mask of the file (internal, `.msk` or alpha) hides pixels of it.
     """
 
     file: str
@@ -89,6 +90,7 @@ class SourceBand:
     may_hold_offset: bool = False
     declared: bool = True
     flipped: bool = False
+    masked: bool = False
 
     @property
     def name(self) -> str:
