@@ -297,8 +297,8 @@ class StatementCheck:
         first = images[0]
         if self._scale is None:
             raise SeriesError(
-                f"The scale {first.scale:g} that {some({image.name for image in images})} state makes "
-                "them brighter than any ground; give SCALE, the reflectance per unit "
+                f"The scale {first.scale:g} makes {some({image.name for image in images})}, which "
+                "state it, brighter than any ground; give SCALE, the reflectance per unit "
                 "(1/65535 = 0.0000152590 where 65535 is 1)."
             )
         for image in images:
