@@ -103,11 +103,12 @@ def no_value_table(
     limits = np.finfo(np.float32)
     least, most, tiny = float(limits.min), float(limits.max), float(limits.tiny)
     highest = float(np.float32((HIGHEST - offset) / scale))
+    zero_is_missing = zero_is_missing or record.nodata == 0
     zero = nodata if zero_is_missing else 0.0
     if dtype == gdal.GDT_UInt16:
-        kept = min(np.floor(highest), FULL - 1)
+        kept = float(min(np.floor(highest), FULL - 1))
         steps = [(0.0, zero), (1.0, 1.0), (kept, kept), (kept + 1, nodata), (FULL, nodata)]
-        return _lut(steps)
+        return _lut(list(dict(steps).items()))
     lowest = float(np.float32((LOWEST - offset) / scale))
     below = float(np.nextafter(np.float32(lowest), limits.min))
     above = float(np.nextafter(np.float32(highest), limits.max))
@@ -122,13 +123,8 @@ def _lut(steps: Sequence[tuple[float, float]]) -> str:
 
 
 def has_mask(band: gdal.Band) -> bool:
-    """Whether a mask of the file (internal, `.msk` or alpha) says which pixels have a value."""
-    flags = band.GetMaskFlags()
-    if flags & (gdal.GMF_ALL_VALID | gdal.GMF_NODATA):
-        return False
-    return not flags & gdal.GMF_ALPHA or any(
-        is_alpha(other) for other in _bands_of(band.GetDataset())
-    )
+    """Whether a mask, inside the file or in a `.msk` beside it, says which pixels have a value."""
+    return not band.GetMaskFlags() & (gdal.GMF_ALL_VALID | gdal.GMF_NODATA | gdal.GMF_ALPHA)
 
 
 def is_alpha(band: gdal.Band) -> bool:
@@ -139,21 +135,29 @@ def is_alpha(band: gdal.Band) -> bool:
     )
 
 
-def _bands_of(dataset: gdal.Dataset) -> list[gdal.Band]:
-    return [dataset.GetRasterBand(index) for index in range(1, dataset.RasterCount + 1)]
+def alpha_band(dataset: gdal.Dataset) -> int:
+    """Return the GDAL number of the alpha band, 0 if there is none.
+
+    GDAL makes a mask of it in datasets of two and four bands only.
+    """
+    numbers = range(1, dataset.RasterCount + 1)
+    return next((n for n in numbers if is_alpha(dataset.GetRasterBand(n))), 0)
 
 
-def is_masked(
-    dataset: gdal.Dataset, index: int, col: int, row: int, width: int, height: int
+def is_hidden(
+    dataset: gdal.Dataset, record: SourceBand, col: int, row: int, width: int, height: int
 ) -> NDArray[np.bool_]:
-    """Return, `(height, width)`, the pixels of a window that the mask of a band hides."""
-    mask = dataset.GetRasterBand(index).GetMaskBand()
+    """Return, `(height, width)`, the pixels of a window that a mask or an alpha band hides."""
+    band = dataset.GetRasterBand(record.alpha or record.index)
+    if record.masked and not record.alpha:
+        band = band.GetMaskBand()
     seen = None
-    with quiet_gdal():
-        seen = mask.ReadRaster(col, row, width, height, buf_type=gdal.GDT_Byte)
+    if record.masked or record.alpha:
+        with quiet_gdal():
+            seen = band.ReadRaster(col, row, width, height, buf_type=gdal.GDT_UInt16)
     if seen is None:
         return np.zeros((height, width), dtype=bool)
-    return np.frombuffer(seen, dtype=np.uint8).reshape(height, width) == 0
+    return np.frombuffer(seen, dtype=np.uint16).reshape(height, width) == 0
 
 
 def zeros_are_missing(records: Sequence[SourceBand]) -> bool:

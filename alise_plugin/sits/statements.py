@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from osgeo import gdal
 
 from ..errors import SeriesError
-from .no_value import FULL, is_masked
+from .no_value import FULL, is_hidden
 from .rasters import is_integer, open_raster, read_bands
 from .sources.record import SourceBand
 
@@ -77,8 +77,7 @@ def sampled_values(record: SourceBand) -> NDArray[np.float32]:
         seen &= (values != 0) & (values > _LOWEST_DN)
         if record.dtype == gdal.GDT_UInt16:
             seen &= values != FULL
-        if record.masked:
-            seen &= ~is_masked(dataset, record.index, col, row, width, height)
+        seen &= ~is_hidden(dataset, record, col, row, width, height)
         found.append(values[seen])
     return np.concatenate(found)
 

@@ -21,7 +21,7 @@ from ..bands import (
     colour_bands,
 )
 from ..grid import Grid
-from ..no_value import has_mask, is_alpha
+from ..no_value import alpha_band, has_mask, is_alpha
 from ..rasters import is_integer, open_raster, refuse_truncated, stated_scale
 from ..series import ABSENT, band_identity
 from .product_files import refuse_l1c
@@ -107,6 +107,7 @@ def read_raster(path: str, declared: Declared | None = None) -> list[SourceBand]
             "ALISE reads Level-2A (surface reflectance), so make sure that it is"
         )
     records = []
+    alpha = alpha_band(dataset)
     for index, day, band_name in placed:
         band = dataset.GetRasterBand(index)
         if band.GetMetadataItem(ABSENT) == "YES":
@@ -143,6 +144,7 @@ def read_raster(path: str, declared: Declared | None = None) -> list[SourceBand]
                 certain=certain,
                 declared=band.GetNoDataValue() == nodata,
                 masked=band_name in BANDS and has_mask(band),
+                alpha=alpha if band_name in BANDS else 0,
                 may_hold_offset=scene.baseline >= OFFSET_BASELINE,
             )
         )
