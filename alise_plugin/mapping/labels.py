@@ -18,7 +18,8 @@ from osgeo import gdal, ogr, osr
 from ..errors import LabelsError, SeriesError
 from ..model.head import MapClass
 from ..sits.grid import Grid, Window
-from ..sits.rasters import open_raster, quiet_gdal
+from ..sits.no_value import undeclared_fill
+from ..sits.rasters import is_integer, open_raster, quiet_gdal, read_small
 from ..sits.target import extent_in
 
 Value = Union[int, str]  # of the field that holds the class
@@ -26,6 +27,7 @@ MAX_CLASSES = 250
 # What a class raster can hold, beside two codes of its own: 32 bits, with a sign or without.
 _CODES = ((-(2**31), 2**31 - 3), (0, 2**32 - 3))
 _AREAS = (ogr.wkbPolygon, ogr.wkbMultiPolygon, ogr.wkbPoint, ogr.wkbMultiPoint)
+_LOOKED_AT = 1024  # pixels: side of what is looked at for values that stand for none
 _EXAMPLE = "choose the field that holds the class"
 _PREDICATE = 0.05  # of the smaller area: what two areas share before they count as one place
 # Colours that stay apart, for classes that come without.
@@ -115,7 +117,8 @@ class VectorValues:
         crs_wkt: of the geometries.
         geometries: one per area.
         values: what was measured in each, finite.
-        without_value: features left out because their value is NULL.
+        without_value: features left out because their value is NULL or `fill`.
+        fill: the value that plainly stands for "no value"; None if none does.
     """
 
     name: str
@@ -123,6 +126,7 @@ class VectorValues:
     geometries: Sequence[ogr.Geometry]
     values: Sequence[float]
     without_value: int = 0
+    fill: float | None = None
 
 
 @dataclass(frozen=True)
@@ -132,10 +136,12 @@ class RasterValues:
     Attributes:
         name: of the file, for messages.
         path: the file.
+        fill: the value that plainly stands for "no value" and is not declared; None if none does.
     """
 
     name: str
     path: str
+    fill: float | None = None
 
 
 Values = Union[VectorValues, RasterValues]
@@ -255,7 +261,11 @@ def read_vector_values(
         what = "no feature" if not without_value else f'only NULL in the field "{field}"'
         raise LabelsError(f"{name} holds {what}; choose the field that holds what was measured.")
     crs = found.GetSpatialRef().ExportToWkt()
-    return VectorValues(name, crs, geometries, values, without_value)
+    fill = undeclared_fill(np.array(values))
+    kept = [number for number, value in enumerate(values) if value != fill]
+    without_value += len(values) - len(kept)
+    geometries, values = [geometries[n] for n in kept], [values[n] for n in kept]
+    return VectorValues(name, crs, geometries, values, without_value, fill)
 
 
 def _measured(name: str, field: str, feature: ogr.Feature) -> float | None:
@@ -289,10 +299,14 @@ def read_raster_values(path: str, name: str = "") -> RasterValues:
     name = name or os.path.basename(path)
     dataset = open_raster(path)
     Grid.from_dataset(dataset, name)
-    kind = dataset.GetRasterBand(1).DataType
-    if gdal.DataTypeIsComplex(kind):
+    band = dataset.GetRasterBand(1)
+    if gdal.DataTypeIsComplex(band.DataType):
         raise LabelsError(f"{name} holds complex numbers; choose a raster of plain values.")
-    return RasterValues(name, path)
+    read = read_small(dataset, [1], min(band.XSize, _LOOKED_AT), min(band.YSize, _LOOKED_AT))
+    fill = None
+    if read is not None:
+        fill = undeclared_fill(read[read != band.GetNoDataValue()].astype(np.float64))
+    return RasterValues(name, path, fill)
 
 
 def _near(layer: ogr.Layer, grids: Sequence[Grid]) -> Iterable[ogr.Feature]:
@@ -746,9 +760,13 @@ class Burner:
 
 
 def _warped(
-    raster: RasterLabels | RasterValues, grid: Grid, resampling: str, **options: Any
+    raster: RasterLabels | RasterValues,
+    grid: Grid,
+    resampling: str,
+    source: gdal.Dataset | None = None,
+    **options: Any,
 ) -> gdal.Dataset:
-    """A raster seen on another grid; `options` are gdal.WarpOptions's.
+    """A raster, or `source` in its place, on another grid; `options` are gdal.WarpOptions's.
 
     Raises:
         LabelsError: it cannot be brought there.
@@ -757,7 +775,7 @@ def _warped(
     with quiet_gdal() as failures:
         warped = gdal.Warp(
             "",
-            raster.path,
+            raster.path if source is None else source,
             format="VRT",
             outputBounds=grid.extent,
             width=grid.width,
@@ -792,6 +810,27 @@ class WarpedLabels:
         return out
 
 
+def _with_nan(values: RasterValues, source: gdal.Dataset) -> gdal.Dataset | None:
+    """Return a VRT of measured values in which all that stands for no value is NaN.
+
+    The warper knows one nodata value, and a raster may hold three: the one that it declares, one
+    that it does not, and NaN. Return None where the declared one is all there is, or where GDAL
+    cannot make the VRT (BuildVRT takes no raster with rows from south to north).
+    """
+    band = source.GetRasterBand(1)
+    if is_integer(band.DataType) and values.fill is None:
+        return None
+    made = None
+    with quiet_gdal():
+        made = gdal.Translate(
+            "", source, format="VRT", bandList=[1], outputType=gdal.GDT_Float64, noData="none"
+        )
+        for missing in (band.GetNoDataValue(), values.fill, math.nan):
+            if made is not None and missing is not None:
+                made = gdal.BuildVRT("", [made], srcNodata=missing, VRTNodata=math.nan)
+    return made
+
+
 class WarpedValues:
     """A raster of measured values seen on another grid.
 
@@ -803,12 +842,15 @@ class WarpedValues:
         band = source.GetRasterBand(1)
         self._scale = 1.0 if band.GetScale() is None else band.GetScale()
         self._offset = band.GetOffset() or 0.0
+        self._source = _with_nan(values, source)
+        nodata = band.GetNoDataValue() if values.fill is None else values.fill
         self._dataset = _warped(
             values,
             grid,
             "average" if _finer(Grid.from_dataset(source, values.name), grid) else "near",
+            self._source,
             outputType=gdal.GDT_Float64,
-            srcNodata=band.GetNoDataValue(),
+            srcNodata=nodata if self._source is None else math.nan,
             dstNodata=math.nan,
             # Else GDAL takes nodata in one band for a value where another band has one.
             warpOptions=["UNIFIED_SRC_NODATA=NO"],

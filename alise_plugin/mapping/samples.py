@@ -247,6 +247,11 @@ def draw_values(
             part = _choose_from_values(
                 pair.source, pair.labels, per_area, block_size, seed, feedback
             )
+            if pair.labels.fill is not None:
+                notes.append(
+                    f"{pair.labels.fill:g} stands for no value in {pair.labels.name}, although "
+                    "the raster does not declare it."
+                )
         chosen.append(part)
     groups = _groups(pairs, chosen, validation, block_size, notes)
     features, chosen, group = _features_of(
@@ -468,7 +473,11 @@ def _choose_from_areas(
         )
     if isinstance(labels, VectorValues):
         if labels.without_value:
-            notes.append(f"{labels.without_value} features of {labels.name} have no value (NULL).")
+            fill = labels.fill
+            what = "NULL" if fill is None else f"NULL, or {fill:g}, which stands for no value"
+            notes.append(
+                f"{labels.without_value} features of {labels.name} have no value ({what})."
+            )
     elif labels.without_class:
         notes.append(f"{labels.without_class} features of {labels.name} have no class (NULL).")
     chosen = _joined(parts, grid, seed, per_area)

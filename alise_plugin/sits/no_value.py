@@ -194,11 +194,11 @@ def zeros_are_missing(records: Sequence[SourceBand]) -> bool:
 def undeclared_fill(values: NDArray[np.float64]) -> float | None:
     """Return the value that plainly stands for "no value" among measured ones; None if none does.
 
-    It is the lowest of them, one of those that programs write for it, and farther from the next
-    value than all others are from each other.
+    It is the lowest of them, one of those that programs write for it, and either the only one
+    below 0, or farther from the next value than all others are from each other.
     """
     known = np.unique(values[np.isfinite(values)])
     if len(known) < 3 or known[0] not in _FILLS:
         return None
-    spread = known[-1] - known[1]
-    return float(known[0]) if known[1] - known[0] > spread else None
+    apart = known[1] >= 0 or known[1] - known[0] > known[-1] - known[1]
+    return float(known[0]) if apart else None

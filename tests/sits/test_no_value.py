@@ -9,6 +9,7 @@ from products_for_tests import expected, write_theia
 from rasters_for_tests import TRANSFORM, digital_numbers, write_raster
 
 from alise_plugin.sits.build import SeriesOptions, build_series, plan_series
+from alise_plugin.sits.no_value import undeclared_fill
 
 HOLE = (slice(None), slice(None), slice(0, 5))
 
@@ -228,3 +229,20 @@ def test_zeros_of_maja_beside_its_stated_nodata_leave_no_rim(tmp_path):
     np.testing.assert_allclose(got[inner], wanted[inner], atol=2e-4)
     rim = np.abs(got[..., 17:22] - wanted[..., 17:22])
     assert np.nanmax(rim) < 0.02
+
+
+@pytest.mark.parametrize(
+    ("values", "fill"),
+    [
+        ([-9999, 1, 2, 30], -9999),
+        ([-9999, 0, 12000], -9999),
+        ([-9999, -12, 4, 30], -9999),
+        ([-9999, -9000, 4, 30], None),
+        ([-999, -950, -3], None),
+        ([-5, 1, 2], None),
+        ([np.nan, 1, 2], None),
+        ([], None),
+    ],
+)
+def test_a_value_stands_for_none_only_where_that_is_plain(values, fill):
+    assert undeclared_fill(np.array(values, float)) == fill
