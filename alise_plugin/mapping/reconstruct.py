@@ -17,6 +17,7 @@ from ..model.year_around import by_year_around
 from ..sits.acquisitions import days_since_reference, parse_date
 from ..sits.bands import BANDS
 from ..sits.grid import Tile, Window, plan_tiles
+from ..sits.no_value import HIGHEST, LOWEST
 from ..sits.rasters import block_cache
 from ..sits.series import RECONSTRUCTED
 from .embedding_raster import EmbeddingRaster
@@ -32,7 +33,6 @@ EVERY = 30  # days between two dates, where none are given
 # Whole numbers of 1/10000, as Sentinel-2's own products have.
 _STEPS = 10_000
 _NODATA = -10_000
-_LOWEST, _HIGHEST = -0.2, 3.2767  # reflectance: what is below reads as no value, or has no number
 _WINDOW_BYTES = 64e6  # of the images that are decoded at once, with their copies
 _SMALLEST_BLOCK, _LARGEST_BLOCK = 16**2, 256**2  # pixels
 _MOST_WITH_OVERVIEWS = 400  # days: a block of an overview, with all its bands, takes 33 MB
@@ -290,7 +290,7 @@ def _block(side: int, tiles: int, inner: Window, dates: int) -> tuple[int, int]:
 
 def _stored(images: NDArray[np.float32]) -> NDArray[np.int16]:
     """Reflectance as it is written."""
-    raw = np.clip(images, _LOWEST, _HIGHEST)
+    raw = np.clip(images, LOWEST, HIGHEST)  # what is beyond reads as no value
     raw *= _STEPS
     np.rint(raw, out=raw)
     raw[np.isnan(raw)] = _NODATA

@@ -181,8 +181,11 @@ def zeros_are_missing(records: Sequence[SourceBand]) -> bool:
         for y in (0.0, 0.5, 1.0)
     ]
     zero: NDArray[np.bool_] | None = None
+    opened: dict[str, gdal.Dataset] = {}
     for record in fine:
-        dataset = open_raster(record.dataset_name, record.open_options)
+        if record.dataset_name not in opened:
+            opened[record.dataset_name] = open_raster(record.dataset_name, record.open_options)
+        dataset = opened[record.dataset_name]
         read = [read_bands(dataset, [record.index], *spot, width, height) for spot in spots]
         here = np.concatenate(read) == 0
         zero = here if zero is None else zero & here

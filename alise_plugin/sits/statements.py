@@ -63,9 +63,20 @@ _SAMPLE = 64  # pixels: side of the windows that are looked at
 _LOWEST_DN = -2000  # below are the ways to write "no value" that no file declares
 
 
-def sampled_values(record: SourceBand) -> NDArray[np.float32]:
-    """Return the raw values, 1-D and without "no value", of a few windows spread over a record."""
-    dataset = open_raster(record.dataset_name, record.open_options)
+def sampled_values(
+    record: SourceBand, opened: dict[str, gdal.Dataset] | None = None
+) -> NDArray[np.float32]:
+    """Return the raw values, 1-D and without "no value", of a few windows spread over a record.
+
+    Args:
+        record: the band.
+        opened: datasets by name, so that the bands of a file share GDAL's blocks; grows.
+    """
+    opened = {} if opened is None else opened
+    dataset = opened.get(record.dataset_name)
+    if dataset is None:
+        dataset = open_raster(record.dataset_name, record.open_options)
+        opened[record.dataset_name] = dataset
     width, height = min(record.grid.width, _SAMPLE), min(record.grid.height, _SAMPLE)
     found = []
     for col, row in dict.fromkeys(
@@ -157,6 +168,7 @@ class _Image:
         self.scale = scale
         self.offset = offset
         self._samples: dict[str, _Sample] = {}
+        self._opened: dict[str, gdal.Dataset] = {}
 
     @property
     def first(self) -> SourceBand:
@@ -191,13 +203,18 @@ class _Image:
         """Whether the dark bands hold whole numbers only."""
         return all(self._sample(band).whole for band in self.bands(DARK_BANDS))
 
+    def close(self) -> None:
+        """Let go of the files."""
+        self._opened.clear()
+
     def is_tiny(self) -> bool:
         """Whether too few pixels were looked at to hold water, shadow or leaves for sure."""
         return max(self._sample(band).count for band in self.bands(DARK_BANDS)) < _TINY
 
     def _sample(self, band: str) -> _Sample:
         if band not in self._samples:
-            parts = [sampled_values(record) for record in self.records if record.band == band]
+            records = [record for record in self.records if record.band == band]
+            parts = [sampled_values(record, self._opened) for record in records]
             self._samples[band] = _Sample.of(np.concatenate(parts))
         return self._samples[band]
 
@@ -262,6 +279,8 @@ class StatementCheck:
                     kept.append(image)
             except SeriesError:  # who reads the series will be told
                 continue
+            finally:
+                image.close()
         return kept
 
     def _check_scale(self, images: Sequence[_Image], found: CheckedStatements) -> None:

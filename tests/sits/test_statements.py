@@ -5,11 +5,13 @@ from datetime import date, timedelta
 
 import numpy as np
 import pytest
+from osgeo import gdal
 from rasters_for_tests import write_raster
 
 from alise_plugin.errors import SeriesError
 from alise_plugin.sits.bands import BANDS
 from alise_plugin.sits.build import SeriesOptions, plan_series
+from alise_plugin.sits.report import write_report
 
 # Reflectance of the ten bands.
 GROUNDS = {
@@ -238,3 +240,51 @@ def test_sixteen_bits_whose_highest_is_one_are_no_dn(tmp_path, kind, stated):
         plan_series(inputs, tmp_path / "s.vrt", SeriesOptions())
     plan = plan_series(inputs, tmp_path / "s.vrt", SeriesOptions(scale=1 / 65535, offset=0))
     np.testing.assert_allclose(read(plan, tmp_path), truths, atol=1e-5)
+
+
+def test_haze_over_dark_ground_at_every_date_raises_no_false_correction(tmp_path):
+    items = [(scene("forest", seed, haze=1.0), 0, -0.1, True, {}) for seed in (1, 2)]
+    worst, _ = check_items(tmp_path, items)
+    assert worst < 6e-5
+
+
+def test_recent_items_of_no_stated_baseline_make_a_question(tmp_path):
+    items = [
+        (scene("farmland", seed), 1000, 0, None, {"s2:processing_baseline": None})
+        for seed in (1, 2)
+    ]
+    with pytest.raises(SeriesError, match="give OFFSET"):
+        check_items(tmp_path, items)
+    worst, warnings = check_items(tmp_path, items, SeriesOptions(offset=-0.1))
+    assert worst < 6e-5
+    assert not warnings
+
+
+def test_a_mask_keeps_dark_fill_from_being_taken_for_ground(tmp_path):
+    """Below an alpha band of 0 lie 100s, which no ground of these items is as dark as."""
+    truths = [scene("desert", seed) for seed in (1, 2)]
+
+    def convert(truth):
+        values = np.concatenate([as_dn(1000)(truth), np.full((1, 96, 96), 255, np.uint16)])
+        values[:10, :48], values[10, :48] = 100, 0
+        return values
+
+    inputs = write_dates(tmp_path, truths, convert, scale=1e-4, offset=-0.1)
+    for path in tmp_path.glob("*.tif"):
+        dataset = gdal.Open(str(path), gdal.GA_Update)
+        dataset.GetRasterBand(11).SetColorInterpretation(gdal.GCI_AlphaBand)
+        del dataset
+    plan = plan_series(inputs, tmp_path / "s.vrt", SeriesOptions(measured=True))
+    assert not doubts(plan)
+    assert plan.dates[0].fractions.valid == pytest.approx(0.5)
+    got = read(plan, tmp_path)
+    assert np.isnan(got[:, :, :48]).all()
+    np.testing.assert_allclose(got[:, :, 48:], np.stack(truths)[:, :, 48:], atol=6e-5)
+
+
+def test_what_was_decided_is_in_the_report(tmp_path):
+    items = [(scene("farmland", seed), 0, -0.1, False, {}) for seed in (1, 2)]
+    plan = plan_series([write_items(tmp_path, items)], tmp_path / "s.vrt", SeriesOptions())
+    plan.write(tmp_path / "s.vrt")
+    write_report(plan, tmp_path / "s.vrt", tmp_path / "r.html")
+    assert "subtracted already" in (tmp_path / "r.html").read_text(encoding="utf-8")
