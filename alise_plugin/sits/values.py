@@ -33,6 +33,7 @@ from .vrt import Layer
 _Item = TypeVar("_Item")
 _MAX_REFLECTANCE = 2.0  # bright cloud and glint pass 1.0; nothing natural passes this
 _SURELY_DN = 200.0  # whole numbers beyond it are no reflectance, nor per cent of it
+_BRIGHTEST = 99.0  # per cent of the values of a band, of which some pixels more have no value
 _BLACK_DN, _DARK_DN = OFFSET_BLACK / DN_SCALE, OFFSET_DARK / DN_SCALE
 _SAMPLED_BANDS = 20  # bands of a file that the scale is judged on
 _SAMPLED_IMAGES = 40  # images that are asked whether they hold an offset
@@ -205,13 +206,17 @@ class Values:
                 "taken as DN = reflectance x 10000."
             )
         floats = [record for record in records if not is_integer(record.dtype)]
-        whole, highest, brightest = True, -np.inf, None
+        whole, highest, bright, brightest = True, -np.inf, -np.inf, None
         for record in _some_per_file(floats):
             self._check()
             values = sampled_values(record)
             whole = whole and bool((values == np.rint(values)).all())
-            if values.max(initial=-np.inf) > highest:
-                highest, brightest = float(values.max()), record
+            if not values.size:
+                continue
+            highest = max(highest, float(values.max()))
+            # A few pixels of 3.28 or 6.55 were "no value" before somebody scaled them.
+            if np.percentile(values, _BRIGHTEST) > bright:
+                bright, brightest = float(np.percentile(values, _BRIGHTEST)), record
         if not floats:
             return judged
         if highest > _SURELY_DN and whole:
@@ -220,7 +225,7 @@ class Values:
                 f"Scale 0.0001: the whole numbers up to {highest:.0f}, in floating point, in "
                 f"{some({r.name for r in floats})} are taken as DN = reflectance x 10000."
             )
-        elif highest > _MAX_REFLECTANCE and brightest is not None:
+        elif bright > _MAX_REFLECTANCE and brightest is not None:
             raise SeriesError(
                 f"{brightest.name} holds floating-point values up to {highest:.6g}, which are not "
                 "reflectance (0 to 1); give the scale (0.0001 for DN = reflectance x 10000)."

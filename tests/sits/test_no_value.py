@@ -246,3 +246,33 @@ def test_zeros_of_maja_beside_its_stated_nodata_leave_no_rim(tmp_path):
 )
 def test_a_value_stands_for_none_only_where_that_is_plain(values, fill):
     assert undeclared_fill(np.array(values, float)) == fill
+
+
+def test_a_few_pixels_of_scaled_fill_do_not_make_reflectance_something_else(tmp_path, rng):
+    """Floating point in which 65535 and 32767 were scaled with all the rest."""
+    values = rng.uniform(0.02, 0.4, (10, 48, 48)).astype(np.float32)
+    wanted = values.copy()
+    for spot, fill in ((5, 6.5535), (24, 3.2767)):
+        values[:, spot, spot], wanted[:, spot, spot] = fill, np.nan
+    path = write_raster(tmp_path / "20190514.tif", values)
+    series = build_series([path], tmp_path / "s.vrt")
+    np.testing.assert_allclose(series.read(series.grid.window, 0), wanted)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int16])
+@pytest.mark.parametrize("nodata", [None, 0, -9999])
+def test_masked_pixels_do_not_bleed_into_a_finer_series(tmp_path, kind, nodata):
+    factor = 1e-4 if kind is np.float32 else 1
+    values = np.full((10, 24, 24), 2000 * factor, kind)
+    values[:, 6:12, 6:12] = 12000 * factor
+    path = write_raster(tmp_path / "20190514.tif", values, nodata=nodata)
+    dataset = gdal.Open(path, gdal.GA_Update)
+    dataset.CreateMaskBand(gdal.GMF_PER_DATASET)
+    mask = np.full((24, 24), 255, np.uint8)
+    mask[6:12, 6:12] = 0
+    dataset.GetRasterBand(1).GetMaskBand().WriteRaster(0, 0, 24, 24, mask.tobytes())
+    del dataset
+    series = build_series([path], tmp_path / "s.vrt", resolution=5)
+    got = series.read(series.grid.window, 0)
+    assert np.isnan(got[:, 14:22, 14:22]).all()
+    np.testing.assert_allclose(got[np.isfinite(got)], 0.2, atol=2e-4)
