@@ -248,7 +248,7 @@ class StatementCheck:
             own = image.first.product.kind in _OWN_METADATA
             key = (own, image.scale, image.offset, image.first.may_hold_offset)
             statements.setdefault(key, []).append(image)
-        looked = [self._looked_at(images) for images in statements.values()]
+        looked = [self._looked_at(images, found) for images in statements.values()]
         for images in looked:
             self._check_scale(images, found)
         for images in looked:
@@ -259,7 +259,7 @@ class StatementCheck:
                 self._check_left_in(images, whole, clear, found)
         return found
 
-    def _looked_at(self, images: list[_Image]) -> list[_Image]:
+    def _looked_at(self, images: list[_Image], found: CheckedStatements) -> list[_Image]:
         """Return the images of one statement whose pixels are looked at, dark bands read."""
         by_file: dict[str, list[_Image]] = {}
         for image in images:
@@ -277,8 +277,13 @@ class StatementCheck:
             try:
                 if image.bands(DARK_BANDS):
                     kept.append(image)
-            except SeriesError:  # who reads the series will be told
-                continue
+            except SeriesError:  # who reads the series will be told why
+                found.notes.append(
+                    f"The pixels of {image.name} cannot be read now, so its scale and offset are "
+                    "taken as stated."
+                )
+                if image.remote:  # the others would wait for the same network
+                    break
             finally:
                 image.close()
         return kept
@@ -299,8 +304,9 @@ class StatementCheck:
             halves.append(float(np.median([image.low(band, 50) for band in dark])))
         if applied:
             found.warnings.append(
-                f"{some({image.name for image in applied})} hold reflectance in floating point, "
-                "and still state the scale that made it; the scale is taken as 1."
+                f"The scale that is stated was applied already in "
+                f"{some({image.name for image in applied})}, whose floating-point values are "
+                "reflectance; it is taken as 1."
             )
         few = _spread([image for image in images if image not in applied], _IMAGES_OWN)
         leaves = []
@@ -345,24 +351,24 @@ class StatementCheck:
                 image.offset = 0.0
                 self._change(image, found)
             text = (
-                f"{some({image.name for image in wrong})} state an offset of {offset:g}, by which "
-                f"reflectance would go down to {least:.2f}: it has been subtracted already, so "
-                "they are read with offset 0."
+                f"By the offset of {offset:g} that is stated, the reflectance of "
+                f"{some({image.name for image in wrong})} would go down to {least:.2f}: it has "
+                "been subtracted already, so the offset is taken as 0."
             )
             if unclear:
                 text += (
-                    f" {some({image.name for image in unclear})} state the same and are too bright "
-                    "to tell, so they are read as stated."
+                    f" The same is stated of {some({image.name for image in unclear})}, which is "
+                    "too bright to tell and read as stated."
                 )
             found.warnings.append(text)
         if doubtful and self._offset is not None:
             self._given(doubtful, found)
         elif doubtful:
             found.warnings.append(
-                f"By the offset of {doubtful[0].offset:g} that "
-                f"{some({image.name for image in doubtful})} state, reflectance goes down to "
-                f"{min(_lowest(image) for image in doubtful):.2f}; they are read as stated; "
-                "give OFFSET 0 if it has been subtracted already."
+                f"By the offset of {doubtful[0].offset:g} that is stated, the reflectance of "
+                f"{some({image.name for image in doubtful})} goes down to "
+                f"{min(_lowest(image) for image in doubtful):.2f}; give OFFSET 0 if the offset "
+                "has been subtracted already."
             )
 
     def _check_left_in(
@@ -392,29 +398,29 @@ class StatementCheck:
         if all_suspect and all(_surely_holds_offset(image) for image in suspects):
             if not suspects[0].first.may_hold_offset:
                 raise SeriesError(
-                    f"The reflectance that {name} state begins at {begins:.2f}, as where DN hold "
-                    "the offset of 1000 of products since 2022-01-25 and nothing says so; give "
-                    "OFFSET (-0.1 if they do, 0 if these images are only hazy)."
+                    f"By the scale and offset that are stated, the reflectance of {name} begins "
+                    f"at {begins:.2f}, as where DN hold the offset of 1000 of products since "
+                    "2022-01-25; give OFFSET (-0.1 if they do, 0 if these images are only hazy)."
                 )
             self._subtract(whole, found)
             return
         text = (
-            f"The reflectance that {name} state begins at {begins:.2f}, as in haze, or where DN "
-            "hold an offset of 1000 that their statement does not know; they are read as stated"
+            f"By the scale and offset that are stated, the reflectance of {name} begins at "
+            f"{begins:.2f}, as in haze, or where DN hold an offset of 1000; it is read as stated"
         )
         if len(own_clear) > len(suspects):
-            found.notes.append(f"{text}, as the other dates are.")
+            found.notes.append(f"{text}, as that of the other dates.")
         else:
-            found.warnings.append(f"{text}, so give OFFSET -0.1 if they hold it.")
+            found.warnings.append(f"{text}, so give OFFSET -0.1 if DN hold it.")
 
     def _subtract(self, images: Sequence[_Image], found: CheckedStatements) -> None:
         for image in images:
             image.offset = OFFSET
             self._change(image, found)
         found.warnings.append(
-            f"The darkest pixels of {some({image.name for image in images})} lie at 0.1 in every "
-            "band by the offset of 0 that is stated: they hold the offset of 1000 of products "
-            "since 2022-01-25, so they are read with offset -0.1."
+            f"By the offset of 0 that is stated, the darkest pixels of "
+            f"{some({image.name for image in images})} lie at 0.1 in every band: DN hold the "
+            "offset of 1000 of products since 2022-01-25, so the offset is taken as -0.1."
         )
 
     def _given(self, images: Sequence[_Image], found: CheckedStatements) -> None:
@@ -423,8 +429,8 @@ class StatementCheck:
             image.offset = self._offset or 0.0
             self._change(image, found)
         found.notes.append(
-            f"The offset that {some({image.name for image in images})} state is doubtful, so the "
-            "one that was given counts."
+            f"The offset that is stated of {some({image.name for image in images})} is doubtful, "
+            "so the one that was given counts."
         )
 
     def _change(self, image: _Image, found: CheckedStatements) -> None:
