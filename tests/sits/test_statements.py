@@ -288,3 +288,34 @@ def test_what_was_decided_is_in_the_report(tmp_path):
     plan.write(tmp_path / "s.vrt")
     write_report(plan, tmp_path / "s.vrt", tmp_path / "r.html")
     assert "subtracted already" in (tmp_path / "r.html").read_text(encoding="utf-8")
+
+
+def test_items_whose_server_does_not_answer_are_planned_as_stated(tmp_path):
+    truths = [scene("farmland", seed, 16) for seed in (1, 2)]
+    path = write_items(tmp_path, [(truth, 0, -0.1, True, {}) for truth in truths])
+    content = json.loads(path.read_text())
+    for feature in content["features"]:
+        feature["properties"]["proj:epsg"] = 32631
+        for asset in feature["assets"].values():
+            asset["href"] = f"http://127.0.0.1:9/{asset['href']}"
+            asset["proj:shape"] = [16, 16]
+            asset["proj:transform"] = [10, 0, 600000, 0, -10, 5000000]
+    path.write_text(json.dumps(content))
+    plan = plan_series([path], tmp_path / "s.vrt", SeriesOptions())
+    assert sum("cannot be read now" in text for text in plan.notes) == 1
+    assert not plan.warnings
+
+
+def test_the_masks_of_assets_are_honoured(tmp_path):
+    truths = [scene("farmland", seed) for seed in (1, 2)]
+    path = write_items(tmp_path, [(truth, 0, -0.1, True, {}) for truth in truths])
+    for image in tmp_path.glob("*.tif"):
+        dataset = gdal.Open(str(image), gdal.GA_Update)
+        dataset.CreateMaskBand(gdal.GMF_PER_DATASET)
+        mask = np.full((96, 96), 255, np.uint8)
+        mask[:, :48] = 0
+        dataset.GetRasterBand(1).GetMaskBand().WriteRaster(0, 0, 96, 96, mask.tobytes())
+        del dataset
+    got = read(plan_series([path], tmp_path / "s.vrt", SeriesOptions()), tmp_path)
+    assert np.isnan(got[..., :48]).all()
+    np.testing.assert_allclose(got[..., 48:], np.stack(truths)[..., 48:], atol=6e-5)
