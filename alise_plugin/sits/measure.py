@@ -9,8 +9,8 @@ import numpy as np
 
 from .bands import BANDS
 from .grid import Grid, Window
+from .no_value import RawValues
 from .rasters import open_raster, read_bands
-from .series import RawValues
 from .sources.record import Product
 from .steps import Steps
 from .target import extent_in

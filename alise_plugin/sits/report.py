@@ -13,8 +13,8 @@ from osgeo import gdal
 from .. import html_page
 from .bands import BANDS
 from .build import PlannedDate, SeriesPlan
+from .no_value import RawValues
 from .rasters import open_raster, quiet_gdal, read_small
-from .series import RawValues
 from .steps import Feedback, Steps
 from .vrt import series_in_memory
 

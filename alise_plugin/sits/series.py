@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from types import TracebackType
@@ -16,18 +16,13 @@ from ..errors import SeriesError
 from .acquisitions import days_since_reference, parse_date
 from .bands import BANDS, canonical_band
 from .grid import Grid, Window
+from .no_value import RawValues
 from .rasters import is_integer, open_raster, read_bands, stated_scale
 
 ABSENT = "ABSENT"
 """Metadata item of a band that an acquisition does not have: there is nothing to read in it."""
 RECONSTRUCTED = "ALISE_RECONSTRUCTED_BY"
 """Metadata item of images that a model made, and no satellite: its name."""
-LOWEST = -0.2
-"""Reflectance: correction of the atmosphere overshoots black by less than this."""
-FULL = 65535.0
-"""The highest of unsigned 16 bits: saturated, or another program's "no value"."""
-
-_UNSIGNED = (gdal.GDT_Byte, gdal.GDT_UInt16, gdal.GDT_UInt32)
 
 
 def band_identity(band: gdal.Band) -> tuple[date | None, str | None]:
@@ -37,63 +32,6 @@ def band_identity(band: gdal.Band) -> tuple[date | None, str | None]:
         parse_date(items.get("ACQUISITION_DATE") or description),
         canonical_band(items.get("BAND") or description),
     )
-
-
-@dataclass(frozen=True)
-class RawValues:
-    """What the raw values of some bands of one acquisition mean: an entry per band, (B, 1, 1).
-
-    Attributes:
-        nodata: NaN where none is declared.
-        full: the value of a saturated pixel; NaN where the data type has none.
-        scale: reflectance = raw x scale + offset.
-        offset: see scale.
-        signed: whether raw values of a band may lie below 0.
-    """
-
-    nodata: NDArray[np.float32]
-    full: NDArray[np.float32]
-    scale: NDArray[np.float32]
-    offset: NDArray[np.float32]
-    signed: bool
-
-    @classmethod
-    def of(cls, bands: Sequence[gdal.Band]) -> RawValues:
-        """As the bands state it; scale 1 and offset 0 where they state none."""
-        rows = []
-        for band in bands:
-            nodata, (scale, offset) = band.GetNoDataValue(), stated_scale(band)
-            rows.append(
-                (
-                    np.nan if nodata is None else nodata,
-                    FULL if band.DataType == gdal.GDT_UInt16 else np.nan,
-                    1.0 if scale is None else scale,
-                    0.0 if offset is None else offset,
-                )
-            )
-        table = np.array(rows, dtype=np.float32).reshape(-1, 4)
-        nodatas, fulls, scales, offsets = table.T[:, :, None, None]
-        signed = any(band.DataType not in _UNSIGNED for band in bands)
-        return cls(nodatas, fulls, scales, offsets, signed)
-
-    def to_reflectance(self, values: NDArray[np.float32]) -> None:
-        """Turns raw values, (B, H, W), into reflectance in place; NaN where there is no value.
-
-        Files often hold more kinds of "no value" than the one that they declare. Besides that one
-        these count as such: 0 in every band at once, which no sensor measures in so many bands,
-        65535 in unsigned 16 bits, and what would be reflectance below -0.2.
-        """
-        # Each test is a walk over all values, so those that cannot apply are left out.
-        missing = values == self.nodata
-        if not np.isnan(self.full).all():
-            missing |= values == self.full
-        if len(values) and not values[0].all():
-            missing |= ((values == 0) | missing).all(axis=0)
-        values *= self.scale
-        values += self.offset
-        if self.signed or self.offset.min(initial=0) < LOWEST:
-            missing |= values < LOWEST
-        values[missing] = np.nan
 
 
 @dataclass(frozen=True)

@@ -3,41 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from osgeo import gdal
 
 from ..errors import SeriesError
-from .rasters import is_integer, open_raster, read_bands
+from .no_value import zeros_are_missing
+from .rasters import is_integer
 from .sources.record import SourceBand
+from .statements import (
+    BRIGHT_HALF,
+    DARK_BANDS,
+    DARKEST,
+    DN_SCALE,
+    OFFSET_BLACK,
+    OFFSET_DARK,
+    OFFSET_SINCE,
+    Statement,
+    StatementCheck,
+    are_no_dn,
+    sampled_values,
+    some,
+)
 from .vrt import Layer
 
 _Item = TypeVar("_Item")
-DN_SCALE = 1e-4
-"""Reflectance per digital number, where integers are DN = reflectance x 10^4."""
 _MAX_REFLECTANCE = 2.0  # bright cloud and glint pass 1.0; nothing natural passes this
 _SURELY_DN = 200.0  # whole numbers beyond it are no reflectance, nor per cent of it
-_OFFSET_SINCE = date(2022, 1, 25)
-"""First day of processing baseline 04.00, whose DN = 10000 x reflectance + 1000."""
-# DN of the darkest pixels: one is noise, the lowest hundredth is not. With the offset black is
-# 1000, less what the correction of the atmosphere overshoots; leaves, water and shadow are dark in
-# all three bands, bright sand in blue only.
-_DARKEST = 1.0  # per cent
-_OFFSET_BLACK = 900
-_OFFSET_DARK = 1500
-_DARK_BANDS = ("B02", "B03", "B04")  # in which water, shadow or leaves are nearly black
-_SAMPLE = 64  # pixels: side of the windows that the scale is judged on
+_BRIGHTEST = 99.0  # per cent of the values of a band, of which some pixels more have no value
+_BLACK_DN, _DARK_DN = OFFSET_BLACK / DN_SCALE, OFFSET_DARK / DN_SCALE
 _SAMPLED_BANDS = 20  # bands of a file that the scale is judged on
 _SAMPLED_IMAGES = 40  # images that are asked whether they hold an offset
 _SAMPLED_DAYS = 4  # days that are asked whether integers are DN
-_BRIGHT_HALF = 1.2  # reflectance that half of the values of an image never pass
 _DIM = 0.08  # reflectance that a hundredth of them passes on land; water may not
-_LOWEST_DN = -2000  # below are the ways to write "no value" that no file declares
-_FULL_DN = 65535
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,11 @@ class _Darkness:
 
     @property
     def shows_no_offset(self) -> bool:
-        return self.lowest < _OFFSET_BLACK
+        return self.lowest < _BLACK_DN
 
     @property
     def may_hold_offset(self) -> bool:
-        return not self.shows_no_offset and self.highest < _OFFSET_DARK
+        return not self.shows_no_offset and self.highest < _DARK_DN
 
 
 class Values:
@@ -101,16 +102,46 @@ class Values:
             self._warn_of_offset_in_floats(
                 [r for r in unstated if judged.get(is_integer(r.dtype)) == 1]
             )
-        layers = [self._layer(record, judged) for record in records]
-        self._note_stated(layers)
-        return layers
+        checked = StatementCheck(self._scale, self._offset, self._check)(records)
+        self.warnings += checked.warnings
+        self.notes += checked.notes
+        layers = [
+            self._layer(record, judged, checked.changed.get(index))
+            for index, record in enumerate(records)
+        ]
+        self._note_stated([item for n, item in enumerate(layers) if n not in checked.changed])
+        return self._with_zeros(layers)
 
-    def _layer(self, record: SourceBand, judged: dict[bool, float]) -> Layer:
+    def _with_zeros(self, layers: Sequence[Layer]) -> list[Layer]:
+        """The layers, and of which images 0 is no value besides what they declare."""
+        images: dict[tuple[date, str, float], list[Layer]] = {}
+        for layer in layers:
+            if layer.nodata != 0:
+                key = (layer.source.day, layer.source.product.scene, layer.scale)
+                images.setdefault(key, []).append(layer)
+        found: dict[int, Layer] = {}
+        names = set()
+        for image in images.values():
+            self._check()
+            if zeros_are_missing([layer.source for layer in image]):
+                names.add(image[0].source.name)
+                found.update((id(layer), replace(layer, zero_is_missing=True)) for layer in image)
+        if names:
+            self.notes.append(
+                f"0 stands for no value in {some(names)}: along its edges all bands hold it."
+            )
+        return [found.get(id(layer), layer) for layer in layers]
+
+    def _layer(
+        self, record: SourceBand, judged: dict[bool, float], checked: Statement | None
+    ) -> Layer:
         # What a product's own metadata state is not for the user to override: the word that is
         # meant for plain files would change the product beside them.
         scale = None if record.certain else self._scale
         offset = None if record.certain else self._offset
         nodata = None if record.certain else self._nodata
+        if checked is not None:
+            scale, offset = checked.scale, checked.offset
         # Sentinel-2 products keep DN 0 for "no value" and rarely declare it.
         raw = record.nodata if nodata is None else nodata
         if raw is None:
@@ -138,9 +169,7 @@ class Values:
                 key = (round(layer.scale, 9), round(layer.offset, 6))
                 stated.setdefault(key, set()).add(layer.source.name)
         for (scale, offset), names in sorted(stated.items()):
-            self.notes.append(
-                f"Scale {scale:g} and offset {offset:g}, as stated by {_some(names)}."
-            )
+            self.notes.append(f"Scale {scale:g} and offset {offset:g}, as stated by {some(names)}.")
         if self._scale is not None or self._offset is not None:
             self.notes.append("Scale or offset were given by the user for files of no product.")
 
@@ -173,26 +202,30 @@ class Values:
             self._refuse_implausible(integers)
             judged[True] = DN_SCALE
             self.notes.append(
-                f"Scale 0.0001: the integers beyond 2 in {_some({r.name for r in integers})} are "
+                f"Scale 0.0001: the integers beyond 2 in {some({r.name for r in integers})} are "
                 "taken as DN = reflectance x 10000."
             )
         floats = [record for record in records if not is_integer(record.dtype)]
-        whole, highest, brightest = True, -np.inf, None
+        whole, highest, bright, brightest = True, -np.inf, -np.inf, None
         for record in _some_per_file(floats):
             self._check()
-            values = _sampled_values(record)
+            values = sampled_values(record)
             whole = whole and bool((values == np.rint(values)).all())
-            if values.max(initial=-np.inf) > highest:
-                highest, brightest = float(values.max()), record
+            if not values.size:
+                continue
+            highest = max(highest, float(values.max()))
+            # A few pixels of 3.28 or 6.55 were "no value" before somebody scaled them.
+            if np.percentile(values, _BRIGHTEST) > bright:
+                bright, brightest = float(np.percentile(values, _BRIGHTEST)), record
         if not floats:
             return judged
         if highest > _SURELY_DN and whole:
             judged[False] = DN_SCALE
             self.notes.append(
                 f"Scale 0.0001: the whole numbers up to {highest:.0f}, in floating point, in "
-                f"{_some({r.name for r in floats})} are taken as DN = reflectance x 10000."
+                f"{some({r.name for r in floats})} are taken as DN = reflectance x 10000."
             )
-        elif highest > _MAX_REFLECTANCE and brightest is not None:
+        elif bright > _MAX_REFLECTANCE and brightest is not None:
             raise SeriesError(
                 f"{brightest.name} holds floating-point values up to {highest:.6g}, which are not "
                 "reflectance (0 to 1); give the scale (0.0001 for DN = reflectance x 10000)."
@@ -201,14 +234,14 @@ class Values:
             judged[False] = 1.0
             self.notes.append(
                 f"Scale 1: the floating-point values up to {highest:.3g} in "
-                f"{_some({r.name for r in floats})} are taken as reflectance."
+                f"{some({r.name for r in floats})} are taken as reflectance."
             )
         return judged
 
     def _highest(self, record: SourceBand) -> float:
         """The highest of the sampled values of a record; -inf where all are nodata."""
         self._check()
-        return float(_sampled_values(record).max(initial=-np.inf))
+        return float(sampled_values(record).max(initial=-np.inf))
 
     def _refuse_implausible(self, records: Sequence[SourceBand]) -> None:
         """Raises where integers, taken as DN, are too bright or too dark for a landscape.
@@ -216,12 +249,12 @@ class Values:
         Days are judged by the middle one of a few, which is not the one with the most cloud. Too
         dark is only what is brighter in the infrared than in red, which water is not.
         """
-        halves, tops, lands = [], [], []
+        halves, tops, lands, wild = [], [], [], []
         days = sorted({record.day for record in records})
         for day in _spread(days, _SAMPLED_DAYS):
             of_day = _spread([record for record in records if record.day == day], _SAMPLED_BANDS)
             self._check()
-            values = [_sampled_values(record) for record in of_day]
+            values = [sampled_values(record) for record in of_day]
             together = np.concatenate(values)
             if not together.size:
                 continue
@@ -230,14 +263,16 @@ class Values:
             tops.append(top)
             middles = {r.band: np.median(part) for r, part in zip(of_day, values) if part.size}
             infrared = middles.get("B08", middles.get("B8A", 0.0))
-            lands.append(bool(infrared > middles.get("B04", np.inf)))
+            red = middles.get("B04", np.inf)
+            lands.append(bool(infrared > red))
+            wild.append(are_no_dn(float(infrared) * DN_SCALE, float(red) * DN_SCALE))
         if not tops:
             return
         half, top = np.median(halves), np.median(tops)
         dim = top < _DIM and np.mean(lands) > 0.5
-        if dim or half > _BRIGHT_HALF or top > _MAX_REFLECTANCE:
+        if dim or np.mean(wild) > 0.5 or half > BRIGHT_HALF or top > _MAX_REFLECTANCE:
             raise SeriesError(
-                f"The integers of {_some({r.name for r in records})} are not DN = reflectance x "
+                f"The integers of {some({r.name for r in records})} are not DN = reflectance x "
                 f"10000, by which half of their values would pass a reflectance of {half:.3g} and "
                 f"one in a hundred {top:.3g}; give SCALE, the reflectance per unit."
             )
@@ -246,17 +281,17 @@ class Values:
         """How dark some of the images are, spread over them; `unit` is DN per raw unit."""
         images: dict[tuple[date, str], list[SourceBand]] = {}
         for record in records:
-            if record.band in _DARK_BANDS:
+            if record.band in DARK_BANDS:
                 images.setdefault((record.day, record.product.scene), []).append(record)
         found = []
         for group in _spread(list(images.values()), _SAMPLED_IMAGES):
             darkest = []
             for record in group:
                 self._check()
-                values = _sampled_values(record)
+                values = sampled_values(record)
                 if values.size:
-                    darkest.append(float(np.percentile(values, _DARKEST)) * unit)
-                if darkest and darkest[-1] < _OFFSET_BLACK:
+                    darkest.append(float(np.percentile(values, DARKEST)) * unit)
+                if darkest and darkest[-1] < _BLACK_DN:
                     break  # the others cannot change what it shows
             if darkest:
                 found.append(_Darkness(group[0], min(darkest), max(darkest)))
@@ -270,7 +305,7 @@ class Values:
         """
         kinds: tuple[list[SourceBand], list[SourceBand]] = [], []
         for r in records:
-            kinds[r.day >= _OFFSET_SINCE or r.may_hold_offset].append(r)
+            kinds[r.day >= OFFSET_SINCE or r.may_hold_offset].append(r)
         older, recent = (self._darkness(kind, 1.0) for kind in kinds)
         without = [image for image in (*recent, *older) if image.shows_no_offset]
         suspects = [image for image in recent if image.may_hold_offset]
@@ -301,7 +336,7 @@ class Values:
         if not hazy:
             return
         text = (
-            f"The DN of {_some({image.record.name for image in hazy})} begin at "
+            f"The DN of {some({image.record.name for image in hazy})} begin at "
             f"{hazy[0].lowest:.0f}, as in haze, or in products that hold an offset of 1000; "
             "they are read without it"
         )
@@ -323,11 +358,6 @@ class Values:
             )
 
 
-def _some(names: set[str]) -> str:
-    listed = sorted(names)
-    return listed[0] if len(listed) == 1 else f"{listed[0]} and {len(listed) - 1} more"
-
-
 def _first(*values: float | None) -> float:
     return next(float(value) for value in values if value is not None)
 
@@ -343,20 +373,3 @@ def _some_per_file(records: Sequence[SourceBand]) -> list[SourceBand]:
     for record in records:
         by_file.setdefault(record.file, []).append(record)
     return [record for group in by_file.values() for record in _spread(group, _SAMPLED_BANDS)]
-
-
-def _sampled_values(record: SourceBand) -> NDArray[np.float32]:
-    """The values, 1-D and without what means "no value", of a few windows spread over a record."""
-    dataset = open_raster(record.dataset_name, record.open_options)
-    width, height = min(record.grid.width, _SAMPLE), min(record.grid.height, _SAMPLE)
-    found = []
-    for part in (0.5, 0.25, 0.75, 0.0, 1.0):
-        col = int((record.grid.width - width) * part)
-        row = int((record.grid.height - height) * part)
-        values = read_bands(dataset, [record.index], col, row, width, height)
-        seen = np.isfinite(values) & (values != record.nodata)
-        seen &= (values != 0) & (values > _LOWEST_DN)
-        if record.dtype == gdal.GDT_UInt16:
-            seen &= values != _FULL_DN
-        found.append(values[seen])
-    return np.concatenate(found)

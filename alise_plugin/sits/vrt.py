@@ -22,22 +22,23 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 
-import numpy as np
 from osgeo import gdal
 
 from ..errors import OutputError
 from .bands import BANDS
 from .grid import Grid, Window
-from .series import ABSENT, FULL, LOWEST
+from .no_value import FULL, no_value_table
+from .series import ABSENT
 from .sources.find import PARTS_ENDING
 from .sources.record import SourceBand
 from .target import extent_in, on_lattice, overlap
 
 _MAX_UPS = 2  # "../../data" is near; farther away, an absolute path says more
 _NO_VALUE = -9999.0  # nodata of a band that is kept as reflectance
-_HELPER_NAME = re.compile(r"[0-9a-f]{8}_(native|warped|masks)_\d+\.vrt")
+_HELPER_NAME = re.compile(r"[0-9a-f]{8}_(native|warped|masks|alpha)_\d+\.vrt")
 _HELPER_BLOCK = 512  # pixels: side of the blocks that helpers are read in
 _WARP_ALGORITHMS = {"cubic": "Cubic", "average": "Average", "nearest": "NearestNeighbour"}
+_OPAQUE = 255  # of a helper's alpha band: the pixel has a value
 USABLE, UNUSABLE, CLOUD = 0, 1, 2
 """What a mask band says of a pixel; where there is no mask, it is usable."""
 
@@ -51,12 +52,14 @@ class Layer:
         nodata: raw value that means "no value"; NaN where only NaN does.
         scale: reflectance = raw x scale + offset.
         offset: see scale.
+        zero_is_missing: raw 0 means "no value" too, as the image plainly shows.
     """
 
     source: SourceBand
     nodata: float
     scale: float
     offset: float
+    zero_is_missing: bool = False
 
 
 @dataclass(frozen=True)
@@ -185,6 +188,8 @@ class _Composer:
         self.token = uuid.uuid4().hex[:8]
         self._natives: dict[tuple[Grid, date | None, bool], _Helper] = {}
         self._warped: dict[tuple[str, str], _Helper] = {}
+        self._alphas: dict[Grid, _Helper] = {}
+        self._alpha_bands: dict[str, SourceBand] = {}
         self._masks: _Helper | None = None
         self._aligned: dict[Grid, bool] = {}
         self._boxes: dict[Grid, tuple[float, float, float, float]] = {}
@@ -210,7 +215,7 @@ class _Composer:
         """Name to XML of every helper."""
         for helper in self._warped.values():
             _finish_warped(helper)
-        helpers = [*self._natives.values(), *self._warped.values()]
+        helpers = [*self._natives.values(), *self._alphas.values(), *self._warped.values()]
         helpers += [self._masks] if self._masks else []
         return {helper.name: helper.root for helper in helpers}
 
@@ -230,12 +235,17 @@ class _Composer:
     ) -> None:
         placed = []
         for layer in layers:
-            source, algorithm = self._place(layer.source, layer.nodata, "cubic", _no_values(layer))
-            if len(layers) > 1 and source is layer.source and source.nodata is None:
-                # What no file declares would hide the layers below.
-                source = self._native(source, layer.nodata, None, _no_values(layer))
-            if source is not None:
-                placed.append((replace(layer, source=source), algorithm))
+            helped = replace(layer, nodata=_helper_nodata(layer))
+            table = _no_values(helped)
+            source, algorithm = self._place(layer.source, helped.nodata, "cubic", table)
+            # What no file declares would hide the layers below.
+            hides = len(layers) > 1 and layer.source.nodata is None
+            if source is layer.source and (hides or _is_hidden(source) or layer.zero_is_missing):
+                source = self._native(source, helped.nodata, None, table)
+            if source is layer.source:
+                placed.append((layer, algorithm))
+            elif source is not None:
+                placed.append((replace(helped, source=source), algorithm))
         # Layers that mean the same by the same raw value stay raw; others become reflectance.
         meanings = {
             (layer.source.dtype, repr(layer.nodata), layer.scale, layer.offset)
@@ -352,7 +362,8 @@ class _Composer:
         if algorithm == "nearest":
             return record, algorithm
         # GDAL keeps "no value" out of the kernel only where the source itself declares it.
-        if not record.declared or record.nodata is None or record.nodata != nodata:
+        declared = record.declared and record.nodata is not None and record.nodata == nodata
+        if table or _is_hidden(record) or not declared:
             record = self._native(record, nodata, None, table)
         return record, algorithm
 
@@ -391,10 +402,38 @@ class _Composer:
         band = _helper_band(helper, record.dtype)
         ET.SubElement(band, "NoDataValue").text = repr(nodata)
         north_up = replace(record, flipped=False)
-        source = self._source(band, north_up, not table, "nearest", self._parts, record.grid)
+        plain = not table and not record.masked
+        source = self._source(band, north_up, plain, "nearest", self._parts, record.grid)
+        if record.masked:
+            ET.SubElement(source, "UseMaskBand").text = "true"
         if table:
             ET.SubElement(source, "LUT").text = table
+        if record.alpha:
+            alpha = self._alpha(north_up)
+            source = self._source(band, alpha, False, "nearest", self._parts, record.grid)
+            ET.SubElement(source, "NODATA").text = repr(_OPAQUE)
+            ET.SubElement(source, "LUT").text = f"0:{nodata!r},{_OPAQUE}:{nodata!r}"
         return _of_helper(record, helper, nodata, (_HELPER_BLOCK, _HELPER_BLOCK))
+
+    def _alpha(self, record: SourceBand) -> SourceBand:
+        """The alpha band of a record's file as a band of a helper: 0, or _OPAQUE for all else."""
+        found = self._alpha_bands.get(record.dataset_name)
+        if found is None:
+            helper = self._alphas.get(record.grid)
+            if helper is None:
+                name = self._name("alpha", len(self._alphas) + 1)
+                helper = self._alphas[record.grid] = _Helper(
+                    name, record.grid, _dataset(record.grid)
+                )
+            helper.bands += 1
+            band = _helper_band(helper, gdal.GDT_Byte)
+            own = replace(record, index=record.alpha)
+            source = self._source(band, own, False, "nearest", self._parts, record.grid)
+            ET.SubElement(source, "LUT").text = f"0:0,1:{_OPAQUE},65535:{_OPAQUE}"
+            own = replace(own, dtype=gdal.GDT_Byte)
+            found = _of_helper(own, helper, None, (_HELPER_BLOCK, _HELPER_BLOCK))
+            self._alpha_bands[record.dataset_name] = found
+        return found
 
     def _warp(self, record: SourceBand, nodata: float, algorithm: str, table: str) -> SourceBand:
         """The record as a band of a helper on the grid of the series."""
@@ -448,25 +487,31 @@ class _Composer:
         return _of_helper(record, helper, None, (_HELPER_BLOCK, _HELPER_BLOCK))
 
 
-def _no_values(layer: Layer) -> str:
-    """GDAL's table that makes nodata of what `RawValues` takes for no value; "" where none is.
+def _is_hidden(record: SourceBand) -> bool:
+    """Whether a mask or an alpha band hides pixels of a record."""
+    return record.masked or record.alpha > 0
 
-    Products are left as they are: their metadata state what they hold. Where a file declares no
-    nodata, 0 is none, as the nodata of integers is then.
+
+def _helper_nodata(layer: Layer) -> float:
+    """Return the nodata value that a helper of a layer declares.
+
+    It is another one than the file declares where the helper adds pixels to those without a value.
+    GDAL resamples the file itself, before the helper's table, where both declare the same
+    (VRTSourcedRasterBand::CanIRasterIOBeForwardedToEachSource).
     """
-    dtype, nodata = layer.source.dtype, layer.nodata
-    if layer.source.certain or dtype in (gdal.GDT_Byte, gdal.GDT_UInt32):
-        return ""
-    if dtype == gdal.GDT_UInt16:
-        return f"0:0,{FULL - 1}:{FULL - 1},{FULL}:{nodata!r}"
-    limits = np.finfo(np.float32)
-    least, most, tiny = float(limits.min), float(limits.max), float(limits.tiny)
-    lowest = np.float32((LOWEST - layer.offset) / layer.scale)
-    below, kept = float(np.nextafter(lowest, limits.min)), float(lowest)
-    steps = [(least, nodata), (below, nodata), (kept, kept), (most, most)]
-    if math.isnan(nodata) and kept < 0:
-        steps[3:3] = [(-tiny, -tiny), (0.0, nodata), (tiny, tiny)]
-    return ",".join(f"{raw!r}:{to!r}" for raw, to in steps)
+    record, nodata = layer.source, layer.nodata
+    adds = _is_hidden(record) or _no_values(layer)
+    if not adds or not record.declared or record.nodata != nodata or math.isnan(nodata):
+        return nodata
+    others = (FULL, 0.0) if record.dtype == gdal.GDT_UInt16 else (-32768.0, -32767.0)
+    return others[0] if nodata != others[0] else others[1]
+
+
+def _no_values(layer: Layer) -> str:
+    """Build the GDAL LUT of a layer, see `no_value_table`."""
+    return no_value_table(
+        layer.source, layer.nodata, layer.scale, layer.offset, layer.zero_is_missing
+    )
 
 
 def _look_up(mask: str) -> str:
@@ -508,6 +553,8 @@ def _of_helper(
         block=block,
         declared=True,
         flipped=False,
+        masked=False,
+        alpha=0,
     )
 
 

@@ -424,3 +424,45 @@ def test_values_of_any_size_have_colours_apart():
         assert len(set(shown)) == len(shown) == 7
         assert shown == sorted(shown)
         assert shown[0] == pytest.approx(low)
+
+
+@pytest.mark.parametrize(
+    ("declared", "holes", "kind"),
+    [
+        (None, [np.nan], np.float32),
+        (-9999, [np.nan, -9999], np.float32),
+        (None, [-9999], np.float32),
+        (None, [-9999, np.nan], np.float32),
+        (-32768, [-9999, -32768, np.nan], np.float32),
+        (None, [-9999], np.int16),
+        (-32768, [-9999, -32768], np.int16),
+    ],
+)
+def test_all_that_stands_for_no_measurement_stays_out(place, tmp_path, declared, holes, kind):
+    """Only one of two fine columns is a hole, so that what is averaged shows its values."""
+    rows, cols = np.mgrid[: 2 * HEIGHT, : 2 * WIDTH]
+    wanted = 5.0 + (rows // 8 + cols // 8) % 5
+    values = wanted.astype(kind)
+    for number, hole in enumerate(holes):
+        values[10 * number : 10 * number + 6, 3] = hole
+        wanted[10 * number : 10 * number + 6, 3] = wanted[10 * number : 10 * number + 6, 2]
+        values[10 * number : 10 * number + 6, 8:12] = hole
+        wanted[10 * number : 10 * number + 6, 8:12] = np.nan
+    path = write_raster(
+        tmp_path / "values.tif",
+        values[None],
+        transform=(TRANSFORM[0], 5, 0, TRANSFORM[3], 0, -5),
+        nodata=declared,
+    )
+    warped = WarpedValues(read_raster_values(path), place.series.grid)
+    wanted = wanted.reshape(HEIGHT, 2, WIDTH, 2).mean((1, 3))
+    np.testing.assert_allclose(warped.read(place.series.grid.window), wanted)
+
+
+def test_fields_measured_as_minus_9999_were_not_measured(tmp_path):
+    areas = [square(5 * number, 3, 4, 4) for number in range(4)]
+    measured = {"yield": [4.5, -9999.0, 6.0, 7.0]}
+    path = write_layer(tmp_path / "fields.gpkg", areas, **measured)
+    values = read_vector_values(path, "yield")
+    assert list(values.values) == [4.5, 6, 7]
+    assert (values.without_value, values.fill) == (1, -9999)

@@ -88,7 +88,8 @@ class VectorValues:
         crs_wkt: of the geometries.
         geometries: one per area.
         values: what was measured in each, finite.
-        without_value: features left out because their value is NULL.
+        without_value: features left out because their value is NULL or `fill`.
+        fill: the value that plainly stands for "no value"; None if none does.
     """
 
     name: str
@@ -96,6 +97,7 @@ class VectorValues:
     geometries: Sequence[ogr.Geometry]
     values: Sequence[float]
     without_value: int = 0
+    fill: float | None = None
 
 
 @dataclass(frozen=True)
@@ -105,10 +107,12 @@ class RasterValues:
     Attributes:
         name: of the file, for messages.
         path: the file.
+        fill: the value that plainly stands for "no value" and is not declared; None if none does.
     """
 
     name: str
     path: str
+    fill: float | None = None
 
 
 Labels = Union[VectorLabels, RasterLabels]

@@ -13,7 +13,7 @@ from osgeo import gdal, ogr, osr
 
 from ...errors import LabelsError, SeriesError
 from ...sits.grid import Grid, Window
-from ...sits.rasters import open_raster, quiet_gdal
+from ...sits.rasters import is_integer, open_raster, quiet_gdal
 from ...sits.target import extent_in
 from .layers import NOT_LABELLED, Areas, RasterLabels, RasterValues
 
@@ -140,9 +140,13 @@ class AreaRasterizer:
 
 
 def _warped(
-    raster: RasterLabels | RasterValues, grid: Grid, resampling: str, **options: Any
+    raster: RasterLabels | RasterValues,
+    grid: Grid,
+    resampling: str,
+    source: gdal.Dataset | None = None,
+    **options: Any,
 ) -> gdal.Dataset:
-    """A raster seen on another grid; `options` are gdal.WarpOptions's.
+    """A raster, or `source` in its place, on another grid; `options` are gdal.WarpOptions's.
 
     Raises:
         LabelsError: it cannot be brought there.
@@ -151,7 +155,7 @@ def _warped(
     with quiet_gdal() as failures:
         warped = gdal.Warp(
             "",
-            raster.path,
+            raster.path if source is None else source,
             format="VRT",
             outputBounds=grid.extent,
             width=grid.width,
@@ -186,6 +190,27 @@ class WarpedLabels:
         return out
 
 
+def _with_nan(values: RasterValues, source: gdal.Dataset) -> gdal.Dataset | None:
+    """Return a VRT of measured values in which all that stands for no value is NaN.
+
+    The warper knows one nodata value, and a raster may hold three: the one that it declares, one
+    that it does not, and NaN. Return None where the declared one is all there is, or where GDAL
+    cannot make the VRT (BuildVRT takes no raster with rows from south to north).
+    """
+    band = source.GetRasterBand(1)
+    if is_integer(band.DataType) and values.fill is None:
+        return None
+    made = None
+    with quiet_gdal():
+        made = gdal.Translate(
+            "", source, format="VRT", bandList=[1], outputType=gdal.GDT_Float64, noData="none"
+        )
+        for missing in (band.GetNoDataValue(), values.fill, math.nan):
+            if made is not None and missing is not None:
+                made = gdal.BuildVRT("", [made], srcNodata=missing, VRTNodata=math.nan)
+    return made
+
+
 class WarpedValues:
     """A raster of measured values seen on another grid.
 
@@ -197,12 +222,15 @@ class WarpedValues:
         band = source.GetRasterBand(1)
         self._scale = 1.0 if band.GetScale() is None else band.GetScale()
         self._offset = band.GetOffset() or 0.0
+        self._source = _with_nan(values, source)
+        nodata = band.GetNoDataValue() if values.fill is None else values.fill
         self._dataset = _warped(
             values,
             grid,
             "average" if _finer(Grid.from_dataset(source, values.name), grid) else "near",
+            self._source,
             outputType=gdal.GDT_Float64,
-            srcNodata=band.GetNoDataValue(),
+            srcNodata=nodata if self._source is None else math.nan,
             dstNodata=math.nan,
             # Else GDAL takes nodata in one band for a value where another band has one.
             warpOptions=["UNIFIED_SRC_NODATA=NO"],

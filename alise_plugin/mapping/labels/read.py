@@ -11,13 +11,15 @@ from osgeo import gdal, ogr
 
 from ...errors import LabelsError, SeriesError
 from ...sits.grid import Grid, Window
-from ...sits.rasters import open_raster, quiet_gdal
+from ...sits.no_value import undeclared_fill
+from ...sits.rasters import open_raster, quiet_gdal, read_small
 from ...sits.target import extent_in
 from .layers import Legend, RasterLabels, RasterValues, Value, VectorLabels, VectorValues
 from .legend import CHOOSE_FIELD, MAX_CLASSES, clean, fit_class_raster, legend_of, parse_color
 from .on_grid import read_values_of, whole_window
 
 _AREAS = (ogr.wkbPolygon, ogr.wkbMultiPolygon, ogr.wkbPoint, ogr.wkbMultiPoint)
+_LOOKED_AT = 1024  # pixels: side of what is looked at for values that stand for none
 
 
 _NO_CRS = "Undefined "  # how the names begin that a GeoPackage gives to what has no CRS
@@ -136,7 +138,11 @@ def read_vector_values(
         what = "no feature" if not without_value else f'only NULL in the field "{field}"'
         raise LabelsError(f"{name} holds {what}; choose the field that holds what was measured.")
     crs = found.GetSpatialRef().ExportToWkt()
-    return VectorValues(name, crs, geometries, values, without_value)
+    fill = undeclared_fill(np.array(values))
+    kept = [number for number, value in enumerate(values) if value != fill]
+    without_value += len(values) - len(kept)
+    geometries, values = [geometries[n] for n in kept], [values[n] for n in kept]
+    return VectorValues(name, crs, geometries, values, without_value, fill)
 
 
 def _measured(name: str, field: str, feature: ogr.Feature) -> float | None:
@@ -170,10 +176,14 @@ def read_raster_values(path: str, name: str = "") -> RasterValues:
     name = name or os.path.basename(path)
     dataset = open_raster(path)
     Grid.from_dataset(dataset, name)
-    kind = dataset.GetRasterBand(1).DataType
-    if gdal.DataTypeIsComplex(kind):
+    band = dataset.GetRasterBand(1)
+    if gdal.DataTypeIsComplex(band.DataType):
         raise LabelsError(f"{name} holds complex numbers; choose a raster of plain values.")
-    return RasterValues(name, path)
+    read = read_small(dataset, [1], min(band.XSize, _LOOKED_AT), min(band.YSize, _LOOKED_AT))
+    fill = None
+    if read is not None:
+        fill = undeclared_fill(read[read != band.GetNoDataValue()].astype(np.float64))
+    return RasterValues(name, path, fill)
 
 
 def _near(layer: ogr.Layer, grids: Sequence[Grid]) -> Iterable[ogr.Feature]:

@@ -19,6 +19,7 @@ from ...model.year_around import by_year_around
 from ...sits.acquisitions import days_since_reference
 from ...sits.bands import BANDS
 from ...sits.grid import Tile, Window, plan_tiles
+from ...sits.no_value import HIGHEST, LOWEST
 from ...sits.rasters import block_cache
 from ...sits.series import RECONSTRUCTED
 from ..features.encode_tiles import encode_periods
@@ -300,7 +301,7 @@ def _block(side: int, tiles: int, inner: Window, dates: int) -> tuple[int, int]:
 
 def _stored(images: NDArray[np.float32]) -> NDArray[np.int16]:
     """Reflectance as it is written."""
-    raw = np.clip(images, _LOWEST, _HIGHEST)
+    raw = np.clip(images, LOWEST, HIGHEST)  # what is beyond reads as no value
     raw *= _STEPS
     np.rint(raw, out=raw)
     raw[np.isnan(raw)] = _NODATA

@@ -121,6 +121,11 @@ def draw_values(
             chosen.append(found.chosen)
         else:
             chosen.append(choose_from_values(pair.source, pair.labels, design, feedback))
+            if pair.labels.fill is not None:
+                warnings.append(
+                    f"{pair.labels.fill:g} stands for no value in {pair.labels.name}, although "
+                    "the raster does not declare it."
+                )
     groups, group_warnings = group_numbers(pairs, chosen, design)
     taken = features_of_chosen(pairs, chosen, groups, budget, feedback)
     warnings += [*group_warnings, *taken.warnings]

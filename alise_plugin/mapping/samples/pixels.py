@@ -97,8 +97,10 @@ def choose_from_areas(
         )
     if isinstance(labels, VectorValues):
         if labels.without_value:
+            fill = labels.fill
+            what = "NULL" if fill is None else f"NULL, or {fill:g}, which stands for no value"
             warnings.append(
-                f"{labels.without_value} features of {labels.name} have no value (NULL)."
+                f"{labels.without_value} features of {labels.name} have no value ({what})."
             )
     elif labels.without_class:
         warnings.append(f"{labels.without_class} features of {labels.name} have no class (NULL).")

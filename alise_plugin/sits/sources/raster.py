@@ -21,6 +21,7 @@ from ..bands import (
     colour_bands,
 )
 from ..grid import Grid
+from ..no_value import alpha_band, has_mask, is_alpha
 from ..rasters import is_integer, open_raster, refuse_truncated, stated_scale
 from ..series import ABSENT, band_identity
 from .product_files import refuse_l1c
@@ -92,6 +93,7 @@ def read_raster(path: str, declared: Declared | None = None) -> list[SourceBand]
     identities = [
         (index, *_identity(band, colour))
         for index, (band, colour) in enumerate(zip(bands, colours), 1)
+        if not is_alpha(band)
     ]
     placed, remark, date_from = _place(dataset, path, identities, declared)
     _refuse_repeats(name, dataset, placed)
@@ -105,6 +107,7 @@ def read_raster(path: str, declared: Declared | None = None) -> list[SourceBand]
             "ALISE reads Level-2A (surface reflectance), so make sure that it is"
         )
     records = []
+    alpha = alpha_band(dataset)
     for index, day, band_name in placed:
         band = dataset.GetRasterBand(index)
         if band.GetMetadataItem(ABSENT) == "YES":
@@ -140,6 +143,8 @@ def read_raster(path: str, declared: Declared | None = None) -> list[SourceBand]
                 ),
                 certain=certain,
                 declared=band.GetNoDataValue() == nodata,
+                masked=band_name in BANDS and has_mask(band),
+                alpha=alpha if band_name in BANDS else 0,
                 may_hold_offset=scene.baseline >= OFFSET_BASELINE,
             )
         )
@@ -174,7 +179,7 @@ def _place(
         )
     remark = ""
     named = [item for item in identities if item[2] is not None]
-    texts = [dataset.GetRasterBand(index).GetDescription() for index in range(1, count + 1)]
+    texts = [dataset.GetRasterBand(index).GetDescription() for index, _, _ in identities]
     if are_positions(texts):
         if not declared.band_order:
             raise NotAScene(

@@ -69,6 +69,8 @@ class SourceBand:
         may_hold_offset: a processing baseline from 04.00 on, with nothing about its offset.
         declared: GDAL knows `nodata` from the dataset itself, not only we from metadata beside it.
         flipped: the dataset's rows run from south to north, although `grid` is north-up.
+        masked: a mask of the file (internal or `.msk`) hides pixels of it.
+        alpha: GDAL number of the alpha band that hides pixels of it; 0 if none does.
     """
 
     file: str
@@ -89,6 +91,8 @@ class SourceBand:
     may_hold_offset: bool = False
     declared: bool = True
     flipped: bool = False
+    masked: bool = False
+    alpha: int = 0
 
     @property
     def name(self) -> str:

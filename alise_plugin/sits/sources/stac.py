@@ -22,6 +22,7 @@ from ...errors import SeriesError
 from ..acquisitions import parse_date, scene_of
 from ..bands import BANDS, asset_band
 from ..grid import Grid
+from ..no_value import alpha_band, has_mask
 from ..rasters import open_raster, quiet_gdal, refuse_truncated, stated_scale
 from .product_files import fraction, inside, read_json, refuse_l1c
 from .record import Product, SourceBand
@@ -280,7 +281,7 @@ def _record(
     dtype = _TYPES.get(str(value("data_type")).lower())
     block, nodata, declared = _BLOCK, _number(value("nodata")), False
     scale, offset = _number(value("scale")), _number(value("offset"))
-    local = not target.startswith("/vsi")
+    local, masked, alpha = not target.startswith("/vsi"), False, 0
     if local or grid is None or dtype is None:
         dataset = _open(target, product.name)
         opened = dataset.GetRasterBand(index) if index <= dataset.RasterCount else None
@@ -288,6 +289,8 @@ def _record(
             raise SeriesError(f"{target} has no band {index}, as its item says; correct the item.")
         grid = Grid.from_dataset(dataset, posixpath.basename(target))
         dtype, block = opened.DataType, tuple(opened.GetBlockSize())
+        if band in BANDS:
+            masked, alpha = has_mask(opened), alpha_band(dataset)
         nodata = opened.GetNoDataValue() if nodata is None else nodata
         declared = opened.GetNoDataValue() == nodata
         if scale is None and offset is None:
@@ -316,6 +319,8 @@ def _record(
         certain=scale is not None,
         may_hold_offset=baseline >= OFFSET_BASELINE,
         declared=declared,
+        masked=masked,
+        alpha=alpha,
     )
 
 

@@ -1,0 +1,207 @@
+"""What a pixel without a value is: the one place that every reader and writer of a series asks.
+
+Files say it in four ways: a nodata value that they declare, a mask (inside the file, in a `.msk`
+beside it, or as an alpha band), NaN, and values that no reflectance has and that they do not
+declare. The last are known here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from osgeo import gdal
+
+from .bands import canonical_band
+from .rasters import open_raster, quiet_gdal, read_bands, stated_scale
+from .sources.record import SourceBand
+
+LOWEST = -0.2
+"""Reflectance: correction of the atmosphere overshoots black by less than this."""
+HIGHEST = 3.0
+"""Reflectance: glint and slopes pass 1.0 and even 2.0, but 3.28 is 32767 and 6.55 is 65535."""
+FULL = 65535.0
+"""The highest of unsigned 16 bits: saturated, or another program's "no value"."""
+
+_UNSIGNED = (gdal.GDT_Byte, gdal.GDT_UInt16, gdal.GDT_UInt32)
+_EDGE = 32  # pixels: side of the windows in which zeros are looked for
+_ZERO_SHARE = 0.005  # of the pixels of those windows: fewer zeros may be shadow or water
+# What programs write for "no value" and do not always declare.
+_FILLS = (-9999.0, -99999.0, -999999.0, -32768.0, -32767.0, -10000.0, -999.0)
+
+
+@dataclass(frozen=True)
+class RawValues:
+    """What the raw values of some bands of one acquisition mean: an entry per band, (B, 1, 1).
+
+    Attributes:
+        nodata: NaN where none is declared.
+        full: the value of a saturated pixel; NaN where the data type has none.
+        scale: reflectance = raw x scale + offset.
+        offset: see scale.
+        signed: whether raw values of a band may lie below 0.
+    """
+
+    nodata: NDArray[np.float32]
+    full: NDArray[np.float32]
+    scale: NDArray[np.float32]
+    offset: NDArray[np.float32]
+    signed: bool
+
+    @classmethod
+    def of(cls, bands: Sequence[gdal.Band]) -> RawValues:
+        """Read what the bands state; scale 1 and offset 0 where they state none."""
+        rows = []
+        for band in bands:
+            nodata, (scale, offset) = band.GetNoDataValue(), stated_scale(band)
+            scale, offset = (1.0 if scale is None else scale), (0.0 if offset is None else offset)
+            # Where 65535 passes HIGHEST it needs no test of its own.
+            full = band.DataType == gdal.GDT_UInt16 and FULL * scale + offset <= HIGHEST
+            rows.append(
+                (np.nan if nodata is None else nodata, FULL if full else np.nan, scale, offset)
+            )
+        table = np.array(rows, dtype=np.float32).reshape(-1, 4)
+        nodatas, fulls, scales, offsets = table.T[:, :, None, None]
+        signed = any(band.DataType not in _UNSIGNED for band in bands)
+        return cls(nodatas, fulls, scales, offsets, signed)
+
+    def to_reflectance(self, values: NDArray[np.float32]) -> None:
+        """Turn raw values, (B, H, W), into reflectance in place; NaN where there is no value.
+
+        Files often hold more kinds of "no value" than the one that they declare. Besides that one
+        these count as such: 0 in every band that has a value at all, which no sensor measures in
+        so many bands, 65535 in unsigned 16 bits, and what would be reflectance below -0.2 or
+        above 3.
+        """
+        # Each test is a walk over all values, so those that cannot apply are left out.
+        missing = values == self.nodata
+        if not np.isnan(self.full).all():
+            missing |= values == self.full
+        # A pixel that is 0 in every band is 0, NaN or missing in the first of them.
+        if len(values) and not ((np.abs(values[0]) > 0) & ~missing[0]).all():
+            missing |= ((values == 0) | missing | np.isnan(values)).all(axis=0)
+        values *= self.scale
+        values += self.offset
+        missing |= values > HIGHEST
+        if self.signed or self.offset.min(initial=0) < LOWEST:
+            missing |= values < LOWEST
+        values[missing] = np.nan
+
+
+def no_value_table(
+    record: SourceBand, nodata: float, scale: float, offset: float, zero_is_missing: bool
+) -> str:
+    """Build the GDAL LUT that maps every raw value without meaning to the nodata value.
+
+    Return an empty string if the product's own metadata declare all of them.
+    """
+    dtype = record.dtype
+    if (record.certain and not zero_is_missing) or dtype in (gdal.GDT_Byte, gdal.GDT_UInt32):
+        return ""
+    limits = np.finfo(np.float32)
+    least, most, tiny = float(limits.min), float(limits.max), float(limits.tiny)
+    highest = float(np.float32((HIGHEST - offset) / scale))
+    zero_is_missing = zero_is_missing or record.nodata == 0
+    zero = nodata if zero_is_missing else 0.0
+    if dtype == gdal.GDT_UInt16:
+        kept = float(min(np.floor(highest), FULL - 1))
+        steps = [(0.0, zero), (1.0, 1.0), (kept, kept), (kept + 1, nodata), (FULL, nodata)]
+        return _lut(list(dict(steps).items()))
+    lowest = float(np.float32((LOWEST - offset) / scale))
+    below = float(np.nextafter(np.float32(lowest), limits.min))
+    above = float(np.nextafter(np.float32(highest), limits.max))
+    steps = [(least, nodata), (below, nodata), (lowest, lowest)]
+    if (zero_is_missing or np.isnan(nodata)) and lowest < 0:
+        steps += [(-tiny, -tiny), (0.0, nodata), (tiny, tiny)]
+    return _lut([*steps, (highest, highest), (above, nodata), (most, nodata)])
+
+
+def _lut(steps: Sequence[tuple[float, float]]) -> str:
+    return ",".join(f"{float(raw)!r}:{float(to)!r}" for raw, to in steps)
+
+
+def has_mask(band: gdal.Band) -> bool:
+    """Whether a mask, inside the file or in a `.msk` beside it, says which pixels have a value."""
+    return not band.GetMaskFlags() & (gdal.GMF_ALL_VALID | gdal.GMF_NODATA | gdal.GMF_ALPHA)
+
+
+def is_alpha(band: gdal.Band) -> bool:
+    """Whether a band is an alpha band, and no band of Sentinel-2 that is taken for one."""
+    return (
+        band.GetColorInterpretation() == gdal.GCI_AlphaBand
+        and canonical_band(band.GetDescription()) is None
+    )
+
+
+def alpha_band(dataset: gdal.Dataset) -> int:
+    """Return the GDAL number of the alpha band, 0 if there is none.
+
+    GDAL makes a mask of it in datasets of two and four bands only.
+    """
+    numbers = range(1, dataset.RasterCount + 1)
+    return next((n for n in numbers if is_alpha(dataset.GetRasterBand(n))), 0)
+
+
+def is_hidden(
+    dataset: gdal.Dataset, record: SourceBand, col: int, row: int, width: int, height: int
+) -> NDArray[np.bool_]:
+    """Return, `(height, width)`, the pixels of a window that a mask or an alpha band hides."""
+    band = dataset.GetRasterBand(record.alpha or record.index)
+    if record.masked and not record.alpha:
+        band = band.GetMaskBand()
+    seen = None
+    if record.masked or record.alpha:
+        with quiet_gdal():
+            seen = band.ReadRaster(col, row, width, height, buf_type=gdal.GDT_UInt16)
+    if seen is None:
+        return np.zeros((height, width), dtype=bool)
+    return np.frombuffer(seen, dtype=np.uint16).reshape(height, width) == 0
+
+
+def zeros_are_missing(records: Sequence[SourceBand]) -> bool:
+    """Whether an image that declares another nodata value, or none, plainly holds 0 for it.
+
+    That is so where many pixels along its edges are 0 in all of its finest bands. It matters where
+    bands of several resolutions are laid on one grid: resampling smears the zeros of the coarse
+    ones before anybody can compare them with the fine ones.
+
+    Args:
+        records: the bands of one image.
+    """
+    finest = min(records, key=lambda record: record.grid.pixel_size[0]).grid
+    fine = [record for record in records if record.grid == finest]
+    if len(fine) == len(records) or len(fine) < 2:
+        return False
+    width, height = min(finest.width, _EDGE), min(finest.height, _EDGE)
+    spots = [
+        (int((finest.width - width) * x), int((finest.height - height) * y))
+        for x in (0.0, 0.5, 1.0)
+        for y in (0.0, 0.5, 1.0)
+    ]
+    zero: NDArray[np.bool_] | None = None
+    opened: dict[str, gdal.Dataset] = {}
+    for record in fine:
+        if record.dataset_name not in opened:
+            opened[record.dataset_name] = open_raster(record.dataset_name, record.open_options)
+        dataset = opened[record.dataset_name]
+        read = [read_bands(dataset, [record.index], *spot, width, height) for spot in spots]
+        here = np.concatenate(read) == 0
+        zero = here if zero is None else zero & here
+        if zero.mean() < _ZERO_SHARE:
+            return False
+    return zero is not None
+
+
+def undeclared_fill(values: NDArray[np.float64]) -> float | None:
+    """Return the value that plainly stands for "no value" among measured ones; None if none does.
+
+    It is the lowest of them, one of those that programs write for it, and either the only one
+    below 0, or farther from the next value than all others are from each other.
+    """
+    known = np.unique(values[np.isfinite(values)])
+    if len(known) < 3 or known[0] not in _FILLS:
+        return None
+    apart = known[1] >= 0 or known[1] - known[0] > known[-1] - known[1]
+    return float(known[0]) if apart else None
