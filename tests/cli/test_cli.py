@@ -19,6 +19,7 @@ from alise_plugin.cli.progress import Progress
 from alise_plugin.cli.sinks import FileSink
 from alise_plugin.errors import Cancelled
 from alise_plugin.mapping.embedding.embed import EmbedResult
+from alise_plugin.mapping.features.tiling import TileBudget
 from alise_plugin.operations.catalogue import OPERATIONS
 from alise_plugin.operations.detect_change import ZONE_COLUMNS
 from alise_plugin.sits.build import SeriesPlan
@@ -242,7 +243,7 @@ def write_squares(path):
         (["embed", "--input", "a.vrt", "--output", "map.vrt"], "ends? in .tif"),
         (["buildtimeseries", "--output", "series.vrt"], "--input"),
         (["buildtimeseries", "--input", "a.tif", "--output", "series.tif"], "in .vrt"),
-        (["embed", "--input", "a.vrt", "--output", "map.tif", "--model", "none"], "no model"),
+        (["embed", "--input", "a.vrt", "--output", "map.tif", "--model", "none"], "does not exist"),
     ],
 )
 def test_a_mistake_is_one_sentence(arguments, words, tmp_path, monkeypatch, capsys, tiny_package):
@@ -345,17 +346,18 @@ def test_a_machine_without_the_memory_is_said(scenes, engine, tmp_path, monkeypa
 def test_the_engine_reaches_the_workers_of_a_cluster(scenes, engine, tmp_path, monkeypatch):
     asked = {}
 
-    def embed_on_cluster(series, encoder, output, scheduler, **options):
+    def embed_on_cluster(features, output, scheduler, **options):
         asked.update(options, scheduler=scheduler)
-        return EmbedResult(output, series.dates, "cpu", "tiny")
+        return EmbedResult(output, features.dates, "cpu", "tiny")
 
     monkeypatch.setattr(
         "alise_plugin.mapping.embedding.embed_on_dask.embed_on_cluster", embed_on_cluster
     )
     command = ["embed", "--input", *scenes, "--output", str(tmp_path / "map.vrt"), *engine]
     assert main([*command, "--scheduler", "tcp://host:8786", "--memory", "6000"]) == DONE
-    expected = {"device": "cpu", "threads": 1, "memory_mb": 6000, "scheduler": "tcp://host:8786"}
+    expected = {"device": "cpu", "threads": 1, "scheduler": "tcp://host:8786"}
     assert asked.items() >= expected.items()
+    assert asked["budget"] == TileBudget(6000)
 
 
 @pytest.mark.parametrize("extent", ["0 0 inf inf", "nan 0 1 1", "9 0 1 1"])
