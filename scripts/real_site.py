@@ -20,12 +20,12 @@ from pathlib import Path
 import numpy as np
 from osgeo import gdal, ogr, osr
 
+from alise_plugin.mapping.features.series_features import SeriesFeatures
 from alise_plugin.mapping.labels.layers import Legend, VectorLabels
 from alise_plugin.mapping.learning.find_classes import find_classes
 from alise_plugin.mapping.maps.find_similar import find_similar
 from alise_plugin.mapping.maps.reconstruct import reconstruct
-from alise_plugin.mapping.maps.segment import segment
-from alise_plugin.model.encoder import Encoder
+from alise_plugin.mapping.maps.segment import ClassMapOutputs, segment
 from alise_plugin.model.heads.class_head import Head
 from alise_plugin.model.package import load_package
 from alise_plugin.sits.bands import BANDS
@@ -55,13 +55,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         with series_of(given.data / SITE, folder) as series:
-            head = find_classes(series, encoder, folder / "head.onnx", classes=CLASSES)
-            segment(series, encoder, Head(head.path), folder / "classes.tif")
-            reconstruct(series, encoder, folder / "images.tif", dates=[COVERED])
+            features = SeriesFeatures(series, lambda: encoder)
+            head = find_classes(features, folder / "head.onnx", classes=CLASSES)
+            segment(features, Head(head.path), ClassMapOutputs(folder / "classes.tif"))
+            reconstruct(features, folder / "images.tif", dates=[COVERED])
             panels = [colour(series, day) for day in CLEAR]
             seen = colour(series, COVERED)
             if given.similar:
-                found = [likeness(series, encoder, example, folder) for example in EXAMPLES]
+                found = [similarity(features, example, folder) for example in EXAMPLES]
                 write_panels(given.similar, [*panels, *found])
         codes = gdal.Open(str(folder / "classes.tif")).ReadAsArray()
         legend = ["#000000", *(item.color for item in head.classes)]
@@ -78,18 +79,18 @@ def write_panels(png: str, panels: list[np.ndarray]) -> None:
     write(png, row.repeat(SCALE, 0).repeat(SCALE, 1))
 
 
-def likeness(
-    series: ImageSeries, encoder: Encoder, example: tuple[int, int, int, int], folder: Path
+def similarity(
+    features: SeriesFeatures, example: tuple[int, int, int, int], folder: Path
 ) -> np.ndarray:
-    """(H, W, 3) uint8: similarity to one example, with its frame."""
+    """Return `(H, W, 3)` uint8: similarity to one example, with its frame."""
     col, row, width, height = example
     left, top = LEFT + METRES * col, TOP - METRES * row
     right, bottom = left + METRES * width, top - METRES * height
     corners = ((left, top), (right, top), (right, bottom), (left, bottom), (left, top))
     ring = ", ".join(f"{x} {y}" for x, y in corners)
     shape = ogr.CreateGeometryFromWkt(f"POLYGON(({ring}))")
-    shown = VectorLabels("example", series.grid.crs_wkt, [shape], [1], Legend())
-    result = find_similar(series, encoder, shown, folder / "similar.tif")
+    shown = VectorLabels("example", features.grid.crs_wkt, [shape], [1], Legend())
+    result = find_similar(features, shown, folder / "similar.tif")
     raw = gdal.Open(result.path).ReadAsArray()
     grey = np.clip(raw / (10_000 * result.level), 0, 1)
     panel = np.rint(255 * grey).astype(np.uint8)[..., None].repeat(3, 2)

@@ -150,7 +150,7 @@ class SeriesFeatures:
 
 
 def warn_of_several_years(series: ImageSeries, feedback: Feedback) -> None:
-    """Say that vectors of one year tell more of it (measured: `bench_segment`, table together)."""
+    """Say that vectors of one year tell more of it (`benchmarks/segment.py`, table together)."""
     years = (series.dates[-1] - series.dates[0]).days / _YEAR_DAYS
     if years > _MANY_YEARS:
         feedback.info(

@@ -1,6 +1,6 @@
 """How well distances tell change, beside the gap-filled baseline, and what alignment does.
 
-    .venv/bin/python scripts/bench_change.py [--model models/alise-s2] [--nrt FOLDER] [--places 24]
+    python -m benchmarks.change [--model models/alise-s2] [--nrt FOLDER] [--places 24]
 
 Prints ROC AUC, average precision and the medians of what stayed and of what changed for each form
 of the distance on simulated rotations (other weather, other dates, the same crop sown and cut on
@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -26,18 +25,17 @@ import numpy as np
 from osgeo import gdal
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-PROJECT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(PROJECT))
+from alise_plugin.mapping.change.gapfilled import STEP_DAYS, gap_filled
+from alise_plugin.mapping.change.periods import days_of_years
+from alise_plugin.model.distance import SquaredDistance, compact_cosine
+from alise_plugin.model.encoder import Encoder
+from alise_plugin.model.package import load_package
+from alise_plugin.model.spatial_features import Period
+from alise_plugin.sits.bands import BANDS
+from alise_plugin.sits.build import build_series
+from training.change.simulated import simulated_rotations
 
-from alise_plugin.mapping.change.gapfilled import STEP_DAYS, gap_filled  # noqa: E402
-from alise_plugin.mapping.change.periods import days_of_years  # noqa: E402
-from alise_plugin.model.distance import SquaredDistance, compact_cosine  # noqa: E402
-from alise_plugin.model.encoder import Encoder  # noqa: E402
-from alise_plugin.model.package import load_package  # noqa: E402
-from alise_plugin.model.spatial_features import Period  # noqa: E402
-from alise_plugin.sits.bands import BANDS  # noqa: E402
-from alise_plugin.sits.build import build_series  # noqa: E402
-from training.change.simulated import simulated_rotations  # noqa: E402
+PROJECT = Path(__file__).resolve().parents[1]
 
 BASELINE = "gap-filled reflectance, clouds masked"
 UNMASKED = "gap-filled reflectance, clouds in"

@@ -1,6 +1,6 @@
 """Maps from few polygons: aligned features against gap-filled raw series.
 
-    python -m scripts.bench_segment [--region FOLDER] [--model FOLDER]
+    python -m benchmarks.segment [--region FOLDER] [--model FOLDER]
         [--tables curve years together clusters similar values]
 
 Prints Markdown tables, of both kinds of features with the plugin's own classifier and regression:
@@ -35,7 +35,7 @@ from alise_plugin.mapping.labels.read import read_vector_labels, read_vector_val
 from alise_plugin.mapping.learning.classifier import fit_and_choose
 from alise_plugin.mapping.learning.find_classes import k_means
 from alise_plugin.mapping.learning.regression import by_area, fit_and_choose_value
-from alise_plugin.mapping.maps.find_similar import Likeness
+from alise_plugin.mapping.maps.find_similar import Similarity
 from alise_plugin.mapping.samples.samples import ValueSamples
 from alise_plugin.mapping.scores.metrics import confusion, measures
 from alise_plugin.model.encoder import Encoder
@@ -243,14 +243,14 @@ def agreement(values: np.ndarray, truth: np.ndarray, count: int) -> float:
 
 
 def precision(samples: tuple, values: np.ndarray, truth: np.ndarray, size: int) -> float:
-    """Average precision of the likeness to so many polygons of a class, mean over the classes."""
+    """Average precision of the similarity to so many polygons of a class, mean over the classes."""
     scores = []
     for draw in range(SEARCHES):
         examples, kind, polygon = some(samples, size, draw)
         for one in np.unique(kind):
             mine = kind == one
-            likeness = Likeness(values, examples[mine], polygon[mine])
-            found = likeness(values.T[:, None])[0]
+            similarity = Similarity(values, examples[mine], polygon[mine])
+            found = similarity(values.T[:, None])[0]
             scores.append(average_precision_score(truth == one + 1, found))
     return float(np.mean(scores))
 

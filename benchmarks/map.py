@@ -1,8 +1,8 @@
 """A whole map beside the bare encoder, and the memory that it takes, measured in one run.
 
-    python scripts/bench_map.py [--model models/alise-s2] [--size 1024] [--dates 30]
+    python -m benchmarks.map [--model models/alise-s2] [--size 1024] [--dates 30]
                                 [--memory 2048] [--format float32]
-    python scripts/bench_map.py --area [--size 512] [--dates 8] [--memory 512] [--wholes 3]
+    python -m benchmarks.map --area [--size 512] [--dates 8] [--memory 512] [--wholes 3]
 
 A series of GeoTIFFs as products are (DN, DEFLATE, a file per date) is made in a temporary folder,
 which is removed at the end, also after Ctrl-C and `kill`. The encoder alone goes through some tiles
@@ -36,22 +36,22 @@ from unittest import mock
 import numpy as np
 from osgeo import gdal, osr
 
-PROJECT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(PROJECT))
+from alise_plugin.feedback import SilentFeedback
+from alise_plugin.mapping.embedding.embed import FORMATS, embed
+from alise_plugin.mapping.features.encode_tiles import encode_strips
+from alise_plugin.mapping.features.series_features import SeriesFeatures
+from alise_plugin.mapping.features.tiling import TileBudget, Tiling, cut_into_tiles
+from alise_plugin.mapping.rasters import geotiff as output
+from alise_plugin.mapping.rasters.geotiff import RasterOutput
+from alise_plugin.mapping.rasters.overviews import OverviewBlocks
+from alise_plugin.model.encoder import Encoder
+from alise_plugin.model.package import load_package
+from alise_plugin.model.quantise import Quantiser
+from alise_plugin.sits.build import build_series
+from alise_plugin.sits.grid import Tile, Window
+from alise_plugin.sits.series import ImageSeries
 
-from alise_plugin.feedback import SilentFeedback  # noqa: E402
-from alise_plugin.mapping.embedding.embed import FORMATS, embed  # noqa: E402
-from alise_plugin.mapping.features.encode_tiles import encode_strips  # noqa: E402
-from alise_plugin.mapping.features.tiling import Tiling, cut_into_tiles  # noqa: E402
-from alise_plugin.mapping.rasters import geotiff as output  # noqa: E402
-from alise_plugin.mapping.rasters.geotiff import RasterOutput  # noqa: E402
-from alise_plugin.mapping.rasters.overviews import OverviewBlocks  # noqa: E402
-from alise_plugin.model.encoder import Encoder  # noqa: E402
-from alise_plugin.model.package import load_package  # noqa: E402
-from alise_plugin.model.quantise import Quantiser  # noqa: E402
-from alise_plugin.sits.build import build_series  # noqa: E402
-from alise_plugin.sits.grid import Tile, Window  # noqa: E402
-from alise_plugin.sits.series import ImageSeries  # noqa: E402
+PROJECT = Path(__file__).resolve().parents[1]
 
 BYTES = {"float32": 2560, "int8": 640, "compact": 64}  # of a pixel of the map
 
@@ -198,12 +198,10 @@ def mapped(
     """One run of `embed`."""
     path = folder / "map.tif"
     embed(
-        series,
-        encoder,
+        SeriesFeatures(series, lambda: encoder),
         path,
         extent=series.grid.subgrid(inner).extent,
-        memory_mb=args.memory,
-        tile_size=tile_size,
+        budget=TileBudget(args.memory, tile_size),
         format=args.format,
         feedback=Progress(),
     )

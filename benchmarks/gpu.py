@@ -1,6 +1,6 @@
 """The encoder on a GPU: right, how fast, which share of the card's limit, and where time goes.
 
-    python scripts/bench_gpu.py [--model FOLDER] [--dates 30 60] [--sides 64 128 256 512]
+    python -m benchmarks.gpu [--model FOLDER] [--dates 30 60] [--sides 64 128 256 512]
         [--repeats 3] [--device cuda] [--size 8192]
 
 Needs a machine with an NVIDIA card, NumPy and onnxruntime-gpu, and installs nothing. With the
@@ -27,13 +27,12 @@ from typing import Any
 
 import numpy as np
 
-PROJECT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(PROJECT))
+from alise_plugin.errors import AliseError
+from alise_plugin.model.device import choose_device, import_onnxruntime, open_session
+from alise_plugin.model.encoder import SPATIAL_PIXELS, TEMPORAL_ROWS, Encoder
+from alise_plugin.model.package import PRECISIONS, ModelPackage, load_package
 
-from alise_plugin.errors import AliseError  # noqa: E402
-from alise_plugin.model.device import choose_device, import_onnxruntime, open_session  # noqa: E402
-from alise_plugin.model.encoder import SPATIAL_PIXELS, TEMPORAL_ROWS, Encoder  # noqa: E402
-from alise_plugin.model.package import PRECISIONS, ModelPackage, load_package  # noqa: E402
+PROJECT = Path(__file__).resolve().parents[1]
 
 NEAR = 1e-2
 CHAIN = 8  # matrix products in one call, so that starting it does not count

@@ -1,6 +1,6 @@
 """Speed of the encoder beside its peers: ratios measured in one run, alternating, medians.
 
-    python scripts/bench.py [--malice malice_s2.onnx] [--threads 2] [--shapes 30x64 60x128]
+    python -m benchmarks.encode [--malice malice_s2.onnx] [--threads 2] [--shapes 30x64 60x128]
         [--model FOLDER] [--against FOLDER] [--profile]
 
 Side by side: the bundled weights through the plugin's encoder, the same in PyTorch eager, and, when
@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -28,17 +27,16 @@ import numpy as np
 import onnxruntime
 import torch
 
-PROJECT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(PROJECT))
+from alise_plugin.model.encoder import TEMPORAL_ROWS, Encoder
+from alise_plugin.model.flush_subnormals import flush_subnormals
+from alise_plugin.model.package import load_package
+from training.export.command import untrained
+from training.export.package import write_package
+from training.models.alise import Alise
+from training.models.checkpoint import load_alise
+from training.pretext.normalise import EUROPE, normalise
 
-from alise_plugin.model.encoder import TEMPORAL_ROWS, Encoder  # noqa: E402
-from alise_plugin.model.flush_subnormals import flush_subnormals  # noqa: E402
-from alise_plugin.model.package import load_package  # noqa: E402
-from training.export.command import untrained  # noqa: E402
-from training.export.package import write_package  # noqa: E402
-from training.models.alise import Alise  # noqa: E402
-from training.models.checkpoint import load_alise  # noqa: E402
-from training.pretext.normalise import EUROPE, normalise  # noqa: E402
+PROJECT = Path(__file__).resolve().parents[1]
 
 MATRIX = 2048  # rows and columns of the matrices whose product is the limit
 PRODUCTS = 10  # in one turn, so that it lasts as long as an encoding

@@ -1,6 +1,6 @@
 """Time and memory of describing full Sentinel-2 tiles, and of reading windows of the series.
 
-    python scripts/bench_series.py [--scenes 200] [--windows 40] [--folder DIR]
+    python -m benchmarks.series [--scenes 200] [--windows 40] [--folder DIR]
 
 Generates SAFE products of full tiles (10980 x 10980) whose images are sparse GeoTIFFs with one
 square of noise, describes them in a process of its own, and reads 512 x 512 windows of all ten
@@ -25,14 +25,11 @@ from pathlib import Path
 import numpy as np
 from osgeo import gdal, osr
 
-PROJECT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(PROJECT))
-
-from alise_plugin.sits.bands import BANDS  # noqa: E402
-from alise_plugin.sits.build import SeriesOptions, plan_series  # noqa: E402
-from alise_plugin.sits.grid import Window  # noqa: E402
-from alise_plugin.sits.report import write_report  # noqa: E402
-from alise_plugin.sits.series import ImageSeries  # noqa: E402
+from alise_plugin.sits.bands import BANDS
+from alise_plugin.sits.build import SeriesOptions, plan_series
+from alise_plugin.sits.grid import Window
+from alise_plugin.sits.report import write_report
+from alise_plugin.sits.series import ImageSeries
 
 FINE = ("B02", "B03", "B04", "B08")
 SIDE, CORNER = 10980, (600000, 5000040)

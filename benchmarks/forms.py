@@ -1,6 +1,6 @@
 """Bytes per pixel of each form of an embedding raster, and what the form loses.
 
-    python scripts/bench_forms.py --model FOLDER [--size 96] [--dates 16]
+    python -m benchmarks.forms --model FOLDER [--size 96] [--dates 16]
 
 On a simulated landscape that neither training nor the compact form has seen. Error of a feature:
 beside its spread (0.5th to 99.5th percentile), for values inside the spread; clipped: values that
@@ -14,23 +14,23 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 from osgeo import gdal, osr
 
-PROJECT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(PROJECT))
+from alise_plugin.mapping.embedding.embed import embed
+from alise_plugin.mapping.features.embedding_raster import EmbeddingRaster
+from alise_plugin.mapping.features.series_features import SeriesFeatures
+from alise_plugin.mapping.features.tiling import TileBudget
+from alise_plugin.model.package import load_package
+from alise_plugin.sits.acquisitions import REFERENCE_DATE
+from alise_plugin.sits.build import build_series
+from alise_plugin.sits.series import ImageSeries
+from training.simulation.landscapes import simulate_landscapes
 
-from alise_plugin.mapping.embedding.embed import embed  # noqa: E402
-from alise_plugin.mapping.features.embedding_raster import EmbeddingRaster  # noqa: E402
-from alise_plugin.model.package import load_package  # noqa: E402
-from alise_plugin.sits.acquisitions import REFERENCE_DATE  # noqa: E402
-from alise_plugin.sits.build import build_series  # noqa: E402
-from alise_plugin.sits.series import ImageSeries  # noqa: E402
-from training.simulation.landscapes import simulate_landscapes  # noqa: E402
+PROJECT = Path(__file__).resolve().parents[1]
 
 SEED = 612_345_881
 PAIRS = 4000
@@ -64,7 +64,12 @@ def main() -> None:
                 print("| compact | - | - | this package has none | - | - | - |")
                 continue
             path = Path(folder) / f"{name}.tif"
-            result = embed(series, encoder, path, format=name, tile_size=tile_size)
+            result = embed(
+                SeriesFeatures(series, lambda: encoder),
+                path,
+                format=name,
+                budget=TileBudget(tile_size=tile_size),
+            )
             raster = EmbeddingRaster(path)
             values = raster.read(raster.grid.window).reshape(len(raster.names), -1)
             if name == "float32":

@@ -14,11 +14,12 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def run(*arguments):
     return subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / "bench_gpu.py"), *arguments],
+        [sys.executable, "-m", "benchmarks.gpu", *arguments],
         capture_output=True,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         check=False,
+        cwd=ROOT,
     )
 
 
@@ -51,18 +52,16 @@ def test_on_the_cpu_provider_it_runs_to_its_end(tmp_path):
 
 def test_a_wrong_result_ends_with_an_error(monkeypatch):
     """The check does tell a wrong offset from rounding."""
-    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    import bench_gpu
-
     from alise_plugin.model.device_memory import DeviceFeatures
     from alise_plugin.model.encoder import Encoder
     from alise_plugin.model.package import load_package
+    from benchmarks import gpu
 
     package = load_package(ROOT / "models" / "alise-s2")
     encoders = {"bound": Encoder(package, "cpu", 1, bound=True)}
-    assert bench_gpu.check(package, encoders)
+    assert gpu.check(package, encoders)
     rows = DeviceFeatures.rows
     monkeypatch.setattr(
         DeviceFeatures, "rows", lambda self, dates, pixels: rows(self, dates, np.roll(pixels, 1))
     )
-    assert not bench_gpu.check(package, encoders)
+    assert not gpu.check(package, encoders)

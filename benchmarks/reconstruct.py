@@ -1,6 +1,6 @@
 """What a day of a long series is best reconstructed from: all dates, or the year around it.
 
-    .venv/bin/python scripts/bench_reconstruct.py [--nrt FOLDER] [--places FOLDER]
+    python -m benchmarks.reconstruct [--nrt FOLDER] [--places FOLDER]
 
 Clear acquisitions are hidden with everything near them and predicted from what is left, as in
 measure 1 of `python -m training evaluate` but on more days, of series of more than a year: the
@@ -14,7 +14,6 @@ Figures are RMSE over that of linear interpolation. A quarter of an hour of two 
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -22,19 +21,18 @@ from pathlib import Path
 
 import numpy as np
 
-PROJECT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(PROJECT)]
+from alise_plugin.model.encoder import Encoder
+from alise_plugin.model.package import load_package
+from alise_plugin.sits.build import build_series
+from alise_plugin.sits.grid import Window
+from benchmarks.change import clear_of
+from training.data.real import read_sites
+from training.evaluation import reconstruction, report
+from training.evaluation.features import PATCH
+from training.evaluation.held_out import SITES, RealSeries, held_out_series
+from training.simulation.pixels import Options, simulate_pixels
 
-from alise_plugin.model.encoder import Encoder  # noqa: E402
-from alise_plugin.model.package import load_package  # noqa: E402
-from alise_plugin.sits.build import build_series  # noqa: E402
-from alise_plugin.sits.grid import Window  # noqa: E402
-from scripts.bench_change import clear_of  # noqa: E402
-from training.data.real import read_sites  # noqa: E402
-from training.evaluation import reconstruction, report  # noqa: E402
-from training.evaluation.features import PATCH  # noqa: E402
-from training.evaluation.held_out import SITES, RealSeries, held_out_series  # noqa: E402
-from training.simulation.pixels import Options, simulate_pixels  # noqa: E402
+PROJECT = Path(__file__).resolve().parents[1]
 
 SIMULATED = 250  # pixels
 LEAST_DAYS = 600  # of a simulated series

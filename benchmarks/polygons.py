@@ -1,4 +1,4 @@
-"""What ten thousand polygons cost: `python -m scripts.bench_polygons`.
+"""What ten thousand polygons cost: `python -m benchmarks.polygons`.
 
 Writes an embedding raster of 500 x 500 pixels and 640 features of twelve classes with noise, ten
 thousand square fields over it, trains the linear classifier on them, and prints time, score and the
@@ -18,6 +18,7 @@ from osgeo import ogr, osr
 
 from alise_plugin.mapping.embedding.embed import feature_names
 from alise_plugin.mapping.features.embedding_raster import EmbeddingRaster
+from alise_plugin.mapping.features.tiling import TileBudget
 from alise_plugin.mapping.labels.read import read_vector_labels
 from alise_plugin.mapping.learning.train_classifier import train_classifier
 from alise_plugin.mapping.rasters.form import RasterForm
@@ -78,7 +79,7 @@ def main() -> None:
         write_fields(fields, kinds, reference)
         began, busy = time.perf_counter(), time.process_time()
         source = LabelledSource(EmbeddingRaster(raster), read_vector_labels(str(fields), "code"))
-        result = train_classifier([source], None, Path(folder) / "head.onnx", memory_mb=memory)
+        result = train_classifier([source], Path(folder) / "head.onnx", budget=TileBudget(memory))
         minutes = (time.perf_counter() - began) / 60, (time.process_time() - busy) / 60
     score = result.overall["macro-F1"].value
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
