@@ -98,6 +98,12 @@ def colour_bands(texts: Sequence[str]) -> list[str | None]:
     return [known.get(name) for name in names]
 
 
+def band_numbers(texts: Sequence[str]) -> list[tuple[int, str]]:
+    """Return the place of each text that names one band, with the band's number ("8A", "10")."""
+    found = [(place, _BAND.findall(text)) for place, text in enumerate(texts)]
+    return [(place, numbers[0]) for place, numbers in found if len(numbers) == 1]
+
+
 def _bare(text: str) -> str:
     return _MARKS.sub("", text).lower()
 

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from osgeo import gdal, osr
 
+from alise_plugin.sits.bands import BANDS
+
 ROOT = Path(__file__).resolve().parents[2]
 qgis_core = pytest.importorskip("qgis.core", reason="QGIS is not installed")
 
@@ -60,6 +62,9 @@ class Log(qgis_core.QgsProcessingFeedback):
 
     def pushInfo(self, info):
         self.lines.append(info)
+
+    def pushWarning(self, warning):
+        self.lines.append(warning)
 
 
 @pytest.fixture
@@ -149,8 +154,10 @@ def feedback_that_cancels():
 def write_raster():
     """Write a GeoTIFF of digital numbers (bands, H, W) in a UTM zone."""
 
-    def write(path, values, *, corner=(600000.0, 5000000.0), crs=32631, descriptions=()):
+    def write(path, values, *, corner=(600000.0, 5000000.0), crs=32631, descriptions=None):
         count, height, width = values.shape
+        if descriptions is None:
+            descriptions = BANDS if count == len(BANDS) else ()
         options = ["COMPRESS=DEFLATE"]
         dataset = gdal.GetDriverByName("GTiff").Create(
             str(path), width, height, count, gdal.GDT_UInt16, options

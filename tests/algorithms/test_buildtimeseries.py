@@ -323,7 +323,6 @@ def test_layers_that_show_a_part_of_a_product(plugin):
         ({"EXTENT": "600000,600100,4999900,5000000 [EPSG:326]"}, "names no CRS that is known"),
         ({"CRS": "EPSG:326"}, "'EPSG:326' is no CRS"),
         ({"REPORT": "{folder}/report.txt"}, "let its name end in .html"),
-        ({"BAND_ORDER": "B02,B03"}, None),
     ],
 )
 def test_more_bad_input_is_one_sentence(run, refused, scenes, tmp_path, change, says):

@@ -198,6 +198,9 @@ class Log(QgsProcessingFeedback):
     def pushInfo(self, info):
         self.lines.append(info)
 
+    def pushWarning(self, warning):
+        self.pushInfo(warning)
+
 
 def refuse(run, refused, parameters, *says, feedback=None):
     folder = Path(parameters["HEAD"]).parent

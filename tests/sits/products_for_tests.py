@@ -68,11 +68,13 @@ def write_image(
     nodata=None,
     options=(),
     kind=None,
-    descriptions=(),
+    descriptions=None,
     metadata=None,
 ):
-    """Writes (bands, H, W) or (H, W)."""
+    """Writes (bands, H, W) or (H, W); ten bands are called B02 to B12."""
     values = values[None] if values.ndim == 2 else values
+    if descriptions is None:
+        descriptions = BANDS if len(values) == len(BANDS) else ()
     kinds = {"u1": gdal.GDT_Byte, "u2": gdal.GDT_UInt16, "i2": gdal.GDT_Int16}
     kind = kind or kinds.get(values.dtype.str[1:], gdal.GDT_Float32)
     memory = gdal.GetDriverByName("MEM").Create("", values.shape[2], values.shape[1], 0, kind)

@@ -5,6 +5,9 @@ from datetime import date, timedelta
 import numpy as np
 from osgeo import gdal, osr
 
+from alise_plugin.sits.bands import BANDS
+
+ALL_BANDS = ("B01", *BANDS[:8], "B09", "B10", *BANDS[8:])
 TRANSFORM = (600000.0, 10.0, 0.0, 5000000.0, 0.0, -10.0)
 
 
@@ -20,14 +23,19 @@ def write_raster(
     *,
     transform=TRANSFORM,
     crs=None,
-    descriptions=(),
+    descriptions=None,
     nodata=None,
     metadata=None,
     scale=None,
     offset=None,
 ):
-    """GeoTIFF of `values` (bands, H, W); crs "none" leaves it out."""
+    """GeoTIFF of `values` (bands, H, W); crs "none" leaves it out.
+
+    Ten bands are called B02 to B12 unless `descriptions` say otherwise; () leaves them unnamed.
+    """
     bands, height, width = values.shape
+    if descriptions is None:
+        descriptions = BANDS if bands == len(BANDS) else ()
     kinds = {"u": gdal.GDT_UInt16, "i": gdal.GDT_Int16, "f": gdal.GDT_Float32}
     kind = gdal.GDT_Byte if values.dtype == np.uint8 else kinds[values.dtype.kind]
     dataset = gdal.GetDriverByName("GTiff").Create(str(path), width, height, bands, kind)
@@ -54,6 +62,22 @@ def write_raster(
 def digital_numbers(rng, bands=10, height=12, width=15):
     """DN from 1 to 9999."""
     return rng.integers(1, 10000, (bands, height, width)).astype(np.uint16)
+
+
+# Reflectance x 10^4 of bare soil and of a dense crop, B01 to B12 with B09 and B10 (made up after
+# spectral libraries: soil rises slowly, a crop has its red edge between B05 and B07).
+SOIL = dict(
+    zip(ALL_BANDS, (700, 800, 1000, 1300, 1500, 1650, 1750, 1850, 1950, 2000, 10, 2600, 2200))
+)
+CROP = dict(zip(ALL_BANDS, (300, 300, 600, 350, 900, 2600, 3400, 3600, 3800, 3900, 10, 1900, 900)))
+
+
+def land(rng, bands=BANDS, height=12, width=15):
+    """DN (bands, height, width) of fields, some bare and some green, a little noisy."""
+    green = rng.random((height, width))
+    pixels = [SOIL[band] + (CROP[band] - SOIL[band]) * green for band in bands]
+    noisy = np.stack(pixels) * rng.normal(1, 0.03, (len(bands), height, width))
+    return np.rint(noisy).clip(1, 9999).astype(np.uint16)
 
 
 def days(count, first=date(2019, 1, 5), step=11):

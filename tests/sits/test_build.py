@@ -10,6 +10,7 @@ from rasters_for_tests import (
     dated_rasters,
     days,
     digital_numbers,
+    land,
     utm,
     write_cube,
     write_raster,
@@ -102,7 +103,7 @@ def test_absent_and_other_bands(tmp_path, rng):
 @pytest.mark.parametrize("described", [True, False])
 def test_a_stack(tmp_path, rng, described):
     dates = days(4)
-    values = np.stack([digital_numbers(rng) for _ in dates])
+    values = np.stack([land(rng) for _ in dates])
     names = [f"{day} {band}" for day in dates for band in BANDS] if described else []
     path = write_raster(tmp_path / "stack.tif", values.reshape(40, 12, 15), descriptions=names)
     given = None if described else dates
@@ -112,7 +113,7 @@ def test_a_stack(tmp_path, rng, described):
 
 
 def test_a_stack_with_dates_out_of_order_is_sorted(tmp_path, rng):
-    values = np.stack([digital_numbers(rng) for _ in range(3)])
+    values = np.stack([land(rng) for _ in range(3)])
     path = write_raster(tmp_path / "stack.tif", values.reshape(30, 12, 15))
     dates = [date(2020, 5, 1), date(2018, 5, 1), date(2019, 5, 1)]
     series = build_series([path], tmp_path / "series.vrt", dates=dates)

@@ -8,6 +8,7 @@ from osgeo import gdal
 from products_for_tests import expected, write_theia
 from rasters_for_tests import TRANSFORM, digital_numbers, write_raster
 
+from alise_plugin.sits.bands import BANDS
 from alise_plugin.sits.build import SeriesOptions, build_series, plan_series
 from alise_plugin.sits.no_value import undeclared_fill
 
@@ -116,7 +117,7 @@ def test_masks_of_a_file_are_honoured(tmp_path, rng, kind, crs):
     path = str(tmp_path / "20190514.tif")
     if kind.startswith("alpha"):
         alpha = np.where(hidden, 0, 255 if kind == "alpha bytes" else 65535).astype(np.uint16)
-        write_raster(path, np.concatenate([values, alpha[None]]))
+        write_raster(path, np.concatenate([values, alpha[None]]), descriptions=BANDS)
         dataset = gdal.Open(path, gdal.GA_Update)
         dataset.GetRasterBand(11).SetColorInterpretation(gdal.GCI_AlphaBand)
     else:

@@ -3,6 +3,7 @@
 import os
 import sys
 from datetime import date, timedelta
+from functools import partial
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from products_for_tests import (
     write_image,
     write_safe,
 )
-from rasters_for_tests import dated_rasters, days, digital_numbers, write_raster
+from rasters_for_tests import ALL_BANDS, dated_rasters, days, digital_numbers, land, write_raster
 
 from alise_plugin.errors import Cancelled, OutputError, SeriesError
 from alise_plugin.sits.bands import BANDS
@@ -90,7 +91,8 @@ def test_two_tiles_of_a_day_in_one_stack_are_a_mosaic(tmp_path, rng):
 def test_a_stack_with_explicit_dates_and_order(tmp_path, rng, major, order):
     dates = days(3)
     count = len(order or BANDS)
-    values = np.stack([digital_numbers(rng, count) for _ in dates])
+    made = land if order is None else partial(digital_numbers, bands=count)
+    values = np.stack([made(rng) for _ in dates])
     stack = values if major == "date" else values.swapaxes(0, 1)
     path = write_raster(tmp_path / "stack.tif", stack.reshape(-1, 12, 15))
     series = build_series(
@@ -106,14 +108,19 @@ def test_a_stack_with_explicit_dates_and_order(tmp_path, rng, major, order):
     refuse([path], tmp_path / "x.vrt", "one name per band", dates=dates, band_order=["B02", "B04"])
 
 
-@pytest.mark.parametrize(("count", "places"), [(12, 9), (13, 9)])
-def test_twelve_and_thirteen_bands_of_a_product(tmp_path, rng, count, places):
-    values = digital_numbers(rng, count)
+def test_twelve_bands_of_a_product(tmp_path, rng):
+    order = [band for band in ALL_BANDS if band != "B10"]
+    values = land(rng, order)
     path = write_raster(tmp_path / "20190514.tif", values)
     plan = plan_series([path], tmp_path / "s.vrt", SeriesOptions())
-    kept = [*range(1, 9), count - 2, count - 1]  # without B01, B09 (and B10)
+    kept = [*range(1, 9), 10, 11]  # without B01 and B09
     same(plan.write(tmp_path / "s.vrt"), values[kept][None])
-    assert any(f"{count} bands without names" in text for text in plan.notes)
+    assert any("12 bands without names" in text for text in plan.notes)
+
+
+def test_thirteen_bands_are_those_of_level_1c(tmp_path, rng):
+    path = write_raster(tmp_path / "20190514.tif", land(rng, ALL_BANDS))
+    refuse([path], tmp_path / "s.vrt", r"as Level-1C \(top of atmosphere\) has")
 
 
 FORCE = [
@@ -195,7 +202,7 @@ def test_names_that_are_no_names_of_bands_are_not_replaced_by_positions(
     ],
 )
 def test_descriptions_that_only_count_leave_the_usual_order(tmp_path, rng, names):
-    values = digital_numbers(rng)
+    values = land(rng)
     path = write_raster(tmp_path / "20190514.tif", values, descriptions=names)
     same(build_series([path], tmp_path / "s.vrt"), values[None])
 

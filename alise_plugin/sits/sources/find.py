@@ -7,18 +7,20 @@ import posixpath
 import re
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import partial
 
+import numpy as np
 from osgeo import gdal
 
 from ...errors import SeriesError
+from ..band_order import choose_order, known_orders, without_offset
 from ..rasters import quiet_gdal, refuse_unspeakable
 from ..series import RECONSTRUCTED
 from .cube import is_cube, read_cube
 from .product_files import read_json, refuse_l1c
-from .raster import Declared, read_raster
+from .raster import Declared, read_raster, spectra_of
 from .record import NotAScene, SourceBand
 from .safe import METADATA, METADATA_L1C, read_safe
 from .stac import is_stac, read_stac
@@ -29,6 +31,7 @@ PARTS_ENDING = "_parts"
 """Ending of the folder with the helper VRTs of a series, which is never searched."""
 _JSON_SUFFIXES = (".json", ".geojson")
 _MAX_JSON = 200_000_000
+_ORDER_RASTERS = 12  # whose spectra are looked at, spread over all
 _PART = re.compile(r"\w{2,}:")  # GPKG:, HDF5:, as GDAL names what lies in a file; C: is a drive
 
 
@@ -249,6 +252,7 @@ def read_all(
         _refuse_dates(found, rasters, dates)
     readings = Readings()
     seen_json: set[str] = set()
+    undescribed: list[tuple[str, Declared, int]] = []
     for number, item in enumerate(found):
         step(number, len(found))
         refuse_unspeakable(item.path)
@@ -280,17 +284,51 @@ def read_all(
                 if item.kind == "cube":
                     readings.records += read_cube(item.path)
                 else:
-                    readings.records += read_raster(item.path, declared)
+                    read = read_raster(item.path, declared)
+                    readings.records += read
+                    if read and read[0].product.undescribed:
+                        undescribed.append((item.path, declared, read[0].product.undescribed))
             except NotAScene as error:
                 if not item.searched:
                     raise
                 readings.left_out.append((name, str(error)))
+    _place_undescribed(undescribed, readings)
     readings.records = _once(readings.records)
     if not readings.records:
         # Where a search found only what no reader takes, the first reason says best what to do.
         reason = f" ({readings.left_out[0][1].rstrip('.')})" if readings.left_out else ""
         raise SeriesError(f"No Sentinel-2 product is in what was given{reason}.")
     return readings
+
+
+def _place_undescribed(rasters: Sequence[tuple[str, Declared, int]], readings: Readings) -> None:
+    """Give the bands of rasters that describe none the order that their spectra show.
+
+    Rasters with as many bands are taken to be written alike, so that a cloudy one has the order of
+    the others.
+
+    Raises:
+        SeriesError: the spectra fit no known order, or several, or hardly a pixel shows land.
+    """
+    for count in sorted({count for _, _, count in rasters}):
+        alike = [(path, declared) for path, declared, bands in rasters if bands == count]
+        spread = alike[:: -(-len(alike) // _ORDER_RASTERS)]
+        pixels = np.concatenate(
+            [without_offset(one) for path, said in spread for one in spectra_of(path, said, count)],
+            1,
+        )
+        more = f" and {len(alike) - 1} more" if len(alike) > 1 else ""
+        order = choose_order(os.path.basename(alike[0][0]) + more, pixels)
+        if order == known_orders(count)[0]:
+            continue
+        paths = {path for path, _ in alike}
+        readings.records = [one for one in readings.records if one.path not in paths]
+        remark = f"{count} bands without names, taken in the order {order.words}, as spectra show"
+        for path, declared in alike:
+            again = read_raster(path, replace(declared, band_order=order.bands))
+            readings.records += [
+                replace(one, product=replace(one.product, remark=remark)) for one in again
+            ]
 
 
 def made_here(path: str) -> str:

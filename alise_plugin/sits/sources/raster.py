@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
+import numpy as np
+from numpy.typing import NDArray
 from osgeo import gdal
 
 from ...errors import SeriesError
@@ -16,17 +18,20 @@ from ..bands import (
     BANDS,
     PRODUCT_ORDERS,
     are_positions,
+    band_numbers,
     canonical_band,
     canonical_mask,
     colour_bands,
 )
 from ..grid import Grid
 from ..no_value import alpha_band, has_mask, is_alpha
-from ..rasters import is_integer, open_raster, refuse_truncated, stated_scale
+from ..other_sensors import other_sensor
+from ..rasters import is_integer, open_raster, read_bands, refuse_truncated, stated_scale
 from ..series import ABSENT, band_identity
 from .product_files import refuse_l1c
 from .record import DATE_GIVEN, NotAScene, Product, SourceBand
 from .safe import OFFSET_BASELINE, stated_of_image
+from .vrt_sources import named_by_sources
 
 _DATE_ITEMS = (
     "ACQUISITION_DATE",
@@ -36,6 +41,9 @@ _DATE_ITEMS = (
     "SENSING_TIME",
     "datetime",
 )
+_SPECTRA_DATES = 6
+_SPECTRA_SIDE = 48  # pixels: side of the windows whose spectra are looked at
+_LOOKED_AT = 256  # pixels: side of what is looked at of the cirrus band
 _FOLDERS_READ = 2  # how many folders above a file may bear its date
 
 
@@ -88,6 +96,12 @@ def read_raster(path: str, declared: Declared | None = None) -> list[SourceBand]
     scene = scene_of(name)
     if scene.level == "L1C":
         refuse_l1c(name)
+    texts = [
+        dataset.GetRasterBand(index).GetDescription() for index in range(1, dataset.RasterCount + 1)
+    ]
+    sensor = other_sensor(path, dataset.GetMetadata() or {}, texts)
+    if sensor:
+        raise NotAScene(f"{name} is of {sensor}, and ALISE reads Sentinel-2; leave it out.")
     bands = [dataset.GetRasterBand(index) for index in range(1, dataset.RasterCount + 1)]
     colours = colour_bands([without_date(band.GetDescription()) for band in bands])
     identities = [
@@ -95,6 +109,13 @@ def read_raster(path: str, declared: Declared | None = None) -> list[SourceBand]
         for index, (band, colour) in enumerate(zip(bands, colours), 1)
         if not is_alpha(band)
     ]
+    _refuse_cirrus(name, bands, texts)
+    if all(band is None for _, _, band in identities):
+        identities = named_by_sources(dataset, identities)
+    undescribed = 0
+    if not declared.band_order and all(band is None for _, _, band in identities):
+        per_date = len(identities) // (len(declared.dates) if declared.dates else 1)
+        undescribed = per_date if per_date in PRODUCT_ORDERS else 0
     placed, remark, date_from = _place(dataset, path, identities, declared)
     _refuse_repeats(name, dataset, placed)
     grid = Grid.from_dataset(dataset, name)
@@ -140,6 +161,7 @@ def read_raster(path: str, declared: Declared | None = None) -> list[SourceBand]
                     scene=own.key or scene.key,
                     processed=stated.processed if stated else own.processed or scene.processed,
                     remark=remark,
+                    undescribed=undescribed,
                 ),
                 certain=certain,
                 declared=band.GetNoDataValue() == nodata,
@@ -149,6 +171,59 @@ def read_raster(path: str, declared: Declared | None = None) -> list[SourceBand]
             )
         )
     return records
+
+
+def spectra_of(path: str, declared: Declared, per_date: int) -> list[NDArray[np.float32]]:
+    """Return `(per_date, pixels)` stored values of some windows of a raster, date by date.
+
+    A pixel without a value is NaN. Of a stack, six dates are looked at.
+
+    Args:
+        path: of a raster that describes no band.
+        declared: how its dates follow one another.
+        per_date: bands of a date.
+    """
+    dataset = open_raster(path)
+    total = sum(not is_alpha(dataset.GetRasterBand(i + 1)) for i in range(dataset.RasterCount))
+    dates = total // per_date
+    side = min(_SPECTRA_SIDE, dataset.RasterXSize, dataset.RasterYSize)
+    parts = []
+    for place in ((0.5, 0.5), (0.25, 0.25), (0.75, 0.25), (0.25, 0.75), (0.75, 0.75)):
+        col, row = (
+            int(share * (size - side))
+            for share, size in zip(place, (dataset.RasterXSize, dataset.RasterYSize))
+        )
+        for number in range(0, dates, -(-dates // _SPECTRA_DATES)):
+            bands = [
+                1 + (number + band * dates if declared.band_major else number * per_date + band)
+                for band in range(per_date)
+            ]
+            values = read_bands(dataset, bands, col, row, side, side)
+            nodata = dataset.GetRasterBand(1).GetNoDataValue()
+            if nodata is not None:
+                values[values == nodata] = np.nan
+            parts.append(values.reshape(per_date, -1))
+    return parts
+
+
+def _refuse_cirrus(name: str, bands: Sequence[gdal.Band], texts: Sequence[str]) -> None:
+    """Refuse an image whose cirrus band (B10) holds values: only Level-1C has it.
+
+    Raises:
+        NotAScene: it has B10 and B8A, and B10 is not empty.
+    """
+    numbers = {number.upper().lstrip("0"): index for index, number in band_numbers(texts)}
+    if not {"8A", "10", "11", "12"} <= set(numbers):
+        return
+    cirrus = bands[numbers["10"]]
+    values = cirrus.ReadAsArray(
+        buf_xsize=min(cirrus.XSize, _LOOKED_AT), buf_ysize=min(cirrus.YSize, _LOOKED_AT)
+    )
+    if values is not None and np.any(values):
+        raise NotAScene(
+            f"{name} has the cirrus band B10, as Level-1C (top of atmosphere) has, and ALISE reads "
+            "Level-2A (surface reflectance); download the L2A product or run Sen2Cor."
+        )
 
 
 def _identity(band: gdal.Band, colour: str | None) -> tuple[date | None, str | None]:
@@ -187,6 +262,12 @@ def _place(
                 "may be no names but a count; give BAND_ORDER."
             )
         named = []
+    days = {day for _, day, _ in identities}
+    if not named and not dates and not declared.band_order and None not in days and len(days) > 1:
+        raise NotAScene(
+            f"{name} describes its {count} bands by dates and names none of them, so that it is a "
+            "stack of one band or index over time; give rasters that hold the bands of a date."
+        )
     if not named:
         order, remark = _order(name, count, _own_names(texts), declared)
         per = len(dates) if dates else 1
@@ -251,6 +332,11 @@ def _order(
             f"{name} calls its bands {', '.join(names[:4])}{', ...' if len(names) > 4 else ''}, "
             "none of which is a name of a Sentinel-2 band; describe them (B02, B03, ...) or give "
             "BAND_ORDER."
+        )
+    if per_date == len(PRODUCT_ORDERS[13]):
+        raise NotAScene(
+            f"{name} has 13 bands without names, as Level-1C (top of atmosphere) has, and ALISE "
+            "reads Level-2A (surface reflectance); if it is Level-2A, give BAND_ORDER."
         )
     if per_date not in PRODUCT_ORDERS:
         known = f"{dates} dates" if declared.dates else "one date"

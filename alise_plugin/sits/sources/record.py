@@ -31,6 +31,7 @@ class Product:
         valid: share of the product's extent that holds values, 0 to 1; None if not stated.
         preview: a small picture of it that GDAL opens; None if there is none.
         remark: what the reader had to decide, for the report.
+        undescribed: bands of a date whose order nothing says; 0 if their names are known.
     """
 
     name: str = ""
@@ -42,6 +43,7 @@ class Product:
     valid: float | None = None
     preview: str | None = None
     remark: str = ""
+    undescribed: int = 0
 
 
 @dataclass(frozen=True)

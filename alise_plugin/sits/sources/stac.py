@@ -23,6 +23,7 @@ from ..acquisitions import parse_date, scene_of
 from ..bands import BANDS, asset_band
 from ..grid import Grid
 from ..no_value import alpha_band, has_mask
+from ..other_sensors import is_sentinel_2
 from ..rasters import open_raster, quiet_gdal, refuse_truncated, stated_scale
 from .product_files import fraction, inside, read_json, refuse_l1c
 from .record import Product, SourceBand
@@ -160,11 +161,13 @@ def _item(item: _Json, base: str, root: str, path: str) -> list[SourceBand]:
     name = str(item.get("id") or os.path.basename(path))
     properties = _dict(item.get("properties"))
     collection = str(item.get("collection") or "")
-    platform = str(properties.get("constellation") or properties.get("platform") or "sentinel-2")
     stated = str(properties.get("s2:product_uri") or name)
     if "l1c" in collection.lower() or scene_of(stated).level == "L1C":
         refuse_l1c(name)
-    if "sentinel-2" not in platform.lower().replace("sentinel2", "sentinel-2"):
+    platform = properties.get("constellation") or properties.get("platform")
+    # Without a platform, the collection, the name or the fields of the item have to say it.
+    said = [platform] if platform else [collection, name, stated, *properties]
+    if not is_sentinel_2(said):
         return []
     day = parse_date(str(properties.get("datetime") or properties.get("start_datetime") or "")[:10])
     if day is None:
