@@ -21,8 +21,8 @@ from training.files import replace_file
 from training.models.checkpoint import load_alise
 from training.pretext.normalise import EUROPE
 
-from . import arkansas, features, places, reconstruction, report, robustness, simulated
-from .held_out import RealSeries, held_out_series
+from . import arkansas, features, months, places, reconstruction, report, robustness, simulated
+from .held_out import ELSEWHERE, RealSeries, elsewhere_series, held_out_series
 
 AT_ONCE = "ALISE, all dates at once"
 PROJECT = Path(__file__).resolve().parents[2]
@@ -67,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
     figures: dict[str, object] = {"model": package.model_id}
     if "1" in args.measures:
         sections.append(reconstruction_table(encoder, args.data, figures))
+        sections.append(months_table(encoder, args.data, figures))
     if "2" in args.measures:
         sections.append(arkansas_table(package, encoder, args, figures))
     if "3" in args.measures:
@@ -97,6 +98,28 @@ def reconstruction_table(encoder: Encoder, data: Path, figures: dict[str, object
         "bands pooled, and of NDVI. ALISE decodes a day from the acquisitions of the year around "
         f'it, as Reconstruct images does; "{AT_ONCE}" encodes the whole series.\n\n'
         + report.table(header, rows)
+    )
+
+
+def months_table(encoder: Encoder, data: Path, figures: dict[str, object]) -> str:
+    """Measure 1 by month, on its sites and on places elsewhere."""
+    predictors = {
+        "ALISE": reconstruction.from_the_year_around(encoder),
+        "linear": reconstruction.linear,
+    }
+    sites = [*held_out_series(data), *elsewhere_series(data)]
+    dates = [
+        date
+        for number, site in enumerate(sites)
+        for date in months.hidden_dates(site, predictors, seed=number)
+    ]
+    rows = months.rows(dates)
+    figures["months"] = rows
+    names = ", ".join(Path(file).stem for file in ELSEWHERE)
+    return (
+        f"**1 by month**, those sites and others never trained on ({names}): RMSE of "
+        "reflectance, every hidden date counted alike, ratio to linear interpolation with its 95 % "
+        "interval (days of a set drawn anew).\n\n" + report.table(months.HEADER, rows)
     )
 
 
