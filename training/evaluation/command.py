@@ -22,7 +22,14 @@ from training.models.checkpoint import load_alise
 from training.pretext.normalise import EUROPE
 
 from . import arkansas, features, months, places, reconstruction, report, robustness, simulated
-from .held_out import ELSEWHERE, RealSeries, elsewhere_series, held_out_series
+from .held_out import (
+    ELSEWHERE,
+    SNOWY_WINTER,
+    RealSeries,
+    elsewhere_series,
+    held_out_series,
+    read_fields,
+)
 
 AT_ONCE = "ALISE, all dates at once"
 PROJECT = Path(__file__).resolve().parents[2]
@@ -102,24 +109,29 @@ def reconstruction_table(encoder: Encoder, data: Path, figures: dict[str, object
 
 
 def months_table(encoder: Encoder, data: Path, figures: dict[str, object]) -> str:
-    """Measure 1 by month, on its sites and on places elsewhere."""
+    """Measure 1 by month: its sites and places elsewhere, and a winter with snow."""
     predictors = {
         "ALISE": reconstruction.from_the_year_around(encoder),
         "linear": reconstruction.linear,
     }
-    sites = [*held_out_series(data), *elsewhere_series(data)]
-    dates = [
-        date
-        for number, site in enumerate(sites)
-        for date in months.hidden_dates(site, predictors, seed=number)
-    ]
-    rows = months.rows(dates)
-    figures["months"] = rows
+
+    def rows(sites: Sequence[RealSeries], only: Sequence[int] = range(1, 13)) -> list[months.Row]:
+        return months.rows(
+            date
+            for number, site in enumerate(sites)
+            for date in months.hidden_dates(site, predictors, number, only)
+        )
+
+    everywhere = rows([*held_out_series(data), *elsewhere_series(data)])
+    winter = rows(read_fields(data / SNOWY_WINTER), only=(1, 2, 3))
+    figures["months"], figures["winter"] = everywhere, winter
     names = ", ".join(Path(file).stem for file in ELSEWHERE)
     return (
         f"**1 by month**, those sites and others never trained on ({names}): RMSE of "
         "reflectance, every hidden date counted alike, ratio to linear interpolation with its 95 % "
-        "interval (days of a set drawn anew).\n\n" + report.table(months.HEADER, rows)
+        f"interval (days of a set drawn anew).\n\n{report.table(months.HEADER, everywhere)}\n\n"
+        f"**1 in a winter with snow** ({Path(SNOWY_WINTER).stem}, trained on): the dates without "
+        f"snow.\n\n{report.table(months.HEADER, winter)}"
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Union
 
 import numpy as np
 
@@ -26,6 +27,7 @@ PER_MONTH = 2
 RESAMPLES = 2000
 INTERVAL = (2.5, 97.5)  # per cent
 METHODS = ("ALISE", "linear")
+Row = list[Union[str, float, None]]
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,10 @@ class HiddenDate:
 
 
 def hidden_dates(
-    series: RealSeries, predictors: Mapping[str, Predictor], seed: int = 0
+    series: RealSeries,
+    predictors: Mapping[str, Predictor],
+    seed: int = 0,
+    only: Sequence[int] = range(1, 13),
 ) -> list[HiddenDate]:
     """Hide up to `PER_MONTH` clear dates of each month in turn and measure every method.
 
@@ -61,12 +66,13 @@ def hidden_dates(
         series: a site.
         predictors: the methods, by name.
         seed: of which dates are hidden where a month has more.
+        only: months, 1 to 12, of which dates are hidden.
     """
     between = _between_clear_dates(series)
     months = np.array([_month(series.days[t]) for t in between])
     rng = np.random.default_rng(seed)
     found = []
-    for month in np.unique(months):
+    for month in np.intersect1d(months, list(only)):
         for t in sorted(rng.permutation(between[months == month])[:PER_MONTH]):
             for gap in GAPS_DAYS:
                 kept = np.abs(series.days - series.days[t]) > gap / 2
@@ -137,9 +143,13 @@ def interval(dates: Sequence[HiddenDate], resamples: int = RESAMPLES) -> tuple[f
     return float(low), float(high)
 
 
-def rows(dates: Iterable[HiddenDate]) -> list[list[str | float | None]]:
-    """Return a row for each gap and month, for the year, and for the year without February."""
+def rows(dates: Iterable[HiddenDate]) -> list[Row]:
+    """Return a row for each gap and month, and where all months are there for the year.
+
+    The year is shown without February too.
+    """
     everything = list(dates)
+    whole_year = len({date.month for date in everything}) == len(MONTHS)
     found = []
     for gap in GAPS_DAYS:
         of_gap = [date for date in everything if date.gap == gap]
@@ -147,13 +157,14 @@ def rows(dates: Iterable[HiddenDate]) -> list[list[str | float | None]]:
             name: [date for date in of_gap if date.month == number]
             for number, name in enumerate(MONTHS, 1)
         }
-        parts["all months"] = of_gap
-        parts["all but February"] = [date for date in of_gap if date.month != 2]
+        if whole_year:
+            parts["all months"] = of_gap
+            parts["all but February"] = [date for date in of_gap if date.month != 2]
         found += [_row(f"{gap} d", name, part) for name, part in parts.items() if part]
     return found
 
 
-def _row(gap: str, name: str, dates: list[HiddenDate]) -> list[str | float | None]:
+def _row(gap: str, name: str, dates: list[HiddenDate]) -> Row:
     ours, linear = (
         float(np.sqrt(np.mean([date.errors[method] for date in dates]))) for method in METHODS
     )
