@@ -101,3 +101,26 @@ def test_snow_of_a_site_is_not_asked_for(tmp_path):
     days = np.array(["2021-01-10", "2021-02-10", "2021-03-10"])
     np.savez(path, reflectance=dn, clear=np.ones((3, 2, 2), bool), dates=days)
     assert read_site(Path(path)).clear.all((1, 2)).tolist() == [True, False, True]
+
+
+def test_invented_snow_is_counted_by_month():
+    """An encoder that decodes white ground in February, half of the pixels of one of two sites."""
+
+    class White:
+        def encode(self, reflectance, days):
+            return reflectance[0]
+
+        def decode(self, embedding, days):
+            decoded = np.broadcast_to(embedding, (len(days), *embedding.shape)).copy()
+            february = [k for k, day in enumerate(days) if months._month(day) == 2]
+            if embedding.shape[-1] > 1:
+                decoded[february, BANDS.index("B02"), :, 0] = 0.5
+            return decoded
+
+    one = year_series(0)
+    wide = RealSeries("wide", one.reflectance.repeat(2, -1), one.clear.repeat(2, -1), one.days)
+    shares = months.invented_snow(White(), [one, wide])
+    assert shares == [0.0, 0.25] + [0.0] * 10
+    summer = one.days < day(2021, 4, 1)
+    short = RealSeries("short", one.reflectance[summer], one.clear[summer], one.days[summer])
+    assert months.invented_snow(White(), [short])[4:8] == [None] * 4

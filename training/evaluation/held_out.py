@@ -33,7 +33,7 @@ ELSEWHERE = (
     "image_series_few_bands/nrt_drome_forest.npz",
 )
 # Every version was trained on these field means. Up to 0.3.0 four fifths of their February targets
-# were snow, so that snow-free dates of their winter tell whether a model still invents it.
+# were snow: a model that invents snow does so there first.
 SNOWY_WINTER = "field_series/fis_bavaria.npz"
 # Of a file with many fields so many are taken, evenly spread over it.
 MOST_FIELDS = 40

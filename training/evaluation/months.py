@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Union
 
 import numpy as np
 
-from alise_plugin.sits.acquisitions import REFERENCE_DATE
+from alise_plugin.model.encoder import Encoder
+from alise_plugin.model.year_around import by_year_around
+from alise_plugin.sits.acquisitions import REFERENCE_DATE, days_since_reference
 from alise_plugin.sits.bands import BANDS
+from training.data.screen import snow
 
 from .held_out import RealSeries
 from .reconstruction import LEAST_KEPT, Predictor
@@ -58,7 +61,6 @@ def hidden_dates(
     series: RealSeries,
     predictors: Mapping[str, Predictor],
     seed: int = 0,
-    only: Sequence[int] = range(1, 13),
 ) -> list[HiddenDate]:
     """Hide up to `PER_MONTH` clear dates of each month in turn and measure every method.
 
@@ -66,13 +68,12 @@ def hidden_dates(
         series: a site.
         predictors: the methods, by name.
         seed: of which dates are hidden where a month has more.
-        only: months, 1 to 12, of which dates are hidden.
     """
     between = _between_clear_dates(series)
     months = np.array([_month(series.days[t]) for t in between])
     rng = np.random.default_rng(seed)
     found = []
-    for month in np.intersect1d(months, list(only)):
+    for month in np.unique(months):
         for t in sorted(rng.permutation(between[months == month])[:PER_MONTH]):
             for gap in GAPS_DAYS:
                 kept = np.abs(series.days - series.days[t]) > gap / 2
@@ -120,7 +121,7 @@ def _hide(
 
 def ratio(dates: Sequence[HiddenDate]) -> float:
     """Return the RMSE of ALISE over that of linear interpolation, every date counted alike."""
-    ours, linear = (np.mean([date.errors[method] for date in dates]) for method in METHODS)
+    ours, linear = (np.mean([hidden.errors[method] for hidden in dates]) for method in METHODS)
     return float(np.sqrt(ours / linear))
 
 
@@ -131,10 +132,10 @@ def interval(dates: Sequence[HiddenDate], resamples: int = RESAMPLES) -> tuple[f
     its fields.
     """
     groups: dict[tuple[str, float], list[HiddenDate]] = {}
-    for date in dates:
-        groups.setdefault((date.name, date.day), []).append(date)
+    for hidden in dates:
+        groups.setdefault((hidden.name, hidden.day), []).append(hidden)
     sums = np.array(
-        [[sum(date.errors[method] for date in group) for method in METHODS]
+        [[sum(hidden.errors[method] for hidden in group) for method in METHODS]
          for group in groups.values()]
     )  # fmt: skip
     drawn = np.random.default_rng(0).integers(len(sums), size=(resamples, len(sums)))
@@ -144,41 +145,78 @@ def interval(dates: Sequence[HiddenDate], resamples: int = RESAMPLES) -> tuple[f
 
 
 def rows(dates: Iterable[HiddenDate]) -> list[Row]:
-    """Return a row for each gap and month, and where all months are there for the year.
-
-    The year is shown without February too.
-    """
+    """Return a row for each gap and month, for the year, and for the year without February."""
     everything = list(dates)
-    whole_year = len({date.month for date in everything}) == len(MONTHS)
     found = []
     for gap in GAPS_DAYS:
-        of_gap = [date for date in everything if date.gap == gap]
+        of_gap = [hidden for hidden in everything if hidden.gap == gap]
         parts = {
-            name: [date for date in of_gap if date.month == number]
+            name: [hidden for hidden in of_gap if hidden.month == number]
             for number, name in enumerate(MONTHS, 1)
         }
-        if whole_year:
-            parts["all months"] = of_gap
-            parts["all but February"] = [date for date in of_gap if date.month != 2]
+        parts["all months"] = of_gap
+        parts["all but February"] = [hidden for hidden in of_gap if hidden.month != 2]
         found += [_row(f"{gap} d", name, part) for name, part in parts.items() if part]
     return found
 
 
 def _row(gap: str, name: str, dates: list[HiddenDate]) -> Row:
     ours, linear = (
-        float(np.sqrt(np.mean([date.errors[method] for date in dates]))) for method in METHODS
+        float(np.sqrt(np.mean([hidden.errors[method] for hidden in dates]))) for method in METHODS
     )
     low, high = interval(dates)
-    days = len({(date.name, date.day) for date in dates})
-    errors = np.array([[date.errors[method] for method in METHODS] for date in dates])
+    days = len({(hidden.name, hidden.day) for hidden in dates})
+    errors = np.array([[hidden.errors[method] for method in METHODS] for hidden in dates])
     with np.errstate(divide="ignore"):
         by_date = np.sqrt(errors[:, 0] / errors[:, 1])
-    blue = [date.blue["ALISE"] for date in dates if np.isfinite(date.blue["ALISE"])]
+    blue = [hidden.blue["ALISE"] for hidden in dates]
     return [
         gap, name, f"{len(dates)} of {days} days", ours, linear, ratio(dates),
         f"{low:.2f} to {high:.2f}", float(np.median(by_date)),
-        float(np.mean(blue)) if blue else None,
+        _mean(blue),
     ]  # fmt: skip
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    known = [value for value in values if np.isfinite(value)]
+    return float(np.mean(known)) if known else None
+
+
+def invented_snow(encoder: Encoder, sites: Iterable[RealSeries]) -> list[float | None]:
+    """Return the share of the decoded middles of each month that are snow by their colour.
+
+    A model that never had snow as a target invents it. No truth is asked, so that months count in
+    which snow left no date to measure on.
+
+    Args:
+        encoder: of the model.
+        sites: each counts alike, with the year in its middle.
+
+    Returns:
+        12 shares, January first; None without a site that covers the month.
+    """
+    shares: dict[int, list[float]] = {}
+    for site in sites:
+        wanted = _middles(site.days)
+        for near, indices in by_year_around(site.days, wanted):
+            vectors = encoder.encode(site.reflectance[near].astype(np.float32), site.days[near])
+            decoded = encoder.decode(vectors, wanted[indices])
+            for day, share in zip(wanted[indices], snow(decoded).mean((1, 2))):
+                shares.setdefault(_month(day), []).append(float(share))
+    return [
+        float(np.mean(shares[month])) if month in shares else None
+        for month in range(1, len(MONTHS) + 1)
+    ]
+
+
+def _middles(days: np.ndarray) -> np.ndarray:
+    """Return the 15th of each month that lies in a series, of the year about its middle."""
+    middle = REFERENCE_DATE + timedelta(days=int((days[0] + days[-1]) / 2))
+    first = 12 * middle.year + middle.month - 1 - len(MONTHS) // 2
+    wanted = days_since_reference(
+        [date(k // 12, k % 12 + 1, 15) for k in range(first, first + len(MONTHS))]
+    )
+    return wanted[(wanted >= days[0]) & (wanted <= days[-1])]
 
 
 HEADER = (
