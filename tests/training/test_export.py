@@ -2,6 +2,7 @@
 
 import argparse
 import copy
+import json
 
 import numpy as np
 import onnxruntime
@@ -210,6 +211,7 @@ def test_a_new_decoder_leaves_the_files_of_the_encoder_as_they_are(tmp_path, mod
     arguments = "--checkpoint", checkpoint, "--out", out, "--name", "one"
     export(*arguments, "--no-compact")
     before = {path.name: path.read_bytes() for path in out.iterdir()}
+    first = load_package(out).sha256
     changed = copy.deepcopy(model)
     with torch.no_grad():
         changed.decoder.bands.bias += 1.0
@@ -222,6 +224,7 @@ def test_a_new_decoder_leaves_the_files_of_the_encoder_as_they_are(tmp_path, mod
     loaded = load_package(out)
     assert loaded.version == "0.1.1"
     assert loaded.half
+    assert json.loads((out / "model.json").read_text())["same_vectors_as"] == [first]
     with torch.no_grad():
         changed.temporal.projector.query += 0.01
     save_alise(checkpoint, changed)

@@ -132,7 +132,8 @@ def replace_decoder(model: Alise, folder: Path, version: str) -> None:
     """Give a package the decoder of a model with the same encoder, and a new version.
 
     Its encoder, compact form and graphs in half precision stay the files that they are, and so do
-    the vectors that they give.
+    the vectors that they give. The manifest lists the hashes of the packages with these vectors
+    (`same_vectors_as`), so that a reader can go on with what was made from them.
 
     Args:
         model: the network.
@@ -142,7 +143,7 @@ def replace_decoder(model: Alise, folder: Path, version: str) -> None:
     Raises:
         ModelPackageError: `folder` is no model package, or its encoder is another.
     """
-    load_package(folder)
+    before = load_package(folder)
     model = model.eval()
     for file, graph in encoder_graphs(model).items():
         if not _same_graph(graph, onnx.load(folder / file)):
@@ -153,6 +154,7 @@ def replace_decoder(model: Alise, folder: Path, version: str) -> None:
     content = decoder_graph(model.decoder, model.config.n_queries).SerializeToString()
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     manifest["version"] = version
+    manifest["same_vectors_as"] = [*manifest.get("same_vectors_as", []), before.sha256]
     manifest["files"]["decoder.onnx"] = _described(content)
     replace_file(folder / "decoder.onnx", content)
     replace_file(folder / MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
