@@ -15,6 +15,7 @@ COMMANDS = {
         "bring real series of public repositories into one folder",
     ),
     "pretrain": ("training.pretrain.command", "train a model on series without labels"),
+    "distill": ("training.pretrain.command", "train a small encoder on what a trained one gives"),
     "average": ("training.models.average", "the mean of the weights of several runs"),
     "export": ("training.export.command", "write a trained model as a package for the plugin"),
     "probe": ("training.segmentation.probe", "segment with one layer on frozen features"),

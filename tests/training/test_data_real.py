@@ -38,7 +38,7 @@ def write_fields(folder):
     )
     np.savez(
         folder / "field_series/fields.npz",
-        reflectance=np.full((15, 10), 2500, np.uint16),
+        reflectance=np.full((15, 10), 2000, np.uint16),
         cloud=np.array([0, 0.5] * 7 + [0], np.float32),
         dates=days,
         offset=np.array([0, 6, 15]),
@@ -139,6 +139,25 @@ def test_clouds_of_the_scene_classification_are_not_clear(tmp_path):
     write_index(tmp_path, write_site(tmp_path, "one", scl=scl))
     (site,) = read_sites(tmp_path)
     assert site.clear.all((1, 2)).tolist() == [k not in (1, 3, 4) for k in range(9)]
+
+
+def test_snow_is_seen_but_is_no_target_in_fields_and_images(tmp_path):
+    white = np.array([6000, 6000, 5800, 6000, 6000, 6000, 6000, 6000, 1000, 1000], np.uint16)
+    entries = write_site(tmp_path, "image"), write_fields(tmp_path)
+    for entry, rows in zip(entries, ([0, 5], [2, 8])):
+        arrays = dict(np.load(tmp_path / entry["file"]))
+        shape = (10,) + (1,) * (arrays["reflectance"].ndim - 2)
+        arrays["reflectance"][rows] = white.reshape(shape)
+        np.savez(tmp_path / entry["file"], **arrays)
+    write_index(tmp_path, *entries)
+    image, *fields = read_sites(tmp_path)
+    assert np.flatnonzero(image.clear.all((1, 2))).tolist() == [2, 3, 4, 6, 7, 8]
+    # Every other date of the fields is cloudy.
+    assert [np.flatnonzero(one.clear[:, 0, 0]).tolist() for one in fields] == [[0, 4], [0, 4, 6, 8]]
+    (batch,) = first(RealSeries(0, 8, dates=9, data=tmp_path, only_clear=0.0, sources=["fields"]))
+    bright = batch["reflectance"][:, :, 0] > 0.5
+    assert (bright & batch["observed"]).any()
+    assert not (bright & batch["clear"]).any()
 
 
 def test_a_small_site_is_padded_in_space(tmp_path):

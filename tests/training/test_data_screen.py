@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alise_plugin.sits.bands import BANDS
-from training.data.screen import REACH_DAYS, doubtful
+from training.data.screen import REACH_DAYS, doubtful, ground_in_sight, snow
+from training.simulation.pixels import simulate_pixels
 
 FIELD = np.array([0.04, 0.07, 0.05, 0.11, 0.28, 0.35, 0.38, 0.40, 0.20, 0.11])
 BLUE, GREEN, RED, NIR = (BANDS.index(band) for band in ("B02", "B03", "B04", "B08"))
@@ -83,3 +84,37 @@ def test_only_clear_dates_are_doubted_and_time_has_no_direction(seed):
     assert not (found & ~clear).any()
     backwards = doubtful(series[::-1], clear[::-1], -days[::-1])
     np.testing.assert_array_equal(found, backwards[::-1])
+
+
+def test_snow_is_told_from_ground_in_simulated_winters():
+    world = simulate_pixels(300, 48, seed=5)
+    ground, bare = (
+        part.numpy().transpose(1, 2, 0)[..., None] for part in (world.clean, world.below_snow)
+    )
+    seen = world.observed.numpy().T[..., None]
+    brighter = (ground - bare)[:, BLUE]
+    covered, free = seen & (brighter > 0.2), seen & (brighter < 0.01)
+    assert covered.sum() > 100
+    assert snow(ground)[covered].mean() > 0.97
+    assert snow(ground)[free].mean() < 0.02  # bright water and roofs
+
+
+def test_a_band_that_is_missing_does_not_make_snow():
+    snowy = np.array([0.6, 0.6, 0.58, 0.6, 0.6, 0.6, 0.6, 0.6, 0.1, 0.1], np.float32)
+    thin = np.array([0.2, 0.2, 0.2, 0.25, 0.3, 0.3, 0.3, 0.3, 0.1, 0.08], np.float32)
+    series = np.stack([snowy, thin, FIELD.astype(np.float32)])[:, :, None, None]
+    assert snow(series)[:, 0, 0].tolist() == [True, True, False]
+    series[:, BANDS.index("B11")] = np.nan
+    assert snow(series)[:, 0, 0].tolist() == [True, False, False]
+    series[:, BLUE] = np.nan
+    assert not snow(series).any()
+
+
+def test_ground_in_sight_is_clear_free_of_snow_and_of_hidden_classes():
+    series, clear, _ = field(5)
+    series[1] = np.nan
+    series[2, :, 0, 0] = [0.6, 0.6, 0.58, 0.6, 0.6, 0.6, 0.6, 0.6, 0.1, 0.1]
+    clear[3] = False
+    assert ground_in_sight(series, clear)[:, 0, 0].tolist() == [True, False, False, False, True]
+    scl = np.array([11, 4, 4, 4, 5])[:, None, None]
+    assert ground_in_sight(series, clear, scl)[:, 0, 0].tolist() == [False] * 4 + [True]

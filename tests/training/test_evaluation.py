@@ -1,5 +1,6 @@
 """The measuring stick measures what it says: known answers on small made-up data."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -183,6 +184,19 @@ def test_the_bundled_package_is_the_committed_checkpoint():
     # A pixel alone stands for the mean of the places that a transposed convolution writes.
     alone = features.checkpoint(model)(reflectance, days)
     assert np.corrcoef(alone.ravel(), aligned.flatten())[0, 1] > 0.98
+
+
+def test_vectors_of_the_version_before_stay_valid():
+    folder = ROOT / "training" / "checkpoints"
+    before, now = (
+        load_alise(folder / name)[0].state_dict() for name in ("version-0.3.0.pt", "alise-s2.pt")
+    )
+    changed = {
+        name.partition(".")[0] for name, value in before.items() if not value.equal(now[name])
+    }
+    assert changed == {"decoder"}
+    manifest = json.loads((ROOT / "models" / "alise-s2" / "model.json").read_text())
+    assert any(sha256.startswith("59ff2fa7") for sha256 in manifest["same_vectors_as"])
 
 
 def test_one_byte_keeps_what_a_feature_says():

@@ -1,6 +1,8 @@
 """PyTorch and onnxruntime agree to 1e-4, whatever the sizes and the masks."""
 
 import argparse
+import copy
+import json
 
 import numpy as np
 import onnxruntime
@@ -10,11 +12,14 @@ import torch
 from alise_plugin.errors import AliseError, ModelPackageError
 from alise_plugin.model.package import load_package
 from training.export import command, package
+from training.export.additive import finish_graph, tokens_graph
 from training.export.command import untrained
 from training.export.spatial import spatial_graph
 from training.export.temporal import decoder_graph, temporal_graph
+from training.models.additive import Sums
 from training.models.alise import receptive_halo
 from training.models.checkpoint import save_alise
+from training.pretext.normalise import normalise
 
 
 @pytest.fixture(scope="module")
@@ -134,3 +139,95 @@ def test_a_failed_export_keeps_the_package_that_was_there(tmp_path, monkeypatch)
         export("--untrained", "--out", out, "--name", "second")
     assert load_package(out).name == "first"
     assert list(tmp_path.iterdir()) == [out]
+
+
+@pytest.fixture(scope="module")
+def additive():
+    network = untrained("additive")
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter += 0.05 * torch.randn_like(parameter)
+    return network
+
+
+def additive_series(dates=9, pixels=6):
+    rng = np.random.default_rng(3)
+    image = rng.normal(size=(dates, pixels, 10)).astype(np.float32)
+    image[2, :, 4] = 0.0  # a band that is not there
+    days = np.sort(rng.integers(400, 9000, dates)).astype(np.float32)
+    valid = rng.random((dates, pixels)) > 0.4
+    valid[0] = True
+    return image, days, valid
+
+
+def test_acquisitions_one_by_one_through_the_graphs_give_the_embedding(additive):
+    image, days, valid = additive_series()
+    with torch.no_grad():
+        features = additive.spatial.forward_pixels(torch.tensor(image)).transpose(0, 1)
+        expected = additive.temporal(features, torch.tensor(days), torch.tensor(valid).T)
+    tokens = session(tokens_graph(additive.spatial, additive.temporal))
+    finish = session(finish_graph(additive.temporal))
+
+    def summed(image, days, valid):
+        found = tokens.run(None, {"image": image, "days": days, "valid": valid})
+        return Sums(*map(torch.tensor, found))
+
+    one_by_one = None
+    for t in np.random.default_rng(4).permutation(len(days)):
+        part = summed(image[t : t + 1], days[t : t + 1], valid[t : t + 1])
+        one_by_one = part if one_by_one is None else one_by_one + part
+    for sums in (one_by_one, summed(image, days, valid)):
+        (found,) = finish.run(
+            None, {"numerator": sums.numerator.numpy(), "denominator": sums.denominator.numpy()}
+        )
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_an_additive_package_runs_where_sums_are_not_known(tmp_path, additive):
+    checkpoint, out = tmp_path / "model.pt", tmp_path / "package"
+    save_alise(checkpoint, additive)
+    export("--checkpoint", checkpoint, "--out", out, "--name", "sum", "--no-compact")
+    loaded = load_package(out)
+    assert (loaded.halo, loaded.stride, loaded.minimum_size) == (0, 1, 1)
+    assert sorted(path.name for path in out.glob("*.onnx")) == [
+        "decoder.onnx", "finish.onnx", "spatial.onnx", "temporal.onnx", "tokens.onnx",
+    ]  # fmt: skip
+    rng = np.random.default_rng(5)
+    reflectance = rng.uniform(0.02, 0.5, (8, 10, 3, 5)).astype(np.float32)
+    reflectance[2] = np.nan
+    reflectance[4, 3] = np.nan
+    days = np.arange(1000, 1080, 10, np.float32)
+    found = loaded.encoder(device="cpu").encode(reflectance, days)
+    image = normalise(torch.tensor(reflectance))[None]
+    observed = torch.tensor(np.isfinite(reflectance).any(1))[None]
+    with torch.no_grad():
+        expected = additive(image, torch.tensor(days)[None], observed)[0]
+    np.testing.assert_allclose(found, expected, atol=2e-4)
+
+
+def test_a_new_decoder_leaves_the_files_of_the_encoder_as_they_are(tmp_path, model):
+    checkpoint, out = tmp_path / "model.pt", tmp_path / "package"
+    save_alise(checkpoint, model)
+    arguments = "--checkpoint", checkpoint, "--out", out, "--name", "one"
+    export(*arguments, "--no-compact")
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    first = load_package(out).sha256
+    changed = copy.deepcopy(model)
+    with torch.no_grad():
+        changed.decoder.bands.bias += 1.0
+    save_alise(checkpoint, changed)
+    export(*arguments, "--version", "0.1.1", "--keep-encoder")
+    after = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert {name for name, content in before.items() if content != after[name]} == {
+        "decoder.onnx", "model.json",
+    }  # fmt: skip
+    loaded = load_package(out)
+    assert loaded.version == "0.1.1"
+    assert loaded.half
+    assert json.loads((out / "model.json").read_text())["same_vectors_as"] == [first]
+    with torch.no_grad():
+        changed.temporal.projector.query += 0.01
+    save_alise(checkpoint, changed)
+    with pytest.raises(ModelPackageError, match="another encoder"):
+        export(*arguments, "--version", "0.1.2", "--keep-encoder")
+    assert load_package(out).version == "0.1.1"

@@ -25,8 +25,8 @@ from alise_plugin.errors import AliseError  # noqa: E402
 from alise_plugin.sits.bands import BANDS  # noqa: E402
 from training.__main__ import main  # noqa: E402
 from training.data.gather.sources import SOURCES  # noqa: E402
-from training.data.real import DATA_FOLDER  # noqa: E402
-from training.evaluation.held_out import SITES  # noqa: E402
+from training.data.real import DATA_FOLDER, read_sites  # noqa: E402
+from training.evaluation.held_out import ELSEWHERE, SITES  # noqa: E402
 from training.models.alise import Alise, AliseConfig  # noqa: E402
 from training.models.checkpoint import load_alise, save_alise  # noqa: E402
 from training.pretrain.command import (  # noqa: E402
@@ -390,6 +390,21 @@ def test_a_frozen_encoder_of_images_stays_while_the_rest_learns(tmp_path, size):
     assert {name.partition(".")[0] for name in changed} == {"temporal", "decoder"}
 
 
+def test_a_frozen_encoder_leaves_the_decoder_alone_to_learn(tmp_path):
+    save_alise(tmp_path / "start.pt", Pretraining(config()).model)
+    options = config(
+        init_from=str(tmp_path / "start.pt"), freeze_encoder=True, keep_statistics=True,
+        max_steps=4, validate_every=2,
+    )  # fmt: skip
+    train(options, tmp_path, progress=False)
+    before, after = (
+        load_alise(tmp_path / name)[0].state_dict() for name in ("start.pt", MODEL_FILE)
+    )
+    changed = {name for name, value in before.items() if not value.equal(after[name])}
+    assert "decoder.bands.weight" in changed
+    assert {name.partition(".")[0] for name in changed} == {"decoder"}
+
+
 def test_another_architecture_cannot_be_the_beginning(tmp_path):
     save_alise(tmp_path / "other.pt", Alise(AliseConfig(layers=1)))
     with pytest.raises(ConfigError, match=r"other\.pt holds another architecture"):
@@ -428,7 +443,21 @@ def test_another_architecture_cannot_be_the_beginning(tmp_path):
         ("train: {}\nvalidation: {}\nmodel: {decoder_widths: [8, 8]}\n", "same length"),
         ("train: {}\nvalidation: {}\nmodel: {bands: 4}\n", "bands is 4; all sources have 10"),
         ("train: {}\nvalidation: {}\nkeep_statistics: true\n", "keep_statistics without init_from"),
+        (
+            "train: {}\nvalidation: {}\ninit_from: a.pt\nfreeze_encoder: true\n",
+            "freeze_encoder without keep_statistics",
+        ),
         ("train: {}\nvalidation: {}\nmethod: ubarn\ninit_from: a.pt\n", "ubarn knows no init_from"),
+        ("train: {}\nvalidation: {}\nmethod: distill\n", "distill and teacher"),
+        ("train: {}\nvalidation: {}\nteacher: a.pt\n", "distill and teacher"),
+        (
+            "train: {}\nvalidation: {}\nmethod: distill\nteacher: a.pt\nwindow: 2\n",
+            "distill knows no window",
+        ),
+        (
+            "train: {}\nvalidation: {}\nmodel: {preset: additive}\nbfloat16: true\n",
+            "no U-Net for bfloat16",
+        ),
         ("", "no options"),
         ("train: [", "YAML"),
     ],
@@ -545,6 +574,9 @@ def test_no_configuration_trains_on_what_the_evaluation_measures_on(path):
             for child in node:
                 yield from sources(child)
 
+    if DATA_FOLDER.exists():
+        names = {site.name for site in read_sites()}
+        assert not {Path(file).stem for file in ELSEWHERE} & names
     for source in sources(PretrainConfig.read(path).train):
         if source.get("data") == "runs/places":  # other sites, whose names `gather` gives
             assert not set(SITES) & {one.site for one in SOURCES}

@@ -24,14 +24,9 @@ from alise_plugin.sits.acquisitions import days_since_reference
 from alise_plugin.sits.bands import BANDS
 from training.simulation.dataset import require_positive
 
-from .screen import doubtful
+from .screen import doubtful, ground_in_sight
 
 DATA_FOLDER = Path(__file__).resolve().parents[2].parent / "shared" / "data"
-# Sen2Cor classes without a view of the ground: no data, saturated, cloud shadow, unclassified,
-# clouds of two confidences, cirrus (the paper's list, section IV-A).
-INVALID_SCL = (0, 1, 3, 7, 8, 9, 10)
-# Nobody can tell from other dates whether snow lay on one.
-SNOW_SCL = 11
 # A field mean with more cloud than this is not the field's.
 LARGEST_CLOUD = 0.1
 LEAST_DATES = 4
@@ -52,7 +47,7 @@ class Site:
         kind: "image" or "fields".
         dn: uint16 (T, C, H, W), DN = reflectance x 10^4, 0 where there is no value.
         planes: the C places in BANDS.
-        clear: bool (T, H, W).
+        clear: bool (T, H, W), ground without clouds and snow (`screen.ground_in_sight`).
         days: float32 (T,) since 2014-03-03, ascending.
         pixels: int64 (N, 2), the places (row, column) with at least four observations.
         metres: side of a pixel.
@@ -70,20 +65,28 @@ class Site:
 
 def _site(
     name: str, kind: str, dn: np.ndarray, planes: Sequence[int], clear: np.ndarray,
-    dates: np.ndarray, metres: int,
+    dates: np.ndarray, metres: int, scl: np.ndarray | None = None,
 ) -> Site:  # fmt: skip
     days = days_since_reference([date.fromisoformat(str(day)[:10]) for day in dates])
     order = np.argsort(days, kind="stable")
-    dn, clear = dn[order][:, list(planes)], clear[order]
-    seen = (dn > 0).any(1)
-    pixels = np.argwhere(seen.sum(0) >= LEAST_DATES)
-    return Site(name, kind, dn, tuple(planes), clear & seen, days[order], pixels, metres)
+    dn = dn[order][:, list(planes)]
+    ground = ground_in_sight(
+        _reflectance(dn, planes), clear[order], None if scl is None else scl[order]
+    )
+    pixels = np.argwhere((dn > 0).any(1).sum(0) >= LEAST_DATES)
+    return Site(name, kind, dn, tuple(planes), ground, days[order], pixels, metres)
+
+
+def _reflectance(dn: np.ndarray, planes: Sequence[int]) -> np.ndarray:
+    """Return reflectance `(T, 10, H, W)` of DN `(T, C, H, W)`, NaN where there is no value."""
+    reflectance = np.full((len(dn), len(BANDS), *dn.shape[2:]), np.nan, np.float32)
+    reflectance[:, list(planes)] = np.where(dn > 0, dn / np.float32(10000.0), np.nan)
+    return reflectance
 
 
 def screened(site: Site) -> Site:
     """The same site, but what its neighbours in time contradict is not clear."""
-    reflectance = np.full((len(site.dn), len(BANDS), *site.dn.shape[2:]), np.nan, np.float32)
-    reflectance[:, list(site.planes)] = np.where(site.dn > 0, site.dn / 10000.0, np.nan)
+    reflectance = _reflectance(site.dn, site.planes)
     return replace(site, clear=site.clear & ~doubtful(reflectance, site.clear, site.days))
 
 
@@ -130,13 +133,11 @@ def read_sites(data: Path = DATA_FOLDER, exclude: tuple[str, ...] = ()) -> tuple
             if "offset" in file:
                 sites += _fields(file, entry["site"], planes)
                 continue
-            clear = file["clear"]
-            if "scl" in file:
-                clear = clear & ~np.isin(file["scl"], (*INVALID_SCL, SNOW_SCL))
+            scl = file.get("scl")
             sites.append(
                 _site(
-                    entry["site"], "image", file["reflectance"], planes, clear, file["dates"],
-                    metres,
+                    entry["site"], "image", file["reflectance"], planes, file["clear"],
+                    file["dates"], metres, scl,
                 )
             )  # fmt: skip
     sites = [site for site in sites if len(site.pixels)]

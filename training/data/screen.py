@@ -1,7 +1,8 @@
-"""Observations that a mask calls clear and the dates around them do not.
+"""Observations that a mask calls clear and that are no view of the ground.
 
-Masks miss haze and the edges of shadows. What is trained to foretell them learns to brighten
-winters and darken summers, for no other date says when they come.
+Masks miss haze and the edges of shadows, and masks of clouds leave snow in. A model that is trained
+to predict these learns to brighten winters and darken summers, for no other date says when they
+come.
 """
 
 from __future__ import annotations
@@ -20,6 +21,54 @@ HAZE_DAYS = 30.0
 SOIL_RED = 1.5
 # A shadow darkens every band, near infrared to less than this share; mowing brightens red.
 SHADOW = 0.7
+# Sen2Cor classes without a view of the ground: no data, saturated, cloud shadow, unclassified,
+# clouds of two confidences, cirrus (the paper's list, section IV-A), and snow.
+HIDDEN_SCL = (0, 1, 3, 7, 8, 9, 10, 11)
+# Snow is bright in green and dark at 1.6 um (the index of Dozier 1989, Remote Sensing of
+# Environment 28, 9-22; the snow product of Sentinel-2 asks for 0.4 in a first pass and 0.15 in a
+# second: Gascoin et al. 2019, Earth System Science Data 11, 493-514). Water has that index too, but
+# is dark in blue.
+# Blue of 0.25 is none of ground without snow, and tells where there is no B11. With these limits
+# 86 % of the clear February dates of the Bavarian field means are snow, 41 % of those of March, and
+# 0.1 % of those of April to December.
+SNOW_INDEX = 0.3
+SNOW_BLUE = 0.12
+BRIGHTEST_BLUE = 0.25
+
+
+def ground_in_sight(
+    reflectance: np.ndarray, clear: np.ndarray, scl: np.ndarray | None = None
+) -> np.ndarray:
+    """Return which observations a mask calls clear and hold ground without snow.
+
+    Every reader of real series whose clear dates become targets asks this function.
+
+    Args:
+        reflectance: `(T, 10, H, W)`, 1.0 = 100 %, NaN where there is no value.
+        clear: `(T, H, W)` bool, the mask of the source.
+        scl: `(T, H, W)` Sen2Cor classes, where the source has them.
+
+    Returns:
+        `(T, H, W)` bool, a part of `clear`.
+    """
+    seen = clear & np.isfinite(reflectance).any(1) & ~snow(reflectance)
+    return np.asarray(seen if scl is None else seen & ~np.isin(scl, HIDDEN_SCL))
+
+
+def snow(reflectance: np.ndarray) -> np.ndarray:
+    """Return which observations are snow, by their colour alone.
+
+    Args:
+        reflectance: `(T, 10, H, W)`, 1.0 = 100 %. A band that is NaN does not count; without B02
+            nothing is called snow.
+
+    Returns:
+        `(T, H, W)` bool.
+    """
+    blue, green, infrared = (reflectance[:, BANDS.index(band)] for band in ("B02", "B03", "B11"))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        index = (green - infrared) / (green + infrared)
+        return np.asarray((blue >= BRIGHTEST_BLUE) | ((index > SNOW_INDEX) & (blue > SNOW_BLUE)))
 
 
 def doubtful(reflectance: np.ndarray, clear: np.ndarray, days: np.ndarray) -> np.ndarray:

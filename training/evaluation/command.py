@@ -21,8 +21,15 @@ from training.files import replace_file
 from training.models.checkpoint import load_alise
 from training.pretext.normalise import EUROPE
 
-from . import arkansas, features, places, reconstruction, report, robustness, simulated
-from .held_out import RealSeries, held_out_series
+from . import arkansas, features, months, places, reconstruction, report, robustness, simulated
+from .held_out import (
+    ELSEWHERE,
+    SNOWY_WINTER,
+    RealSeries,
+    elsewhere_series,
+    held_out_series,
+    read_fields,
+)
 
 AT_ONCE = "ALISE, all dates at once"
 PROJECT = Path(__file__).resolve().parents[2]
@@ -67,6 +74,8 @@ def run(args: argparse.Namespace) -> int:
     figures: dict[str, object] = {"model": package.model_id}
     if "1" in args.measures:
         sections.append(reconstruction_table(encoder, args.data, figures))
+        sections.append(months_table(encoder, args.data, figures))
+        sections.append(snow_table(encoder, args.data, figures))
     if "2" in args.measures:
         sections.append(arkansas_table(package, encoder, args, figures))
     if "3" in args.measures:
@@ -97,6 +106,42 @@ def reconstruction_table(encoder: Encoder, data: Path, figures: dict[str, object
         "bands pooled, and of NDVI. ALISE decodes a day from the acquisitions of the year around "
         f'it, as Reconstruct images does; "{AT_ONCE}" encodes the whole series.\n\n'
         + report.table(header, rows)
+    )
+
+
+def months_table(encoder: Encoder, data: Path, figures: dict[str, object]) -> str:
+    """Measure 1 by month, on its sites and on places elsewhere."""
+    predictors = {
+        "ALISE": reconstruction.from_the_year_around(encoder),
+        "linear": reconstruction.linear,
+    }
+    sites = [*held_out_series(data), *elsewhere_series(data)]
+    rows = months.rows(
+        hidden
+        for number, site in enumerate(sites)
+        for hidden in months.hidden_dates(site, predictors, seed=number)
+    )
+    figures["months"] = rows
+    names = ", ".join(Path(file).stem for file in ELSEWHERE)
+    return (
+        f"**1 by month**, those sites and others never trained on ({names}): RMSE of "
+        "reflectance, every hidden date counted alike, ratio to linear interpolation with its 95 % "
+        "interval (days of a set drawn anew).\n\n" + report.table(months.HEADER, rows)
+    )
+
+
+def snow_table(encoder: Encoder, data: Path, figures: dict[str, object]) -> str:
+    """Show in how many decoded days of each month a model invents snow."""
+    sites = {
+        "never trained on": [*held_out_series(data), *elsewhere_series(data)],
+        f"{Path(SNOWY_WINTER).stem}, trained on": read_fields(data / SNOWY_WINTER),
+    }
+    rows = [[name, *months.invented_snow(encoder, of_name)] for name, of_name in sites.items()]
+    figures["invented snow"] = rows
+    return (
+        "**1, invented snow**: share of pixels whose 15th of the month, decoded from everything "
+        "that was seen, is snow by its colour. Snow is no target, so there should be none.\n\n"
+        + report.table(["series", *(name[:3] for name in months.MONTHS)], rows)
     )
 
 

@@ -17,6 +17,8 @@ from alise_plugin.model.year_around import year_around
 from alise_plugin.sits.bands import BANDS
 
 GAPS_DAYS = (0, 30, 60, 90)
+# Acquisitions that must be left when some are hidden.
+LEAST_KEPT = 4
 YEAR_DAYS = 365.25
 
 # Series (T, 10, H, W) with NaN, clear (T, H, W), days (T,), hidden day -> (10, H, W).
@@ -155,7 +157,7 @@ def evaluate_site(
     for t in (inside[i] for i in chosen):
         for gap in GAPS_DAYS:
             kept = np.abs(days - days[t]) > gap / 2
-            if kept.sum() < 4:
+            if kept.sum() < LEAST_KEPT:
                 continue
             for name, predict in predictors.items():
                 guess = predict(reflectance[kept], clear[kept], days[kept], float(days[t]))

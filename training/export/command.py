@@ -11,13 +11,14 @@ import torch
 from torch import nn
 
 from alise_plugin.errors import AliseError
+from alise_plugin.model.package import load_package
 from training.models.alise import PRESETS, Alise, AliseConfig
 from training.models.checkpoint import load_alise
 from training.pretext.normalise import EUROPE
 
 from .compact import add_compact
 from .half import add_half
-from .package import sees_whole_tile, write_package
+from .package import replace_decoder, sees_whole_tile, write_package
 
 # Stands until somebody who knows the model writes a card.
 CARD = """# {name} {version}
@@ -56,6 +57,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the package")
     parser.add_argument("--name", required=True)
     parser.add_argument("--version", default="0.1.0")
+    parser.add_argument(
+        "--keep-encoder",
+        action="store_true",
+        help="only replace the decoder of the package in --out, whose encoder is the same",
+    )
     parser.add_argument("--card", type=Path, help="text for MODEL_CARD.md")
     parser.add_argument(
         "--compact",
@@ -76,12 +82,17 @@ def run(args: argparse.Namespace) -> int:
 
     Raises:
         ModelFileError: the checkpoint is none.
+        ModelPackageError: the package whose encoder is to be kept has another one.
         AliseError: the card cannot be read.
     """
     if args.untrained:
         model, facts = untrained(args.preset), {"training": "none, random weights"}
     else:
         model, facts = load_alise(args.checkpoint)
+    if args.keep_encoder:
+        replace_decoder(model, args.out, args.version)
+        print(f"{args.out}: {load_package(args.out).model_id}, its encoder as it was")
+        return 0
     write_package(
         model,
         args.out,
@@ -94,7 +105,8 @@ def run(args: argparse.Namespace) -> int:
     if args.compact and args.checkpoint:
         variance = add_compact(args.out)
         print(f"its compact form keeps {100 * variance:.2f} % of the variance")
-    if args.half:
+    # The graphs in half precision are for the U-Net on a GPU; a token network needs none.
+    if args.half and not model.config.additive:
         print(f"its graphs in half precision take {add_half(args.out) / 1e6:.2f} MB")
     if sees_whole_tile(model.config):
         print(f"Caution: {SEAMS}")

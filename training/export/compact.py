@@ -135,7 +135,7 @@ def write_compact(folder: Path, projection: Projection) -> None:
     graph.add("MatMul", "features", graph.weight(projection.matrix), output="compact")
     shape = projection.matrix.shape
     model = graph.model(
-        {"features": (TensorProto.FLOAT, ["pixels", shape[0]])}, "compact", ["pixels", shape[1]]
+        {"features": (TensorProto.FLOAT, ["pixels", shape[0]])}, {"compact": ["pixels", shape[1]]}
     )
     content = model.SerializeToString()
     onnx.checker.check_model(model)

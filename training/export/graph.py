@@ -56,13 +56,12 @@ class Graph:
         """`rows + x W^T`, in one product that begins with the rows."""
         return self.add("Gemm", x, self.weight(weight.detach().t()), rows)
 
-    def model(self, inputs: dict[str, Any], output: str, shape: list[Any]) -> onnx.ModelProto:
-        """The checked model.
+    def model(self, inputs: dict[str, Any], outputs: dict[str, list[Any]]) -> onnx.ModelProto:
+        """Return the checked model.
 
         Args:
             inputs: name -> (element type, shape), with names for free sizes.
-            output: the name of the result.
-            shape: its shape.
+            outputs: name -> shape of each result, float32.
         """
         graph = helper.make_graph(
             self._nodes,
@@ -71,7 +70,10 @@ class Graph:
                 helper.make_tensor_value_info(name, kind, dims)
                 for name, (kind, dims) in inputs.items()
             ],
-            [helper.make_tensor_value_info(output, TensorProto.FLOAT, shape)],
+            [
+                helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+                for name, shape in outputs.items()
+            ],
             self._weights,
         )
         model = helper.make_model(

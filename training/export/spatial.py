@@ -41,8 +41,7 @@ def spatial_graph(unet: UNet) -> onnx.ModelProto:
     bands = unet.input_block.conv1.conv.in_channels
     return graph.model(
         {"image": (TensorProto.FLOAT, ["dates", bands, "height", "width"])},
-        "features",
-        ["dates", "height", "width", unet.output.out_channels],
+        {"features": ["dates", "height", "width", unet.output.out_channels]},
     )
 
 

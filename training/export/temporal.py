@@ -19,6 +19,7 @@ import torch
 from onnx import TensorProto
 from torch import Tensor, nn
 
+from training.models.additive import MASKED_SCORE
 from training.models.alise import TemporalEncoder
 from training.models.day_encoding import DayEncoding
 from training.models.decoder import Decoder
@@ -27,25 +28,22 @@ from training.models.transformer import TransformerLayer
 
 from .graph import FUSED, Graph
 
-# Far below any score, and finite: a pixel without a valid date must not give NaN.
-MASKED_SCORE = -1e9
-
 
 def temporal_graph(encoder: TemporalEncoder) -> onnx.ModelProto:
     """`features` (P, T, d), `days` (T,), `valid` (P, T) bool -> `embedding` (P, n_queries, d)."""
     graph = Graph()
     width = encoder.projector.key.in_features
-    layers = [_layer(layer) for layer in encoder.transformer.layers]
+    layers = [checked_layer(layer) for layer in encoder.transformer.layers]
     # The first layer's rows come with the first bias that its attention will add.
-    days = _day_encoding(graph, encoder.day_encoding, "days")
+    days = day_encoding_nodes(graph, encoder.day_encoding, "days")
     encoded = graph.add("Add", "features", graph.add("Add", days, graph.weight(layers[0].out.bias)))
     by_date = graph.add("Transpose", encoded, perm=[1, 0, 2])
-    shapes = _Shapes(graph, by_date)
+    shapes = Shapes(graph, by_date)
     mask = _mask(graph, shapes)
     rows = graph.add("Reshape", by_date, graph.weight([-1, width]))
     for layer, following in zip(layers, [*layers[1:], None]):
         ahead = torch.zeros_like(layer.out.bias) if following is None else following.out.bias
-        rows = _transformer_layer(graph, rows, mask, shapes, layer, ahead)
+        rows = transformer_layer(graph, rows, mask, shapes, layer, ahead)
     _projector(graph, rows, shapes, encoder.projector)
     return graph.model(
         {
@@ -53,8 +51,7 @@ def temporal_graph(encoder: TemporalEncoder) -> onnx.ModelProto:
             "days": (TensorProto.FLOAT, ["dates"]),
             "valid": (TensorProto.BOOL, ["pixels", "dates"]),
         },
-        "embedding",
-        ["pixels", encoder.projector.query.shape[1], width],
+        {"embedding": ["pixels", encoder.projector.query.shape[1], width]},
     )
 
 
@@ -62,7 +59,7 @@ def decoder_graph(decoder: Decoder, n_queries: int) -> onnx.ModelProto:
     """`embedding` (P, n_queries, d), `days` (T2,) -> `reflectance` (P, T2, bands) (Eq. 8, 9)."""
     graph = Graph()
     width = decoder.key.in_features
-    days = _day_encoding(graph, decoder.day_encoding, "days")
+    days = day_encoding_nodes(graph, decoder.day_encoding, "days")
     query = graph.add("Add", days, graph.weight(decoder.mask_token))
     # (W_q q) . (W_k y) = ((W_q q)^T W_k) y: the key projection moves to the few queries.
     query = graph.linear(query, decoder.query.weight, None)
@@ -77,12 +74,11 @@ def decoder_graph(decoder: Decoder, n_queries: int) -> onnx.ModelProto:
             "embedding": (TensorProto.FLOAT, ["pixels", n_queries, width]),
             "days": (TensorProto.FLOAT, ["dates"]),
         },
-        "reflectance",
-        ["pixels", "dates", decoder.bands.out_features],
+        {"reflectance": ["pixels", "dates", decoder.bands.out_features]},
     )
 
 
-def _day_encoding(graph: Graph, encoding: DayEncoding, days: str) -> str:
+def day_encoding_nodes(graph: Graph, encoding: DayEncoding, days: str) -> str:
     """(T,) -> (T, d): sines and cosines interleaved, as `DayEncoding`."""
     column = graph.add("Unsqueeze", days, graph.weight([1]))
     angles = graph.add("Mul", column, graph.weight(encoding.frequencies))
@@ -96,7 +92,7 @@ def _day_encoding(graph: Graph, encoding: DayEncoding, days: str) -> str:
     return graph.add("Reshape", pairs, graph.weight([-1, 2 * len(encoding.frequencies)]))
 
 
-class _Shapes:
+class Shapes:
     """Shapes that follow from P and T, as nodes made once.
 
     Args:
@@ -128,7 +124,7 @@ class _Shapes:
         return self._made[shape]
 
 
-def _mask(graph: Graph, shapes: _Shapes) -> str:
+def _mask(graph: Graph, shapes: Shapes) -> str:
     """What attention adds to its scores: (P, T) bool -> (P, 1, T, T), the same in every row.
 
     The rows are written out because adding one row to many is slow in onnxruntime.
@@ -138,13 +134,14 @@ def _mask(graph: Graph, shapes: _Shapes) -> str:
     return graph.add("Expand", row, shapes(1, 1, "T", 1))
 
 
-def _layer(layer: nn.Module) -> TransformerLayer:
+def checked_layer(layer: nn.Module) -> TransformerLayer:
+    """Return a layer of a transformer, whose list of modules does not say of what kind they are."""
     assert isinstance(layer, TransformerLayer)
     return layer
 
 
-def _transformer_layer(
-    graph: Graph, rows: str, mask: str, shapes: _Shapes, layer: TransformerLayer, ahead: Tensor
+def transformer_layer(
+    graph: Graph, rows: str, mask: str, shapes: Shapes, layer: TransformerLayer, ahead: Tensor
 ) -> str:
     """One post-norm layer on rows (T * P, d).
 
@@ -202,24 +199,51 @@ def _normalise(graph: Graph, rows: str, norm: nn.LayerNorm, ahead: Tensor) -> st
     return graph.add("LayerNormalization", rows, weight, bias, epsilon=norm.eps)
 
 
-def _projector(graph: Graph, rows: str, shapes: _Shapes, projector: TemporalProjector) -> None:
-    """Eq. 1 on rows (T * P, d), with the key projection folded into the learned queries.
+def _projector(graph: Graph, rows: str, shapes: Shapes, projector: TemporalProjector) -> None:
+    """Eq. 1 on rows (T * P, d)."""
+    scores = projector_scores(graph, rows, "valid", shapes, projector)
+    shares = graph.add("Softmax", scores, axis=-1)
+    projector_mix(graph, rows, shares, shapes, projector, output="embedding")
 
-    Every head weighs all features of a date, then keeps its own share of them: the same sums as
-    splitting the values first, in one product.
+
+def projector_scores(
+    graph: Graph, rows: str, valid: str, shapes: Shapes, projector: TemporalProjector
+) -> str:
+    """Scores (P, heads * n_queries, T) of rows (T * P, d).
+
+    The key projection is folded into the learned queries.
+
+    Args:
+        valid: name of (P, T) bool.
     """
     heads, n_queries, d_key = projector.query.shape
-    width = projector.key.in_features
     key = projector.key.weight.detach().unflatten(0, (heads, d_key))
     folded = torch.einsum("hnk,hkd->dhn", projector.query.detach(), key) / math.sqrt(d_key)
-    seen = graph.add("Transpose", "valid", perm=[1, 0])
+    seen = graph.add("Transpose", valid, perm=[1, 0])
     mask = graph.add("Where", seen, graph.weight(0.0), graph.weight(MASKED_SCORE))
     mask = graph.add("Reshape", mask, graph.weight([-1, 1]))
     scores = graph.add("Gemm", rows, graph.weight(folded.flatten(1)), mask)
     scores = graph.add("Reshape", scores, shapes("T", "P", heads * n_queries))
-    shares = graph.add("Softmax", graph.add("Transpose", scores, perm=[1, 2, 0]), axis=-1)
+    return graph.add("Transpose", scores, perm=[1, 2, 0])
+
+
+def projector_mix(
+    graph: Graph,
+    rows: str,
+    weights: str,
+    shapes: Shapes,
+    projector: TemporalProjector,
+    output: str = "",
+) -> str:
+    """Rows (T * P, d) summed with weights (P, heads * n_queries, T): (P, n_queries, d).
+
+    Every head weighs all features of a date, then keeps its own share of them: the same sums as
+    splitting the values first, in one product.
+    """
+    heads, n_queries, _ = projector.query.shape
+    width = projector.key.in_features
     by_date = graph.add("Reshape", rows, shapes("T", "P", width))
-    mixed = graph.add("FusedMatMul", shares, by_date, domain=FUSED, transBatchB=1)
+    mixed = graph.add("FusedMatMul", weights, by_date, domain=FUSED, transBatchB=1)
     parts = []
     for head in range(heads):
         start = [head * n_queries, head * (width // heads)]
@@ -227,4 +251,4 @@ def _projector(graph: Graph, rows: str, shapes: _Shapes, projector: TemporalProj
         parts.append(
             graph.add("Slice", mixed, graph.weight(start), graph.weight(end), graph.weight([1, 2]))
         )
-    graph.add("Concat", *parts, axis=2, output="embedding")
+    return graph.add("Concat", *parts, axis=2, output=output)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .additive import AdditiveEncoder, TokenNetwork
 from .day_encoding import DayEncoding, Frequencies
 from .decoder import Decoder
 from .temporal_projector import TemporalProjector
@@ -38,6 +39,9 @@ class AliseConfig:
         n_queries: aligned vectors of a pixel.
         projector_heads: attention heads of the temporal projector.
         d_key: width of its keys, for one head.
+        additive: whether acquisitions become tokens by themselves and add up (`additive.py`). The
+            U-Net's options then mean nothing, and `layers` work on the aligned vectors.
+        token_hidden: width inside the token network of an additive model.
     """
 
     bands: int = 10
@@ -58,10 +62,12 @@ class AliseConfig:
     n_queries: int = 10
     projector_heads: int = 2
     d_key: int = 16
+    additive: bool = False
+    token_hidden: int = 256
 
     def __post_init__(self) -> None:
         sizes = ("bands", "groups", "d_model", "layers", "heads", "hidden", "n_queries", "d_key")
-        for name in (*sizes, "projector_heads"):
+        for name in (*sizes, "projector_heads", "token_hidden"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; write 1 or more")
         kernel, stride, padding = self.strided
@@ -74,6 +80,8 @@ class AliseConfig:
     @property
     def stride(self) -> int:
         """Height and width of an image must be multiples of this."""
+        if self.additive:
+            return 1
         return int(self.strided[1] ** (len(self.encoder_widths) - 1))
 
     @classmethod
@@ -112,6 +120,7 @@ PRESETS = {
         projector_heads=4,
         d_key=32,
     ),
+    "additive": AliseConfig(additive=True, layers=2, dropout=0.0),
 }
 
 
@@ -125,6 +134,8 @@ def receptive_halo(config: AliseConfig, multiple: int = 8) -> int:
     Raises:
         ValueError: with group normalisation, which makes every pixel depend on the whole tile.
     """
+    if config.additive:
+        return 0
     if "group" in (config.encoder_norm, config.decoder_norm, config.skip_norm):
         raise ValueError("a model with group normalisation has no halo: it sees the whole tile")
     radius = receptive_radius(len(config.encoder_widths) - 1, config.strided)
@@ -161,23 +172,40 @@ class TemporalEncoder(nn.Module):
         return self.projector(self.transformer(encoded, mask), mask)
 
 
+def additive_encoder(config: AliseConfig, day_encoding: DayEncoding) -> AdditiveEncoder:
+    """Return the temporal part of an additive model."""
+    return AdditiveEncoder(
+        config.d_model,
+        TemporalProjector(config.d_model, config.n_queries, config.projector_heads, config.d_key),
+        Transformer(config.layers, config.d_model, config.heads, config.hidden, config.dropout),
+        day_encoding,
+    )
+
+
 class Alise(nn.Module):
     """Spatial encoder, temporal encoder and pre-training decoder."""
+
+    spatial: UNet | TokenNetwork
+    temporal: TemporalEncoder | AdditiveEncoder
 
     def __init__(self, config: AliseConfig) -> None:
         super().__init__()
         self.config = config
-        norms = Norms(config.encoder_norm, config.decoder_norm, config.skip_norm, config.groups)
         day_encoding = DayEncoding(config.d_model, config.day_base, config.day_frequencies)
-        self.spatial = UNet(
-            config.bands,
-            config.encoder_widths,
-            config.decoder_widths,
-            config.d_model,
-            config.strided,
-            norms,
-        )
-        self.temporal = TemporalEncoder(config, day_encoding)
+        if config.additive:
+            self.spatial = TokenNetwork(config.bands, config.token_hidden, config.d_model)
+            self.temporal = additive_encoder(config, day_encoding)
+        else:
+            norms = Norms(config.encoder_norm, config.decoder_norm, config.skip_norm, config.groups)
+            self.spatial = UNet(
+                config.bands,
+                config.encoder_widths,
+                config.decoder_widths,
+                config.d_model,
+                config.strided,
+                norms,
+            )
+            self.temporal = TemporalEncoder(config, day_encoding)
         self.decoder = Decoder(config.d_model, config.bands, day_encoding)
 
     def encoder_parameters(self) -> int:
@@ -208,7 +236,7 @@ class Alise(nn.Module):
         return encode_dates(self.spatial, image, observed)
 
 
-def encode_dates(spatial: UNet, image: Tensor, observed: Tensor) -> Tensor:
+def encode_dates(spatial: UNet | TokenNetwork, image: Tensor, observed: Tensor) -> Tensor:
     """Spatial features of the dates that hold anything, zero elsewhere.
 
     Padding dates are left out, which costs nothing and keeps them out of the statistics of the

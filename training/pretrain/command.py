@@ -1,4 +1,4 @@
-"""`python -m training pretrain`: run, resume, log."""
+"""`python -m training pretrain` and `distill`: run, resume, log."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import os
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import cast
+from typing import Union, cast
 
 import lightning
 import torch
@@ -23,6 +23,7 @@ from training.arguments import minutes, not_negative, positive
 from training.files import make_folder
 
 from .config import ConfigError, PretrainConfig, make_source
+from .distill import Distillation
 from .masked import MaskedPretraining
 from .module import Batch, Pretraining, require_finite
 from .pictures import reconstruction_picture
@@ -30,6 +31,12 @@ from .stream import VALIDATION_STREAM, Stream, mixed_seed
 
 MODEL_FILE = "model.pt"
 BEST_FILE = "best.pt"
+Learner = Union[Pretraining, MaskedPretraining, Distillation]
+LEARNERS: dict[str, type[Learner]] = {
+    "alise": Pretraining,
+    "ubarn": MaskedPretraining,
+    "distill": Distillation,
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,6 +56,8 @@ def run(args: argparse.Namespace) -> int:
     if args.threads:
         torch.set_num_threads(args.threads)
     config = PretrainConfig.read(args.config)
+    if args.command == "distill" and config.method != "distill":
+        raise ConfigError(f"{args.config} names no teacher; write method: distill and teacher")
     module = train(
         config,
         args.out,
@@ -68,7 +77,7 @@ def train(
     max_minutes: float | None = None,
     workers: int = 0,
     progress: bool = True,
-) -> Pretraining | MaskedPretraining:
+) -> Learner:
     """Run a pre-training; `out` receives logs, a picture, `last.ckpt` and the model files.
 
     A run that is resumed from a checkpoint of a validation step ends with the weights that it would
@@ -103,10 +112,12 @@ def train(
     if resume is not None:
         # The checkpoint holds all weights: the file that they once began from may be gone.
         config = replace(config, init_from=None, concentrate=False)
-    module = MaskedPretraining(config) if config.method == "ubarn" else Pretraining(config)
+    module = LEARNERS[config.method](config)
     done = 0 if resume is None else steps_of(resume, module)
     # Made once: every validation sees the same series.
     held_out = validation_batches(config)
+    if isinstance(module, Distillation):
+        module.measure(held_out)
     gpu = torch.cuda.is_available()
     trainer = lightning.Trainer(
         max_steps=config.max_steps,
@@ -158,7 +169,7 @@ def train(
     return module
 
 
-def steps_of(checkpoint: Path, module: Pretraining | MaskedPretraining) -> int:
+def steps_of(checkpoint: Path, module: Learner) -> int:
     """The steps after which a checkpoint of the same model was written.
 
     Raises:
@@ -225,7 +236,7 @@ class KeepModel(Callback):
         """Write them, on the first process only."""
         if not trainer.is_global_zero:
             return
-        assert isinstance(pl_module, (Pretraining, MaskedPretraining))
+        assert isinstance(pl_module, (Pretraining, MaskedPretraining, Distillation))
         loss = float(trainer.callback_metrics["val/reconstruction"])
         require_finite(loss, trainer.global_step)
         pl_module.save_model(self.out / MODEL_FILE)

@@ -41,8 +41,16 @@ LIMITS = {
     "seed": SEED,
 }
 # What has a meaning only for weights that another run has made.
-OF_A_BEGINNING = ("keep_statistics", "concentrate", "freeze_spatial")
-NOT_OF_UBARN = ("init_from", *OF_A_BEGINNING, "bfloat16", "linear_from")
+OF_A_BEGINNING = ("keep_statistics", "concentrate", "freeze_spatial", "freeze_encoder")
+NOT_OF = {
+    "ubarn": ("init_from", *OF_A_BEGINNING, "bfloat16", "linear_from"),
+    "distill": (
+        *OF_A_BEGINNING, "bfloat16", "linear_from", "window", "masking_rate", "d_embedding",
+        "weight_reconstruction", "weight_invariance", "weight_covariance",
+    ),
+}  # fmt: skip
+OF_A_UNET = ("keep_statistics", "concentrate", "bfloat16")
+METHODS = ("alise", "ubarn", "distill")
 
 
 class ConfigError(AliseError, ValueError):
@@ -71,7 +79,8 @@ class PretrainConfig:
     """Every choice of a pre-training run.
 
     Attributes:
-        method: "alise", the two views of the paper, or "ubarn", masked dates.
+        method: "alise", the two views of the paper, "ubarn", masked dates, or "distill", the
+            vectors of a teacher.
         model: preset and changed options of the architecture (`AliseConfig.from_dict`).
         train: source of training batches, `class` (module:name) and its arguments.
         validation: source of validation batches, with `batches`, how many of them.
@@ -94,11 +103,14 @@ class PretrainConfig:
         schedule: of the learning rate.
         masking_rate: share of the dates that "ubarn" corrupts.
         seed: of everything random.
+        teacher: model file whose vectors "distill" learns.
         init_from: model file that the weights start from.
         keep_statistics: whether batch normalisation uses the statistics of `init_from`, which
             batches of several sources would pull to and fro.
         concentrate: whether weights trained on pixels begin on images (`unet.concentrate`).
         freeze_spatial: whether the U-Net keeps the weights of `init_from`: the rest learns faster.
+        freeze_encoder: whether everything but the decoder keeps the weights of `init_from`:
+            embeddings stay what they were. It needs `keep_statistics`.
         bfloat16: whether the U-Net runs in that precision on a CPU: about three times as fast on
             images where the processor has matrix instructions for it, slower where not.
     """
@@ -128,10 +140,12 @@ class PretrainConfig:
     schedule: Schedule = field(default_factory=Schedule)
     masking_rate: float = 0.6
     seed: int = 0
+    teacher: str | None = None
     init_from: str | None = None
     keep_statistics: bool = False
     concentrate: bool = False
     freeze_spatial: bool = False
+    freeze_encoder: bool = False
     bfloat16: bool = False
 
     @classmethod
@@ -158,21 +172,27 @@ class PretrainConfig:
 
         Raises:
             ConfigError: an option does not exist or is not of its kind, a source is missing, no
-                model can be built, or the optimiser or the method is none of two.
+                model can be built, the optimiser or the method is none of two, or an option lacks
+                another one that it needs.
         """
         content = dict(content)
         content["schedule"] = known(Schedule, content.get("schedule", {}), SCHEDULE_LIMITS)
         config = known(cls, content, LIMITS)
         check(int, "validation: batches", config.validation.get("batches", 1), COUNT)
-        if config.method not in ("alise", "ubarn"):
-            raise ConfigError(f"the method is {config.method!r}; write alise or ubarn")
+        if config.method not in METHODS:
+            raise ConfigError(f"the method is {config.method!r}; write {', '.join(METHODS)}")
+        if (config.method == "distill") != (config.teacher is not None):
+            raise ConfigError("method: distill and teacher, a model file, belong together")
         if config.optimizer not in ("adam", "adamw"):
             raise ConfigError(f"the optimizer is {config.optimizer!r}; write adam or adamw")
-        if config.method == "ubarn" and (vain := set(NOT_OF_UBARN) & set(content)):
-            raise ConfigError(f"the method ubarn knows no {', '.join(sorted(vain))}")
+        if vain := set(NOT_OF.get(config.method, ())) & set(content):
+            raise ConfigError(f"the method {config.method} knows no {', '.join(sorted(vain))}")
         if not config.init_from and (vain := {n for n in OF_A_BEGINNING if getattr(config, n)}):
             raise ConfigError(f"{', '.join(sorted(vain))} without init_from: name a model file")
         config.check_model()
+        additive = AliseConfig.from_dict(config.model).additive
+        if config.freeze_encoder and not (config.keep_statistics or additive):
+            raise ConfigError("freeze_encoder without keep_statistics: set both to true")
         return config
 
     def check_model(self) -> None:
@@ -187,6 +207,8 @@ class PretrainConfig:
                 (UBarn if self.method == "ubarn" else Alise)(built)
         except (TypeError, ValueError) as error:
             raise ConfigError(f"model: {error}") from error
+        if built.additive and (vain := [n for n in OF_A_UNET if getattr(self, n)]):
+            raise ConfigError(f"an additive model has no U-Net for {', '.join(vain)}")
         if built.bands != len(BANDS):
             raise ConfigError(f"model: bands is {built.bands}; all sources have {len(BANDS)}")
 

@@ -19,7 +19,7 @@ from training.pretext.ubarn import corrupted_dates, permuted
 from training.pretext.views import drop_bands
 
 from .config import PretrainConfig
-from .module import Batch, moving_average, require_finite
+from .module import Batch, at_pixels, moving_average, require_finite
 from .optimise import optimiser
 from .stream import mixed_seed
 
@@ -115,8 +115,8 @@ class MaskedPretraining(lightning.LightningModule):
         pixels = features.shape[-2] * features.shape[-1]
         count = min(pixels, self.config.pixels_per_patch)
         picked = torch.rand(len(features), pixels, device=features.device).argsort(1)[:, :count]
-        features, target, valid = (_at(x, picked) for x in (features, truth, known))
-        seen = _at(observed[:, :, None], picked)[..., 0]
+        features, target, valid = (at_pixels(x, picked) for x in (features, truth, known))
+        seen = at_pixels(observed[:, :, None], picked)[..., 0]
         days, hidden = (x.repeat_interleave(count, 0) for x in (batch["days"], corrupted))
         hidden = hidden & seen
         predicted = model.decoder(model.temporal(permuted(features, hidden), days, seen))
@@ -127,10 +127,3 @@ class MaskedPretraining(lightning.LightningModule):
             reconstruction_loss(predicted, target, asked),
             reconstruction_loss(mean.expand_as(target), target, asked).detach(),
         )
-
-
-def _at(maps: Tensor, picked: Tensor) -> Tensor:
-    """(B, T, C, H, W) at picked pixels (B, K) -> (B * K, T, C)."""
-    flat = maps.flatten(3)
-    index = picked[:, None, None].expand(-1, flat.shape[1], flat.shape[2], -1)
-    return flat.gather(3, index).permute(0, 3, 1, 2).flatten(0, 1)

@@ -20,7 +20,7 @@ from training.models.alise import Alise, AliseConfig
 from training.models.checkpoint import ModelFileError, load_alise, save_alise
 from training.models.decoder import EmbeddingHead
 from training.models.initial import begin_with_seasons
-from training.models.unet import concentrate
+from training.models.unet import UNet, concentrate
 from training.pretext.losses import (
     covariance_loss,
     cross_reconstruction_loss,
@@ -59,12 +59,15 @@ class Pretraining(lightning.LightningModule):
         elif self.model.config.day_frequencies == "year":
             begin_with_seasons(self.model)
         if config.concentrate:
+            assert isinstance(self.model.spatial, UNet)
             concentrate(self.model.spatial)
         if config.bfloat16:
             # Convolutions in that precision are fast only where a pixel's channels lie together.
             self.model.spatial.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if config.freeze_spatial:
+        if config.freeze_spatial or config.freeze_encoder:
             self.model.spatial.requires_grad_(False)
+        if config.freeze_encoder:
+            self.model.temporal.requires_grad_(False)
         self.head = EmbeddingHead(self.model.config.d_model, config.d_embedding)
         self.averaged = AveragedModel(
             self.model, multi_avg_fn=moving_average(config.ema), use_buffers=True
@@ -152,18 +155,19 @@ class Pretraining(lightning.LightningModule):
         views = torch.cat([image[:, place] for place in places])
         view_days = torch.cat([batch["days"][:, place] for place in places])
         view_observed = torch.cat([observed[:, place] for place in places])
-        with self._spatial_precision(image.device), torch.set_grad_enabled(self._spatial_learns):
+        with self._spatial_precision(image.device), _gradients_of(model.spatial):
             features = model.encode_dates(views, view_observed)
         # Attention over few dates gains nothing from fewer digits.
         features = features.to(image.dtype)
 
         batch_size, _, _, height, width = image.shape
         picked = self._pick_pixels(batch_size, height * width, image.device)
-        features = _at_pixels(features, picked.repeat(2, 1))
-        seen = _at_pixels(view_observed[:, :, None], picked.repeat(2, 1))[..., 0]
+        features = at_pixels(features, picked.repeat(2, 1))
+        seen = at_pixels(view_observed[:, :, None], picked.repeat(2, 1))[..., 0]
         per_series = picked.shape[1]
         pixel_days = view_days.repeat_interleave(per_series, 0)
-        aligned = model.temporal(features, pixel_days, seen)
+        with _gradients_of(model.temporal):
+            aligned = model.temporal(features, pixel_days, seen)
 
         # View A is predicted from B's vectors and B from A's (Eq. 10).
         other_days = pixel_days.roll(batch_size * per_series, 0)
@@ -177,7 +181,7 @@ class Pretraining(lightning.LightningModule):
             known = batch["observed"][:, :, None].expand_as(truth)
             linear_from = math.inf
         targets, valid = (
-            torch.cat([_at_pixels(part[:, place], picked) for place in reversed(places)])
+            torch.cat([at_pixels(part[:, place], picked) for place in reversed(places)])
             for part in (truth, known)
         )
         half = batch_size * per_series
@@ -198,10 +202,6 @@ class Pretraining(lightning.LightningModule):
             "mean": reconstruction_loss(mean.expand_as(targets), targets, usable).detach(),
         }
 
-    @property
-    def _spatial_learns(self) -> bool:
-        return torch.is_grad_enabled() and not self.config.freeze_spatial
-
     def _spatial_precision(self, device: torch.device) -> AbstractContextManager[object]:
         """bfloat16 for the U-Net where the configuration asks for it; a GPU's run has its own."""
         if not (self.config.bfloat16 and device.type == "cpu"):
@@ -212,6 +212,12 @@ class Pretraining(lightning.LightningModule):
         """(B, K) places of the pixels that go on, others for each series."""
         count = min(pixels, self.config.pixels_per_patch)
         return torch.rand(batch_size, pixels, device=device).argsort(1)[:, :count]
+
+
+def _gradients_of(part: torch.nn.Module) -> AbstractContextManager[object]:
+    """Record gradients only where a part of the network learns: a frozen part then runs faster."""
+    learns = any(weight.requires_grad for weight in part.parameters())
+    return torch.set_grad_enabled(torch.is_grad_enabled() and learns)
 
 
 def require_finite(loss: float, step: int) -> None:
@@ -261,7 +267,7 @@ def initial_weights(path: str, config: AliseConfig) -> dict[str, Tensor]:
     return trained.state_dict()
 
 
-def _at_pixels(maps: Tensor, picked: Tensor) -> Tensor:
+def at_pixels(maps: Tensor, picked: Tensor) -> Tensor:
     """(B, T, C, H, W) at picked pixels (B, K) -> (B * K, T, C)."""
     flat = maps.flatten(3)
     index = picked[:, None, None].expand(-1, flat.shape[1], flat.shape[2], -1)
