@@ -16,6 +16,8 @@ from .runtime import location
 if TYPE_CHECKING:
     from qgis.gui import QgisInterface
 
+    from .gui.temporal_series import TemporalSeries
+
 MENU = "ALISE"
 
 
@@ -30,6 +32,7 @@ class AlisePlugin:
         self.iface = iface
         self.provider: AliseProvider | None = None
         self._take_away: Callable[[], None] | None = None
+        self._series: TemporalSeries | None = None
 
     def initProcessing(self) -> None:
         """Make the runtime importable and add the provider (all that `qgis_process` calls)."""
@@ -44,13 +47,19 @@ class AlisePlugin:
         """Start in QGIS desktop."""
         self.initProcessing()
         if self.iface is not None:
+            from .gui.temporal_series import TemporalSeries
+
             self._take_away = _add_click_tool(self.iface)
+            self._series = TemporalSeries(self.iface.mapCanvas())
 
     def unload(self) -> None:
         """Take everything out again."""
         if self._take_away is not None:
             self._take_away()
             self._take_away = None
+        if self._series is not None:
+            self._series.stop()
+            self._series = None
         if self.provider is not None:
             QgsApplication.processingRegistry().removeProvider(self.provider)
             self.provider = None
@@ -61,7 +70,7 @@ def _add_click_tool(iface: QgisInterface) -> Callable[[], None]:
     # Windows and their parts: not there under qgis_process.
     from qgis.PyQt.QtWidgets import QAction
 
-    from .click_tool import ClickTool
+    from .gui.click_tool import ClickTool
 
     canvas = iface.mapCanvas()
     text = QCoreApplication.translate("Alise", "Find similar places by a click")
@@ -85,5 +94,6 @@ def _add_click_tool(iface: QgisInterface) -> Callable[[], None]:
         tool.clear()
         iface.removeToolBarIcon(action)
         iface.removePluginRasterMenu(MENU, action)
+        action.deleteLater()  # the main window would keep it
 
     return take_away

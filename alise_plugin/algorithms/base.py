@@ -128,6 +128,9 @@ class OperationAlgorithm(QgsProcessingAlgorithm):
             problem = given.problem(parameter)
             if problem:
                 return False, problem
+        names, sentence = self.operation.one_of
+        if names and not any(parameters.get(name) for name in names):
+            return False, sentence
         return super().checkParameterValues(parameters, context)
 
     def processAlgorithm(
@@ -149,6 +152,8 @@ class OperationAlgorithm(QgsProcessingAlgorithm):
             raise QgsProcessingException(str(error)) from error
         except MemoryError as error:
             raise QgsProcessingException(OUT_OF_MEMORY) from error
+        titles = {one.name: one.title for one in self.operation.parameters}
         for name, look in results.layers.items():
-            show_layer(context, str(results.values[name]), look)
+            usual = (name, titles[name], translated(titles[name]))
+            show_layer(context, str(results.values[name]), look, usual)
         return results.values

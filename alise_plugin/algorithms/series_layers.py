@@ -20,7 +20,6 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QDate, QDateTime, QTime
 
 from ..operations.values import LayerLook
-from ..sits.bands import BANDS
 
 PART_OF_PRODUCT = re.compile(
     r'^(?:SENTINEL2_L[12][AC](?:_TILE)?|ZARR):"?(?P<path>.+?)"?(?::[^\\/"]*|:/.*)?$', re.IGNORECASE
@@ -93,8 +92,8 @@ class DefaultStyle(QgsProcessingLayerPostProcessorInterface):
 class SeriesTime(DefaultStyle):
     """Gives the loaded layer its style and its temporal range, for the Temporal Controller.
 
-    From QGIS 3.38 on, each band has the range from its date up to the next date; before, the layer
-    has one range from the first date to the last.
+    The layer has one range from the first date to the last; which of its dates is seen follows the
+    controller in QGIS desktop (see `gui.temporal_series`).
     """
 
     def __init__(self, dates: Sequence[date]) -> None:
@@ -110,31 +109,31 @@ class SeriesTime(DefaultStyle):
 
 
 def set_time(layer: QgsRasterLayer, dates: Sequence[date]) -> None:
-    """Give a series' layer its temporal range: per band where QGIS can."""
+    """Give a series' layer its temporal range."""
     properties = layer.temporalProperties()
-    starts = [QDateTime(QDate(day.year, day.month, day.day), QTime(0, 0)) for day in dates]
-    end = QDateTime(starts[-1].date(), QTime(23, 59, 59))
-    per_band = getattr(Qgis.RasterTemporalMode, "FixedRangePerBand", None)
-    if per_band is not None:
-        ranges = {}
-        for number, start in enumerate(starts):
-            until = starts[number + 1] if number + 1 < len(starts) else end
-            for band in range(number * len(BANDS) + 1, (number + 1) * len(BANDS) + 1):
-                ranges[band] = QgsDateTimeRange(start, until, True, until == end)
-        properties.setMode(per_band)
-        properties.setFixedRangePerBand(ranges)
-    else:
-        properties.setMode(Qgis.RasterTemporalMode.FixedTemporalRange)
-        properties.setFixedTemporalRange(QgsDateTimeRange(starts[0], end))
+    first, last = (QDate(day.year, day.month, day.day) for day in (dates[0], dates[-1]))
+    begin, end = QDateTime(first, QTime(0, 0)), QDateTime(last, QTime(23, 59, 59))
+    properties.setMode(Qgis.RasterTemporalMode.FixedTemporalRange)
+    properties.setFixedTemporalRange(QgsDateTimeRange(begin, end))
     properties.setIsActive(True)
 
 
-def show_layer(context: QgsProcessingContext, path: str, look: LayerLook) -> None:
-    """Give the layer that QGIS will load from a file its name, its style and its dates."""
+def show_layer(
+    context: QgsProcessingContext, path: str, look: LayerLook, usual_names: Sequence[str]
+) -> None:
+    """Give the layer that QGIS will load from a file its name, its style and its dates.
+
+    Args:
+        context: of the run.
+        path: the file.
+        look: what to show.
+        usual_names: how QGIS calls the layer by itself. Another name is that of a model's author,
+            and stays.
+    """
     if not context.willLoadLayerOnCompletion(path):
         return
     details = context.layerToLoadOnCompletionDetails(path)
-    if look.name:
+    if look.name and details.name in ("", *usual_names):
         details.name = look.name
     styled = SeriesTime(look.dates) if look.dates else DefaultStyle()
     details.setPostProcessor(styled.until_it_has_run(path))

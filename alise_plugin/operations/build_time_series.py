@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..errors import AliseError, SeriesError
+from ..errors import AliseError
 from ..feedback import Feedback, Part
 from ..mapping.rasters.natural_color import write_series_style
 from ..sits.build import SeriesOptions, plan_series
@@ -177,10 +177,6 @@ def run(given: Given, feedback: Feedback) -> Results:
     rasters, folder = given["INPUT"], given["FOLDER"]
     paths = dict.fromkeys(raster.path for raster in rasters)  # variables of one cube are one file
     sources = [*paths, *given["FILES"], *([folder] if folder else [])]
-    if not sources:
-        raise SeriesError(
-            "No raster was given: choose layers in INPUT, files in FILES or a folder in FOLDER."
-        )
     output, report = given["OUTPUT"], given["REPORT"]
     plan = plan_series(sources, output, _options(given), Part(feedback, 0, 0.9))
     for text in plan.notes:
@@ -264,4 +260,8 @@ OPERATION = Operation(
     parameters=PARAMETERS,
     outputs=OUTPUTS,
     run=run,
+    one_of=(
+        ("INPUT", "FILES", "FOLDER"),
+        "No raster was given: choose layers in INPUT, files in FILES or a folder in FOLDER.",
+    ),
 )

@@ -37,6 +37,7 @@ class Operation:
         run: does the work.
         needs_runtime: whether onnxruntime has to be there.
         needs_scikit_learn: whether scikit-learn has to be there.
+        one_of: parameters of which at least one has to be given, and the sentence that says so.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Operation:
     run: Callable[[Given, Feedback], Results]
     needs_runtime: bool = False
     needs_scikit_learn: bool = False
+    one_of: tuple[tuple[str, ...], str] = ((), "")
 
     def __call__(self, given: Given, feedback: Feedback) -> Results:
         """Check what was given and do the work.
@@ -68,6 +70,9 @@ class Operation:
             problem = parameter.problem(path)
             if problem:
                 raise AliseError(problem)
+        names, sentence = self.one_of
+        if names and not any(given[name] for name in names):
+            raise AliseError(sentence)
         outputs = [
             getattr(given[parameter.name], "path", given[parameter.name])
             for parameter in self.parameters

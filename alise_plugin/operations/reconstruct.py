@@ -65,7 +65,7 @@ def run(given: Given, feedback: Feedback) -> Results:
         "MODEL_ID": result.model_id,
     }
     name = f"Reconstructed {result.dates[0]} to {result.dates[-1]}"
-    return Results(values, {"OUTPUT": LayerLook(name)})
+    return Results(values, {"OUTPUT": LayerLook(name, result.dates)})
 
 
 OPERATION = Operation(

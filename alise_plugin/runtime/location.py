@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
+import re
 import sys
 from pathlib import Path
 
@@ -54,7 +55,9 @@ def other_pythons(profile: Path) -> list[str]:
     parent = runtime_folder(profile).parent
     if not parent.is_dir():
         return []
-    return sorted(p.name for p in parent.iterdir() if p.is_dir() and p.name != python_tag())
+    # A folder such as "cp314.new" is an installation that was broken off.
+    tags = [p.name for p in parent.iterdir() if p.is_dir() and re.fullmatch(r"cp\d+", p.name)]
+    return sorted(tag for tag in tags if tag != python_tag())
 
 
 def missing_sentence(profile: Path, package: str = "onnxruntime") -> str:

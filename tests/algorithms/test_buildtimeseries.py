@@ -268,7 +268,6 @@ def test_the_day_of_a_layer_counts_before_its_name(run, plugin, tmp_path, write_
 
 def test_the_loaded_layer_has_a_temporal_range(run, plugin, scenes, tmp_path):
     from qgis.core import (
-        Qgis,
         QgsProcessingContext,
         QgsProcessingFeedback,
         QgsProcessingOutputLayerDefinition,
@@ -285,15 +284,9 @@ def test_the_loaded_layer_has_a_temporal_range(run, plugin, scenes, tmp_path):
     details.postProcessor().postProcessLayer(layer, context, QgsProcessingFeedback())
     properties = layer.temporalProperties()
     assert properties.isActive()
-    if hasattr(Qgis.RasterTemporalMode, "FixedRangePerBand"):
-        ranges = properties.fixedRangePerBand()
-        assert len(ranges) == 30
-        assert ranges[11].begin().date().toString("yyyy-MM-dd") == "2019-05-14"
-        assert ranges[11].end().date().toString("yyyy-MM-dd") == "2019-08-02"
-    else:
-        held = properties.fixedTemporalRange()
-        assert held.begin().date().toString("yyyy-MM-dd") == "2019-03-05"
-        assert held.end().date().toString("yyyy-MM-dd") == "2019-08-02"
+    held = properties.fixedTemporalRange()
+    assert held.begin().date().toString("yyyy-MM-dd") == "2019-03-05"
+    assert held.end().date().toString("yyyy-MM-dd") == "2019-08-02"
 
 
 def test_layers_that_show_a_part_of_a_product(plugin):

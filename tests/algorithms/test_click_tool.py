@@ -89,7 +89,7 @@ def iface(plugin, place):
 
 @pytest.fixture
 def tool(iface):
-    from alise_plugin.click_tool import ClickTool
+    from alise_plugin.gui.click_tool import ClickTool
 
     made = ClickTool(iface)
     yield made
@@ -169,6 +169,43 @@ def test_shift_adds_an_example_and_a_plain_click_begins_anew(tool, iface, place)
     np.testing.assert_array_equal(again, alone)
 
 
+def test_the_canvas_hands_a_click_with_shift_to_the_tool(tool, iface, place):
+    """Real mouse events on the viewport: the canvas would take Shift for its zoom rectangle."""
+    from qgis.PyQt.QtCore import QPoint, Qt
+    from qgis.PyQt.QtTest import QTest
+
+    iface.canvas.setMapTool(tool)
+    iface.canvas.show()
+    extent = iface.canvas.extent()
+    for cell, key in (
+        (place.cells[0], Qt.KeyboardModifier.NoModifier),
+        (place.cells[1], Qt.KeyboardModifier.ShiftModifier),
+    ):
+        shown = tool.toCanvasCoordinates(point_of(cell))
+        spot = QPoint(int(shown.x()), int(shown.y()))
+        QTest.mouseClick(iface.canvas.viewport(), Qt.MouseButton.LeftButton, key, spot)
+    assert "(2)" in wait_for(iface, 2)
+    assert len(tool._markers) == 2
+    assert iface.canvas.extent() == extent  # and nothing was zoomed
+    iface.canvas.unsetMapTool(tool)
+
+
+def test_the_result_lies_just_above_what_was_searched(tool, iface, place):
+    project = qgis_core.QgsProject.instance()
+    root = project.layerTreeRoot()
+    top = project.addMapLayer(qgis_core.QgsRasterLayer(place.embedding, "on top"))
+    group = root.addGroup("series")
+    project.addMapLayer(iface.layer, False)
+    group.addLayer(iface.layer)
+    tool.search(point_of(place.cells[0]))
+    wait_for(iface, 1)
+    names = [node.name() for node in group.children()]
+    assert names == ["Similar places in my embedding", "my embedding"]
+    assert [node.name() for node in root.children()] == ["on top", "series"]
+    project.removeMapLayer(top)
+    iface.layer = None
+
+
 def test_a_result_that_became_active_is_not_what_is_searched(tool, iface, place):
     """QGIS makes a layer that is added the active one."""
     searched = qgis_core.QgsProject.instance().addMapLayer(iface.layer)
@@ -217,6 +254,8 @@ def test_a_click_beside_the_layer_is_one_sentence(tool, iface):
 
 
 def test_the_desktop_gets_a_button_and_loses_it(plugin, iface):
+    from qgis.PyQt.QtCore import QCoreApplication, QEvent
+
     from alise_plugin.plugin import AlisePlugin
 
     mine = AlisePlugin(iface)
@@ -228,6 +267,10 @@ def test_the_desktop_gets_a_button_and_loses_it(plugin, iface):
     action.trigger()
     assert iface.canvas.mapTool() is not None
     assert action.isChecked()
+    gone = []
+    action.destroyed.connect(lambda: gone.append(True))
     mine.unload()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    assert gone  # no action is left in the main window
     assert iface.canvas.mapTool() is None
     assert iface.icons == iface.menu == []

@@ -221,3 +221,10 @@ def test_the_report_names_a_broken_onnxruntime(tmp_path, monkeypatch):
 def one_sentence(error):
     text = str(error)
     return text.endswith(".") and "\n" not in text and ". " not in text
+
+
+def test_an_installation_that_was_broken_off_is_no_other_python(tmp_path):
+    folder = location.runtime_folder(tmp_path).parent
+    for name in ("cp39", "cp314.new", "cp310.old", "notes"):
+        (folder / name).mkdir(parents=True)
+    assert location.other_pythons(tmp_path) == ["cp39"]

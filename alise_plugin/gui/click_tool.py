@@ -21,11 +21,19 @@ from qgis.core import (
     QgsRasterLayer,
     QgsVectorLayer,
 )
-from qgis.gui import QgisInterface, QgsMapMouseEvent, QgsMapToolEmitPoint, QgsVertexMarker
+from qgis.gui import (
+    QgisInterface,
+    QgsMapMouseEvent,
+    QgsMapTool,
+    QgsMapToolEmitPoint,
+    QgsVertexMarker,
+)
 from qgis.PyQt.QtCore import QCoreApplication, Qt
 from qgis.PyQt.QtGui import QColor
 
 ALGORITHM = "alise:findsimilar"
+# Qt 5 has a type of its own for several flags, Qt 6 has not.
+NO_FLAGS = QgsMapTool.Flags() if hasattr(QgsMapTool, "Flags") else QgsMapTool.Flag(0)
 _TITLE = "ALISE"
 _SECONDS = 8  # that a message stays
 # What a result says of itself: the layer that was searched. QGIS makes a new layer the active one,
@@ -61,6 +69,10 @@ class ClickTool(QgsMapToolEmitPoint):
         self._result = ""  # layer of the last search
         # What runs, and all that it needs until it has run.
         self._tasks: dict[int, tuple[QgsProcessingAlgRunnerTask, Any]] = {}
+
+    def flags(self) -> Any:
+        """Return no flags: the canvas would take Shift for its zoom rectangle."""
+        return NO_FLAGS
 
     def canvasReleaseEvent(self, event: QgsMapMouseEvent) -> None:
         more = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
@@ -166,7 +178,7 @@ class ClickTool(QgsMapToolEmitPoint):
         project = QgsProject.instance()
         if count > 1 and project.mapLayer(self._result) is not None:
             project.removeMapLayer(self._result)  # the same search with fewer examples
-        self._result = project.addMapLayer(layer).id()
+        self._result = _add_above(project, layer, searched)
         self._say(
             self.tr("1 is like the examples ({}), 0 as usual as anything else there.").format(
                 count
@@ -180,3 +192,13 @@ class ClickTool(QgsMapToolEmitPoint):
     def tr(self, text: str) -> str:
         """`text` in the user's language."""
         return QCoreApplication.translate("Alise", text)
+
+
+def _add_above(project: QgsProject, layer: QgsRasterLayer, searched: str) -> str:
+    """Add a layer just above the one that was searched; return its id."""
+    tree = project.layerTreeRoot().findLayer(searched)
+    added = project.addMapLayer(layer, tree is None)
+    if tree is not None:
+        group = tree.parent()
+        group.insertLayer(group.children().index(tree), added)
+    return str(added.id())
