@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ModelPackageError
+from .identity import FeatureIdentity
 
 if TYPE_CHECKING:
     from .encoder import Encoder
@@ -82,6 +83,8 @@ class ModelPackage:
         missing_value: normalised value that stands for a missing band or pixel.
         compact: its compact form, where it has one.
         half: whether it has graphs in half precision, made from its float32 graphs.
+        same_vectors_as: hashes of other packages that give the same vectors: earlier versions
+            whose decoder alone was another.
     """
 
     folder: str
@@ -101,6 +104,12 @@ class ModelPackage:
     missing_value: float
     compact: CompactForm | None = None
     half: bool = False
+    same_vectors_as: tuple[str, ...] = ()
+
+    def gives_vectors_of(self, identity: FeatureIdentity) -> bool:
+        """Return whether vectors of some origin are those that this model gives."""
+        own = (self.sha256, *self.same_vectors_as)
+        return any(identity.gives_vectors_of(sha256) for sha256 in own)
 
     @property
     def model_id(self) -> str:
@@ -206,6 +215,7 @@ def load_package(path: str | os.PathLike[str]) -> ModelPackage:
         missing_value=float(content["missing_value"]),
         compact=_compact(folder, content),
         half=_has_half(folder, content),
+        same_vectors_as=tuple(map(str, content.get("same_vectors_as", ()))),
     )
 
 

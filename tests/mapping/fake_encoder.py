@@ -10,6 +10,13 @@ from alise_plugin.errors import Cancelled
 STRIDE, RADIUS = 8, 9
 
 
+class FakePackage(SimpleNamespace):
+    """As much of a `ModelPackage` as maps need."""
+
+    def gives_vectors_of(self, identity):
+        return identity.gives_vectors_of(self.sha256)
+
+
 class FakeEncoder:
     """Box means (which need the halo) and means of cells of 8 x 8 pixels (which need the stride).
 
@@ -24,11 +31,12 @@ class FakeEncoder:
     def __init__(self, bytes_per_read_pixel=100):
         self.bytes_per_read_pixel = bytes_per_read_pixel
         self.reads = []
-        self.package = SimpleNamespace(
+        self.package = FakePackage(
             name="fake",
             version="1.2",
             folder="no such folder",
             sha256="0" * 64,
+            same_vectors_as=(),
             model_id="fake 1.2 00000000",
             n_queries=2,
             d_model=3,

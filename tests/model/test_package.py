@@ -9,6 +9,7 @@ import pytest
 
 from alise_plugin.errors import ModelPackageError, RuntimeMissingError
 from alise_plugin.model import package as package_module
+from alise_plugin.model.identity import FeatureIdentity
 from alise_plugin.model.package import load_package
 from alise_plugin.sits.acquisitions import REFERENCE_DATE
 from alise_plugin.sits.bands import BANDS
@@ -148,3 +149,16 @@ def test_a_gpu_that_does_not_start_is_not_replaced_in_silence(package, monkeypat
     with pytest.raises(RuntimeMissingError, match="CUDA was asked for"):
         loaded.encoder("cuda")
     assert loaded.encoder("auto").device_used == "cpu"
+
+
+def test_a_package_with_another_decoder_gives_the_same_vectors(tiny_package, tmp_path):
+    """Heads and embedding rasters of the version before stay valid."""
+    folder = shutil.copytree(tiny_package, tmp_path / "next")
+    manifest = json.loads((folder / "model.json").read_text())
+    manifest["same_vectors_as"] = ["a" * 64]
+    (folder / "model.json").write_text(json.dumps(manifest))
+    package = load_package(folder)
+    assert package.gives_vectors_of(FeatureIdentity("a" * 64, "before", 640))
+    assert package.gives_vectors_of(FeatureIdentity(package.sha256, "itself", 640))
+    assert package.gives_vectors_of(FeatureIdentity("b" * 64, "later", 640, (package.sha256,)))
+    assert not package.gives_vectors_of(FeatureIdentity("c" * 64, "other", 640))

@@ -250,13 +250,14 @@ class RasterPair:
         self.grid = before.grid
         self.distance = distance
         self.names = names_of(before, after)
-        models = [raster.metadata["ALISE_MODEL_SHA256"] for raster in (before, after)]
-        if models[0] == models[1] and before.names != after.names:
+        first, second = before.identity, after.identity
+        same = first.gives_vectors_of(second.sha256) or second.gives_vectors_of(first.sha256)
+        if same and before.names != after.names:
             raise SeriesError(
                 f"{self.names[0]} holds {len(before.names)} features and {self.names[1]} "
                 f"{len(after.names)}, so that they do not compare; embed both in one format."
             )
-        if models[0] != models[1]:
+        if not same:
             raise SeriesError(
                 f"{self.names[0]} was made by {_model_of(before)} and {self.names[1]} by "
                 f"{_model_of(after)}, so that their vectors do not compare; embed both with one "

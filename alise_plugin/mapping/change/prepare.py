@@ -271,7 +271,7 @@ def _require_explainable(raster: Features, name: str) -> None:
         SeriesError: another model made it, or it holds the compact form.
     """
     package = raster.open_encoder().package
-    if package.sha256 != raster.identity.sha256:
+    if not package.gives_vectors_of(raster.identity):
         raise SeriesError(
             f"{name} was made by {raster.identity.name} and not by {package.model_id}, which "
             "cannot explain it; choose that model."

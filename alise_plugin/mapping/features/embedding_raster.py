@@ -93,7 +93,13 @@ class EmbeddingRaster:
         sha256 = self.metadata["ALISE_MODEL_SHA256"]
         model = self.metadata.get("ALISE_MODEL", "")
         version = self.metadata.get("ALISE_MODEL_VERSION", "")
-        return FeatureIdentity(sha256, f"{model} {version} {sha256[:8]}", len(self.names))
+        others = self.metadata.get("ALISE_SAME_VECTORS_AS", "")
+        return FeatureIdentity(
+            sha256,
+            f"{model} {version} {sha256[:8]}",
+            len(self.names),
+            tuple(others.split(",")) if others else (),
+        )
 
     @property
     def files(self) -> list[str]:

@@ -79,7 +79,10 @@ class SeriesFeatures:
         """Return which model the vectors come from."""
         package = self.encoder.package
         return FeatureIdentity(
-            package.sha256, package.model_id, package.n_queries * package.d_model
+            package.sha256,
+            package.model_id,
+            package.n_queries * package.d_model,
+            package.same_vectors_as,
         )
 
     @property
@@ -110,6 +113,7 @@ class SeriesFeatures:
             "ALISE_MODEL": package.name,
             "ALISE_MODEL_VERSION": package.version,
             "ALISE_MODEL_SHA256": package.sha256,
+            **same_vectors_item(package.same_vectors_as),
             "ALISE_DATES": ",".join(day.isoformat() for day in self.dates),
             "ALISE_BANDS": ",".join(self.series.bands_present),
             "ALISE_SERIES": self.name,
@@ -147,6 +151,11 @@ class SeriesFeatures:
         """Return the vectors of every n-th row and column; see `Features.read_some`."""
         tile = Tile(grown(window, self.grid.window), window)
         return encode_some(self.series, self.encoder, tile, every, feedback.cancelled)
+
+
+def same_vectors_item(hashes: Sequence[str]) -> dict[str, str]:
+    """Return the metadata item about other models that give the same vectors."""
+    return {"ALISE_SAME_VECTORS_AS": ",".join(hashes)} if hashes else {}
 
 
 def warn_of_several_years(series: ImageSeries, feedback: Feedback) -> None:

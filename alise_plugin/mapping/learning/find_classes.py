@@ -21,6 +21,7 @@ from ..features.standardise import standardised
 from ..labels.legend import MAX_CLASSES, default_color
 from ..rasters.destinations import require_outputs
 from .classifier import fit, require_scikit_learn
+from .training_record import same_vectors
 
 CLASSES, PIXELS = 8, 10_000
 
@@ -111,6 +112,7 @@ def find_classes(
         "inputs": [{"features": source.name}],
         "samples": len(features),
         "seed": seed,
+        **same_vectors(identity),
     }
     bands = source.bands
     if bands is not None:

@@ -8,10 +8,17 @@ from typing import Any
 
 from ... import html_page
 from ...feedback import Feedback
+from ...model.identity import FeatureIdentity
 from ...sits.bands import BANDS
 from ..labels.layers import Labels, Values
 from ..samples.groups import have_polygons
 from ..samples.samples import LabelledSource, SampleDesign
+
+
+def same_vectors(identity: FeatureIdentity) -> dict[str, Any]:
+    """Return what a head says of other models that give the vectors that it learned from."""
+    others = list(identity.same_vectors_as)
+    return {"same_vectors_as": others} if others else {}
 
 
 def say_model(pairs: Sequence[LabelledSource[Labels | Values]], feedback: Feedback) -> None:
@@ -48,6 +55,7 @@ def training_items(
         "pixels_per_area": design.per_area,
         "validation": "polygons" if polygons else f"blocks of {design.block_size:g} m",
         "seed": design.seed,
+        **same_vectors(pairs[0].source.identity),
     }
     known = [bands for bands in (pair.source.bands for pair in pairs) if bands is not None]
     if known:

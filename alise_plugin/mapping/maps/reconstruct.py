@@ -226,7 +226,7 @@ def _require_decodable(source: Features, encoder: Encoder) -> None:
             f"{name} does not hold the {package.n_features} features that images are decoded from: "
             "choose the image series, or embed it as float32 or int8."
         )
-    if identity.sha256 != package.sha256:
+    if not package.gives_vectors_of(identity):
         raise SeriesError(
             f"{name} was made by {identity.name}, not by {package.model_id}: choose the model that "
             "made it."

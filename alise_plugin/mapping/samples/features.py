@@ -90,13 +90,14 @@ def require_same_encoder(
     first = pairs[0].source.identity
     for pair in pairs[1:]:
         other = pair.source.identity
-        if other.sha256 == first.sha256 and other.n_features != first.n_features:
+        same = first.gives_vectors_of(other.sha256) or other.gives_vectors_of(first.sha256)
+        if same and other.n_features != first.n_features:
             raise HeadError(
                 f"{pair.name} holds {other.n_features} features per pixel and {pairs[0].name} "
                 f"{first.n_features}; "
                 "give them in one form, compact or not."
             )
-        if other != first:
+        if not same:
             raise HeadError(
                 f"The features of {pair.name} come from {other.name} and those of {pairs[0].name} "
                 f"from {first.name}; use one model for all of them."

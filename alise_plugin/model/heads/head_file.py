@@ -265,7 +265,8 @@ class HeadFile:
         Raises:
             HeadError: it is another one.
         """
-        if identity.sha256 != self.encoder_sha256:
+        own = (self.encoder_sha256, *self.provenance.get("same_vectors_as", ()))
+        if not any(identity.gives_vectors_of(sha256) for sha256 in own):
             raise HeadError(
                 f"{self.name} was trained on features of the model {self.encoder} and not of "
                 f"{identity.name}; choose that model, or train a head on this one."
