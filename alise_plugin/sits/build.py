@@ -22,7 +22,9 @@ from .sources.record import DATE_GIVEN, Product, SourceBand
 from .steps import Feedback, Steps
 from .target import extent_in, overlap, target_grid
 from .values import Values
-from .vrt import Acquisition, Layer, names_fixed_place, write_vrt
+from .vrt.compose import names_fixed_place
+from .vrt.layers import Acquisition, Layer
+from .vrt.write import write_vrt
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from .rasters import open_raster, read_bands
 from .sources.record import Product
 from .steps import Steps
 from .target import extent_in
-from .vrt import CLOUD, Acquisition, series_in_memory
+from .vrt.layers import CLOUD, Acquisition
+from .vrt.write import series_in_memory
 
 _WHOLE = 1_000_000  # pixels: up to here all are counted
 _SPOTS = 4  # beyond, 4 x 4 windows spread over the grid are

@@ -16,7 +16,7 @@ from .build import PlannedDate, SeriesPlan
 from .no_value import RawValues
 from .rasters import open_raster, quiet_gdal, read_small
 from .steps import Feedback, Steps
-from .vrt import series_in_memory
+from .vrt.write import series_in_memory
 
 _THUMBNAIL = 96  # pixels: longer side
 _SMALL_THUMBNAIL = 64  # of a series with many dates, so that the page stays a few megabytes

@@ -14,29 +14,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import date
 
 import numpy as np
-from numpy.typing import NDArray
-from osgeo import gdal
 
 from ..errors import SeriesError
-from .no_value import FULL, is_hidden
-from .rasters import is_integer, open_raster, read_bands
+from .rasters import is_integer
+from .sampled_images import DARK_BANDS, SampledImage, sampled_images, spread_images
 from .sources.record import SourceBand
 
-DARK_BANDS = ("B02", "B03", "B04")
-"""Bands in which water, shadow or leaves are nearly black."""
-OFFSET_SINCE = date(2022, 1, 25)
-"""First day of processing baseline 04.00, whose DN = 10000 x reflectance + 1000."""
 OFFSET = -0.1
 """Reflectance of the raw value 0 where DN hold the offset of 1000."""
 OFFSET_BLACK = 0.09
 """Black with the offset, less what the correction of the atmosphere overshoots."""
 OFFSET_DARK = 0.15
 """Leaves, water and shadow with the offset; bright sand is so dark in blue only."""
-DARKEST = 1.0
-"""Per cent of the pixels: one pixel is noise, the lowest hundredth is not."""
 DN_SCALE = 1e-4
 """Reflectance per digital number, where integers are DN = reflectance x 10^4."""
 BRIGHT_HALF = 1.2
@@ -56,41 +47,7 @@ _OWN_METADATA = ("SAFE", "Theia")  # kinds whose producer states what it wrote i
 _IMAGES_OF_A_FILE = 4  # a stack or cube makes one statement for all its dates
 _IMAGES_OWN = 4  # of products that state their own values
 _IMAGES_REMOTE = 12  # whose reading takes the network
-_SHARES = (DARKEST, 10.0, 50.0, 99.0)  # per cent
-_TINY = 1000  # pixels
 _SOIL_RISE = 0.025  # of soil and sand from B02 to B04; leaves and water do not rise
-_SAMPLE = 64  # pixels: side of the windows that are looked at
-_LOWEST_DN = -2000  # below are the ways to write "no value" that no file declares
-
-
-def sampled_values(
-    record: SourceBand, opened: dict[str, gdal.Dataset] | None = None
-) -> NDArray[np.float32]:
-    """Return the raw values, 1-D and without "no value", of a few windows spread over a record.
-
-    Args:
-        record: the band.
-        opened: datasets by name, so that the bands of a file share GDAL's blocks; grows.
-    """
-    opened = {} if opened is None else opened
-    dataset = opened.get(record.dataset_name)
-    if dataset is None:
-        dataset = open_raster(record.dataset_name, record.open_options)
-        opened[record.dataset_name] = dataset
-    width, height = min(record.grid.width, _SAMPLE), min(record.grid.height, _SAMPLE)
-    found = []
-    for col, row in dict.fromkeys(
-        (int((record.grid.width - width) * part), int((record.grid.height - height) * part))
-        for part in (0.5, 0.25, 0.75, 0.0, 1.0)
-    ):
-        values = read_bands(dataset, [record.index], col, row, width, height)[0]
-        seen = np.isfinite(values) & (values != record.nodata)
-        seen &= (values != 0) & (values > _LOWEST_DN)
-        if record.dtype == gdal.GDT_UInt16:
-            seen &= values != FULL
-        seen &= ~is_hidden(dataset, record, col, row, width, height)
-        found.append(values[seen])
-    return np.concatenate(found)
 
 
 def some(names: set[str]) -> str:
@@ -132,93 +89,6 @@ class CheckedStatements:
     notes: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class _Sample:
-    """What is kept of the raw values of a band that were looked at.
-
-    Attributes:
-        count: how many they are.
-        lows: share (per cent) of them to the value below which it lies.
-        whole: whether all are whole numbers.
-    """
-
-    count: int
-    lows: dict[float, float]
-    whole: bool
-
-    @classmethod
-    def of(cls, values: NDArray[np.float32]) -> _Sample:
-        """Sum up raw values."""
-        lows = np.percentile(values, _SHARES).tolist() if values.size else []
-        return cls(values.size, dict(zip(_SHARES, lows)), bool((values == np.rint(values)).all()))
-
-
-class _Image:
-    """The bands of one date and scene that state one scale and offset.
-
-    Attributes:
-        indices: positions of its records among all.
-        scale: as stated, or corrected.
-        offset: as stated, or corrected.
-    """
-
-    def __init__(self, scale: float, offset: float) -> None:
-        self.indices: list[int] = []
-        self.records: list[SourceBand] = []
-        self.scale = scale
-        self.offset = offset
-        self._samples: dict[str, _Sample] = {}
-        self._opened: dict[str, gdal.Dataset] = {}
-
-    @property
-    def first(self) -> SourceBand:
-        return self.records[0]
-
-    @property
-    def name(self) -> str:
-        return self.first.name
-
-    @property
-    def remote(self) -> bool:
-        return self.first.path.startswith(("/vsicurl", "/vsis3", "/vsigs", "/vsiaz"))
-
-    @property
-    def recent(self) -> bool:
-        return self.first.may_hold_offset or self.first.day >= OFFSET_SINCE
-
-    def bands(self, wanted: Sequence[str]) -> list[str]:
-        """Return those of some bands whose looked-at windows hold values."""
-        held = {record.band for record in self.records}
-        return [band for band in wanted if band in held and self._sample(band).count]
-
-    def low(self, band: str, share: float = DARKEST) -> float:
-        """Return the reflectance below which a share (per cent) of a band lies."""
-        return self._sample(band).lows[share] * self.scale + self.offset
-
-    def lows(self, bands: Sequence[str]) -> dict[str, float]:
-        """Return the darkest hundredth of those of some bands that hold values."""
-        return {band: self.low(band) for band in self.bands(bands)}
-
-    def whole_numbers(self) -> bool:
-        """Whether the dark bands hold whole numbers only."""
-        return all(self._sample(band).whole for band in self.bands(DARK_BANDS))
-
-    def close(self) -> None:
-        """Let go of the files."""
-        self._opened.clear()
-
-    def is_tiny(self) -> bool:
-        """Whether too few pixels were looked at to hold water, shadow or leaves for sure."""
-        return max(self._sample(band).count for band in self.bands(DARK_BANDS)) < _TINY
-
-    def _sample(self, band: str) -> _Sample:
-        if band not in self._samples:
-            records = [record for record in self.records if record.band == band]
-            parts = [sampled_values(record, self._opened) for record in records]
-            self._samples[band] = _Sample.of(np.concatenate(parts))
-        return self._samples[band]
-
-
 class StatementCheck:
     """Checks the statements of a series.
 
@@ -242,9 +112,9 @@ class StatementCheck:
             SeriesError: a statement is impossible, or two readings are plausible.
         """
         found = CheckedStatements()
-        statements: dict[tuple[object, ...], list[_Image]] = {}
+        statements: dict[tuple[object, ...], list[SampledImage]] = {}
         given = self._scale is not None or self._offset is not None
-        for image in _images(records, certain=given):
+        for image in sampled_images(records, certain=given):
             own = image.first.product.kind in _OWN_METADATA
             key = (own, image.scale, image.offset, image.first.may_hold_offset)
             statements.setdefault(key, []).append(image)
@@ -259,18 +129,20 @@ class StatementCheck:
                 self._check_left_in(images, whole, clear, found)
         return found
 
-    def _looked_at(self, images: list[_Image], found: CheckedStatements) -> list[_Image]:
+    def _looked_at(
+        self, images: list[SampledImage], found: CheckedStatements
+    ) -> list[SampledImage]:
         """Return the images of one statement whose pixels are looked at, dark bands read."""
-        by_file: dict[str, list[_Image]] = {}
+        by_file: dict[str, list[SampledImage]] = {}
         for image in images:
             by_file.setdefault(image.first.path, []).append(image)
         some_of_each = [
-            image for group in by_file.values() for image in _spread(group, _IMAGES_OF_A_FILE)
+            image for group in by_file.values() for image in spread_images(group, _IMAGES_OF_A_FILE)
         ]
         if images[0].first.product.kind in _OWN_METADATA:
-            some_of_each = _spread(some_of_each, _IMAGES_OWN)
+            some_of_each = spread_images(some_of_each, _IMAGES_OWN)
         elif images[0].remote:
-            some_of_each = _spread(some_of_each, _IMAGES_REMOTE)
+            some_of_each = spread_images(some_of_each, _IMAGES_REMOTE)
         kept = []
         for image in some_of_each:
             self._check()
@@ -288,7 +160,7 @@ class StatementCheck:
                 image.close()
         return kept
 
-    def _check_scale(self, images: Sequence[_Image], found: CheckedStatements) -> None:
+    def _check_scale(self, images: Sequence[SampledImage], found: CheckedStatements) -> None:
         """Correct a scale that was applied already; refuse one by which nothing is reflectance."""
         applied = []
         halves = []
@@ -308,7 +180,7 @@ class StatementCheck:
                 f"{some({image.name for image in applied})}, whose floating-point values are "
                 "reflectance; it is taken as 1."
             )
-        few = _spread([image for image in images if image not in applied], _IMAGES_OWN)
+        few = spread_images([image for image in images if image not in applied], _IMAGES_OWN)
         leaves = []
         for image in few:
             infrared = image.bands(("B08", "B8A"))
@@ -330,7 +202,7 @@ class StatementCheck:
             image.offset = self._offset or 0.0
             self._change(image, found)
 
-    def _check_subtracted(self, images: Sequence[_Image], found: CheckedStatements) -> None:
+    def _check_subtracted(self, images: Sequence[SampledImage], found: CheckedStatements) -> None:
         """Take back an offset that a statement subtracts from values without it."""
         wrong, doubtful = [], []
         for image in images:
@@ -373,9 +245,9 @@ class StatementCheck:
 
     def _check_left_in(
         self,
-        images: Sequence[_Image],
-        whole: Sequence[_Image],
-        clear: Sequence[_Image],
+        images: Sequence[SampledImage],
+        whole: Sequence[SampledImage],
+        clear: Sequence[SampledImage],
         found: CheckedStatements,
     ) -> None:
         """Subtract an offset that values hold and their statement does not know, where sure."""
@@ -413,7 +285,7 @@ class StatementCheck:
         else:
             found.warnings.append(f"{text}, so give OFFSET -0.1 if DN hold it.")
 
-    def _subtract(self, images: Sequence[_Image], found: CheckedStatements) -> None:
+    def _subtract(self, images: Sequence[SampledImage], found: CheckedStatements) -> None:
         for image in images:
             image.offset = OFFSET
             self._change(image, found)
@@ -423,7 +295,7 @@ class StatementCheck:
             "offset of 1000 of products since 2022-01-25, so the offset is taken as -0.1."
         )
 
-    def _given(self, images: Sequence[_Image], found: CheckedStatements) -> None:
+    def _given(self, images: Sequence[SampledImage], found: CheckedStatements) -> None:
         """Read doubtful images with the offset that the user gives."""
         for image in images:
             image.offset = self._offset or 0.0
@@ -433,44 +305,20 @@ class StatementCheck:
             "so the one that was given counts."
         )
 
-    def _change(self, image: _Image, found: CheckedStatements) -> None:
+    def _change(self, image: SampledImage, found: CheckedStatements) -> None:
         for index in image.indices:
             found.changed[index] = Statement(image.scale, image.offset)
 
 
-def _images(records: Sequence[SourceBand], certain: bool) -> list[_Image]:
-    """Return the images of all records that state values, or only of those that are certain."""
-    images: dict[tuple[object, ...], _Image] = {}
-    for index, record in enumerate(records):
-        if record.scale is None or record.offset is None or (certain and not record.certain):
-            continue
-        key = (
-            record.day,
-            record.product.scene,
-            round(record.scale, 9),
-            round(record.offset, 6),
-            is_integer(record.dtype),
-        )
-        image = images.setdefault(key, _Image(record.scale, record.offset))
-        image.indices.append(index)
-        image.records.append(record)
-    return list(images.values())
-
-
-def _spread(images: Sequence[_Image], count: int) -> list[_Image]:
-    """Return at most `count` of the images, at even steps."""
-    return list(images[:: max(1, -(-len(images) // count))])
-
-
-def _lowest(image: _Image) -> float:
+def _lowest(image: SampledImage) -> float:
     return min(image.lows(DARK_BANDS).values())
 
 
-def _is_clear(image: _Image) -> bool:
+def _is_clear(image: SampledImage) -> bool:
     return _OVERSHOT <= _lowest(image) < OFFSET_BLACK
 
 
-def _may_hold_offset(image: _Image) -> bool:
+def _may_hold_offset(image: SampledImage) -> bool:
     """Whether the darkest pixels of all bands of an image lie where the offset puts black."""
     if abs(image.offset) > abs(OFFSET) / 2:
         return False
@@ -481,7 +329,7 @@ def _may_hold_offset(image: _Image) -> bool:
     return all(value >= OFFSET_BLACK for value in image.lows(_INFRARED).values())
 
 
-def _surely_holds_offset(image: _Image) -> bool:
+def _surely_holds_offset(image: SampledImage) -> bool:
     """Whether dark pixels of an image are those of leaves, water and shadow with the offset."""
     lows = image.lows((*DARK_BANDS, *_SHORTWAVE))
     if image.is_tiny() or not all(band in lows for band in DARK_BANDS):
@@ -489,7 +337,7 @@ def _surely_holds_offset(image: _Image) -> bool:
     return any(band in lows for band in _SHORTWAVE) and lows["B04"] - lows["B02"] < _SOIL_RISE
 
 
-def _is_shifted(image: _Image, clear: Sequence[_Image]) -> bool:
+def _is_shifted(image: SampledImage, clear: Sequence[SampledImage]) -> bool:
     """Whether an image is brighter than the clear ones by the offset, in all bands alike."""
     own = image.lows((*DARK_BANDS, *_SHORTWAVE))
     others: dict[str, list[float]] = {}

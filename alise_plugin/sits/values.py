@@ -13,22 +13,19 @@ from osgeo import gdal
 from ..errors import SeriesError
 from .no_value import zeros_are_missing
 from .rasters import is_integer
+from .sampled_images import DARK_BANDS, DARKEST, OFFSET_SINCE, sampled_values
 from .sources.record import SourceBand
 from .statements import (
     BRIGHT_HALF,
-    DARK_BANDS,
-    DARKEST,
     DN_SCALE,
     OFFSET_BLACK,
     OFFSET_DARK,
-    OFFSET_SINCE,
     Statement,
     StatementCheck,
     are_no_dn,
-    sampled_values,
     some,
 )
-from .vrt import Layer
+from .vrt.layers import Layer
 
 _Item = TypeVar("_Item")
 _MAX_REFLECTANCE = 2.0  # bright cloud and glint pass 1.0; nothing natural passes this

@@ -1,0 +1,1 @@
+"""Writes an image series as a VRT."""
