@@ -1,12 +1,10 @@
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-sys.path[:0] = [str(Path(__file__).parents[1] / name) for name in ("mapping", "sits")]
-from labelled_region import (  # noqa: E402
+from tests.helpers.labelled_region import (
     CLASSES,
     CODES,
     features_of,

@@ -1,14 +1,11 @@
 """SAFE products in a folder -> image series -> embedding, through the real command."""
 
-import sys
 from datetime import date
-from pathlib import Path
 
 import numpy as np
 from osgeo import gdal
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "sits"))
-from products_for_tests import SIDE, write_safe, zipped
+from tests.helpers.products import SIDE, write_safe, zipped
 
 
 def values(result):

@@ -1,5 +1,4 @@
 import re
-import sys
 from datetime import date
 from pathlib import Path
 
@@ -7,8 +6,7 @@ import numpy as np
 import pytest
 from osgeo import gdal
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "sits"))
-from products_for_tests import SIDE, stac_item, write_json, write_safe, write_theia, zipped
+from tests.helpers.products import SIDE, stac_item, write_json, write_safe, write_theia, zipped
 
 NRT = "sentinel2_cube_subset_romania_10m.nc"
 

@@ -1,21 +1,17 @@
 """A click on the map canvas: what is searched for, what appears, and what is said instead."""
 
-import sys
 import time
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from osgeo import gdal
 
-sys.path[:0] = [str(Path(__file__).parents[1] / name) for name in ("mapping", "sits")]
-from fake_encoder import FakeEncoder  # noqa: E402
-from features_for_tests import features_from  # noqa: E402
-from labelled_region import FIELD, region  # noqa: E402
-from rasters_for_tests import TRANSFORM  # noqa: E402
-
-from alise_plugin.mapping.embedding.embed import embed  # noqa: E402
+from alise_plugin.mapping.embedding.embed import embed
+from tests.helpers.fake_encoder import FakeEncoder
+from tests.helpers.features import features_from
+from tests.helpers.labelled_region import FIELD, region
+from tests.helpers.rasters import TRANSFORM
 
 qgis_core = pytest.importorskip("qgis.core", reason="QGIS is not installed")
 pytest.importorskip("onnxruntime")

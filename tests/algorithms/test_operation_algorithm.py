@@ -7,8 +7,8 @@ import pytest
 
 qgis_core = pytest.importorskip("qgis.core", reason="QGIS is not installed")
 
-from alise_plugin.operations.catalogue import OPERATIONS  # noqa: E402
-from alise_plugin.operations.parameters import FileOutput  # noqa: E402
+from alise_plugin.operations.catalogue import OPERATIONS
+from alise_plugin.operations.parameters import FileOutput
 
 OPTIONAL_OUTPUTS = [
     (operation.name, parameter)

@@ -1,21 +1,18 @@
 """`alise:trainregression` and `alise:estimatevalues`: from measurements to a map, in QGIS."""
 
 import math
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from osgeo import gdal
 
-sys.path[:0] = [str(Path(__file__).parents[1] / name) for name in ("mapping", "sits")]
-from fake_encoder import FakeEncoder  # noqa: E402
-from features_for_tests import features_from  # noqa: E402
-from labelled_region import point, square, write_layer  # noqa: E402
-from measured_region import HEIGHT, WIDTH, measured_region  # noqa: E402
-
-from alise_plugin.cli.main import DONE, MISTAKE, main  # noqa: E402
-from alise_plugin.mapping.embedding.embed import embed  # noqa: E402
+from alise_plugin.cli.main import DONE, MISTAKE, main
+from alise_plugin.mapping.embedding.embed import embed
+from tests.helpers.fake_encoder import FakeEncoder
+from tests.helpers.features import features_from
+from tests.helpers.labelled_region import point, square, write_layer
+from tests.helpers.measured_region import HEIGHT, WIDTH, measured_region
 
 qgis_core = pytest.importorskip("qgis.core", reason="QGIS is not installed")
 pytest.importorskip("onnxruntime")
@@ -123,7 +120,7 @@ def test_a_field_may_have_any_name(run, place, training, name):
 
 
 def test_a_raster_of_values_needs_no_field(run, place, training, tmp_path):
-    from rasters_for_tests import write_raster
+    from tests.helpers.rasters import write_raster
 
     path = write_raster(tmp_path / "heights.tif", place.truth[None].astype(np.float32))
     given = {**training, "LABELS": [path], "FIELD": "", "BLOCK_SIZE": 100, "SAMPLES": 3}

@@ -1,15 +1,17 @@
 import importlib.util
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from osgeo import gdal, ogr
 
-sys.path[:0] = [str(Path(__file__).parents[1] / name) for name in ("mapping", "sits")]
-from fake_encoder import FakeEncoder  # noqa: E402
-from features_for_tests import features_from, labelled_with  # noqa: E402
-from labelled_region import (  # noqa: E402
+from alise_plugin.mapping.embedding.embed import embed
+from alise_plugin.mapping.labels.read import read_vector_labels
+from alise_plugin.mapping.learning.train_classifier import train_classifier
+from alise_plugin.mapping.samples.samples import LabelledSource
+from tests.helpers.fake_encoder import FakeEncoder
+from tests.helpers.features import features_from, labelled_with
+from tests.helpers.labelled_region import (
     CLASSES,
     CODES,
     COLORS,
@@ -19,11 +21,6 @@ from labelled_region import (  # noqa: E402
     square,
     write_layer,
 )
-
-from alise_plugin.mapping.embedding.embed import embed  # noqa: E402
-from alise_plugin.mapping.labels.read import read_vector_labels  # noqa: E402
-from alise_plugin.mapping.learning.train_classifier import train_classifier  # noqa: E402
-from alise_plugin.mapping.samples.samples import LabelledSource  # noqa: E402
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("sklearn")

@@ -1,16 +1,16 @@
 import json
 import math
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from osgeo import gdal
+from qgis.core import QgsProcessingFeedback
 
-sys.path[:0] = [str(Path(__file__).parents[1] / name) for name in ("mapping", "sits")]
-from fake_encoder import FakeEncoder  # noqa: E402
-from features_for_tests import features_from  # noqa: E402
-from labelled_region import (  # noqa: E402
+from alise_plugin.mapping.embedding.embed import embed
+from tests.helpers.fake_encoder import FakeEncoder
+from tests.helpers.features import features_from
+from tests.helpers.labelled_region import (
     CLASSES,
     CODES,
     COLORS,
@@ -20,9 +20,6 @@ from labelled_region import (  # noqa: E402
     square,
     write_layer,
 )
-from qgis.core import QgsProcessingFeedback  # noqa: E402
-
-from alise_plugin.mapping.embedding.embed import embed  # noqa: E402
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("sklearn")

@@ -1,12 +1,7 @@
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-sys.path[:0] = [str(Path(__file__).parents[1] / "sits")]
-
-from rasters_for_tests import dated_rasters  # noqa: E402
+from tests.helpers.rasters import dated_rasters
 
 
 @pytest.fixture

@@ -309,7 +309,7 @@ def test_it_runs_without_qgis(tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "batch"])
 def test_a_signal_stops_within_seconds_and_leaves_nothing(engine, tmp_path, number):
-    from rasters_for_tests import dated_rasters
+    from tests.helpers.rasters import dated_rasters
 
     folder = tmp_path / "scenes"
     folder.mkdir()

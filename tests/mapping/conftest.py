@@ -1,15 +1,9 @@
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "sits")]
-
-from fake_encoder import FakeEncoder  # noqa: E402
-from rasters_for_tests import dated_rasters, write_raster  # noqa: E402
-
-from alise_plugin.sits.build import build_series  # noqa: E402
+from alise_plugin.sits.build import build_series
+from tests.helpers.fake_encoder import FakeEncoder
+from tests.helpers.rasters import dated_rasters, write_raster
 
 
 @pytest.fixture

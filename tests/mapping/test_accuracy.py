@@ -3,17 +3,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from labelled_region import (
-    CLASSES,
-    CODES,
-    map_codes,
-    moved,
-    point,
-    region,
-    square,
-    write_class_raster,
-    write_layer,
-)
 from osgeo import ogr
 
 from alise_plugin.errors import Cancelled, LabelsError, SeriesError
@@ -24,6 +13,17 @@ from alise_plugin.mapping.labels.layers import Legend
 from alise_plugin.mapping.labels.read import read_vector_labels
 from alise_plugin.mapping.scores.estimators import allocate, sample_size, stratified_estimate
 from alise_plugin.sits.pixel_area import PixelAreas
+from tests.helpers.labelled_region import (
+    CLASSES,
+    CODES,
+    map_codes,
+    moved,
+    point,
+    region,
+    square,
+    write_class_raster,
+    write_layer,
+)
 
 # Olofsson et al. 2014, section 5 (Table 8 and the text): deforestation, forest gain, stable forest,
 # stable non-forest; map in rows, reference in columns; mapped pixels of 30 m.

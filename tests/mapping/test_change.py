@@ -3,10 +3,7 @@ from datetime import date, timedelta
 
 import numpy as np
 import pytest
-from features_for_tests import compare, features_from
 from osgeo import gdal, ogr, osr
-from pair_encoder import PairEncoder
-from rasters_for_tests import TRANSFORM, write_raster
 
 from alise_plugin.errors import AliseError, Cancelled, OutputError, SeriesError
 from alise_plugin.mapping.change.periods import within
@@ -18,6 +15,9 @@ from alise_plugin.sits.acquisitions import days_since_reference
 from alise_plugin.sits.build import build_series
 from alise_plugin.sits.grid import Window
 from alise_plugin.sits.pixel_area import PixelAreas
+from tests.helpers.features import compare, features_from
+from tests.helpers.pair_encoder import PairEncoder
+from tests.helpers.rasters import TRANSFORM, write_raster
 
 BEFORE = [date(2018, 2, 3), date(2018, 5, 14), date(2018, 7, 20), date(2018, 10, 30)]
 AFTER = [date(2020, 3, 9), date(2020, 6, 1), date(2020, 9, 12)]

@@ -5,10 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from features_for_tests import compare, features_from
 from osgeo import ogr
-from pair_encoder import PairEncoder
-from rasters_for_tests import TRANSFORM, digital_numbers, write_raster
 
 from alise_plugin.errors import AliseError, SeriesError
 from alise_plugin.feedback import SilentFeedback
@@ -19,6 +16,9 @@ from alise_plugin.mapping.change.zones import zone_changes
 from alise_plugin.model.distance import SquaredDistance, compact_cosine
 from alise_plugin.sits.acquisitions import days_since_reference
 from alise_plugin.sits.build import build_series
+from tests.helpers.features import compare, features_from
+from tests.helpers.pair_encoder import PairEncoder
+from tests.helpers.rasters import TRANSFORM, digital_numbers, write_raster
 
 
 def test_gap_filling_is_linear_between_valid_dates(rng):

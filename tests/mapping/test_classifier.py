@@ -3,8 +3,6 @@ import warnings
 
 import numpy as np
 import pytest
-from features_for_tests import labelled_with
-from labelled_region import TRANSFORM, square, utm, write_layer
 from osgeo import gdal
 
 from alise_plugin.errors import Cancelled
@@ -23,6 +21,8 @@ from alise_plugin.mapping.learning.train_classifier import train_classifier
 from alise_plugin.mapping.samples.samples import LabelledSource
 from alise_plugin.mapping.scores.metrics import confusion, intervals, measures
 from alise_plugin.model.heads.class_head import Head
+from tests.helpers.features import labelled_with
+from tests.helpers.labelled_region import TRANSFORM, square, utm, write_layer
 
 pytest.importorskip("sklearn")
 pytest.importorskip("onnxruntime")

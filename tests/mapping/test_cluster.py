@@ -7,7 +7,6 @@ import time
 
 import numpy as np
 import pytest
-from features_for_tests import features_from, packed
 from osgeo import gdal
 
 from alise_plugin.errors import AliseError, OutputError
@@ -18,6 +17,7 @@ from alise_plugin.mapping.features.tiling import TileBudget
 from alise_plugin.model.package import load_package
 from alise_plugin.sits.build import build_series
 from alise_plugin.sits.grid import Window
+from tests.helpers.features import features_from, packed
 
 distributed = pytest.importorskip("distributed", reason="dask.distributed is not installed")
 pytest.importorskip("onnxruntime")

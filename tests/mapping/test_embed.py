@@ -3,8 +3,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_encoder import FakeEncoder
-from features_for_tests import features_from, packed
 from osgeo import gdal
 
 from alise_plugin.errors import AliseError, Cancelled, OutputError, SeriesError
@@ -13,6 +11,8 @@ from alise_plugin.mapping.features import tiling
 from alise_plugin.mapping.features.embedding_raster import EmbeddingRaster
 from alise_plugin.mapping.features.tiling import TileBudget
 from alise_plugin.sits.grid import Grid, Window
+from tests.helpers.fake_encoder import FakeEncoder
+from tests.helpers.features import features_from, packed
 
 
 class Listener:
@@ -338,9 +338,8 @@ def bundled_encoder():
 @pytest.fixture(scope="module")
 def long_series(tmp_path_factory):
     """One date of 1043 x 61 pixels: both sides odd, longer than any tile."""
-    from rasters_for_tests import write_raster
-
     from alise_plugin.sits.build import build_series
+    from tests.helpers.rasters import write_raster
 
     rng = np.random.default_rng(2)
     folder = tmp_path_factory.mktemp("long")
@@ -357,9 +356,8 @@ def long_truth(long_series, bundled_encoder):
 @pytest.fixture(scope="module")
 def large_series(tmp_path_factory):
     """Three smooth dates of 210 x 150 pixels, more than the halo on every side of a tile."""
-    from rasters_for_tests import days, write_raster
-
     from alise_plugin.sits.build import build_series
+    from tests.helpers.rasters import days, write_raster
 
     rng = np.random.default_rng(1)
     folder = tmp_path_factory.mktemp("large")

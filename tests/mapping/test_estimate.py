@@ -4,14 +4,9 @@ import os
 
 import numpy as np
 import pytest
-from fake_encoder import FakeEncoder
-from features_for_tests import features_from, labelled_with, packed
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from labelled_region import moved, point, square, write_layer
-from measured_region import HEIGHT, WIDTH, measured_region
 from osgeo import gdal
-from rasters_for_tests import TRANSFORM, utm, write_raster
 
 from alise_plugin.errors import Cancelled, HeadError, LabelsError, OutputError, SeriesError
 from alise_plugin.feedback import SilentFeedback
@@ -27,6 +22,11 @@ from alise_plugin.mapping.rasters.style import ramp_style
 from alise_plugin.mapping.samples.draw import draw_values
 from alise_plugin.mapping.samples.samples import LabelledSource, SampleDesign
 from alise_plugin.model.heads.value_head import ValueHead
+from tests.helpers.fake_encoder import FakeEncoder
+from tests.helpers.features import features_from, labelled_with, packed
+from tests.helpers.labelled_region import moved, point, square, write_layer
+from tests.helpers.measured_region import HEIGHT, WIDTH, measured_region
+from tests.helpers.rasters import TRANSFORM, utm, write_raster
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("sklearn")

@@ -5,9 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from features_for_tests import features_from
 from osgeo import gdal
-from rasters_for_tests import days, write_raster
 
 from alise_plugin.errors import AliseError, Cancelled, OutputError, SeriesError
 from alise_plugin.mapping.embedding.embed import embed
@@ -17,6 +15,8 @@ from alise_plugin.mapping.maps.segment import ClassMapOutputs, segment
 from alise_plugin.model.heads.class_head import Head
 from alise_plugin.model.package import load_package
 from alise_plugin.sits.build import build_series
+from tests.helpers.features import features_from
+from tests.helpers.rasters import days, write_raster
 
 metrics = pytest.importorskip("sklearn.metrics")
 

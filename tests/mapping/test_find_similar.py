@@ -5,13 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_encoder import FakeEncoder
-from features_for_tests import features_from, packed
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from labelled_region import CODES, features_of, point, region, square, write_layer
 from osgeo import gdal
-from rasters_for_tests import TRANSFORM, days, utm, write_raster
 
 from alise_plugin.errors import AliseError, Cancelled, LabelsError, OutputError, SeriesError
 from alise_plugin.feedback import SilentFeedback
@@ -26,6 +22,10 @@ from alise_plugin.mapping.maps.find_similar import Similarity, find_similar
 from alise_plugin.mapping.samples.draw import draw_examples
 from alise_plugin.model.package import load_package
 from alise_plugin.sits.build import build_series
+from tests.helpers.fake_encoder import FakeEncoder
+from tests.helpers.features import features_from, packed
+from tests.helpers.labelled_region import CODES, features_of, point, region, square, write_layer
+from tests.helpers.rasters import TRANSFORM, days, utm, write_raster
 
 BUNDLED = Path(__file__).resolve().parents[2] / "models" / "alise-s2"
 STEP = 1e-4  # of what a raster holds

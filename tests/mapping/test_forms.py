@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from features_for_tests import compare, features_from
 from osgeo import gdal
 
 from alise_plugin.errors import ModelPackageError
@@ -13,6 +12,7 @@ from alise_plugin.mapping.rasters.form import RasterForm
 from alise_plugin.mapping.rasters.geotiff import RasterOutput
 from alise_plugin.model.package import load_package
 from alise_plugin.sits.grid import Grid, Window
+from tests.helpers.features import compare, features_from
 
 
 @pytest.fixture(scope="module")
@@ -105,9 +105,8 @@ def test_a_package_without_a_compact_form_says_so(series, tiny_package, tmp_path
 @pytest.mark.parametrize("form", ["float32", "int8"])
 @pytest.mark.parametrize("cog", [False, True])
 def test_overviews_are_means_of_pixels_with_a_value(tmp_path, encoder, rng, form, cog):
-    from rasters_for_tests import dated_rasters, write_raster
-
     from alise_plugin.sits.build import build_series
+    from tests.helpers.rasters import dated_rasters, write_raster
 
     folder = tmp_path / "scenes"
     folder.mkdir()
@@ -165,7 +164,7 @@ def test_a_cog_is_valid_and_holds_the_same(series, encoder, tmp_path, form):
 
 
 def test_overviews_of_classes_are_classes(tmp_path):
-    from rasters_for_tests import TRANSFORM, utm
+    from tests.helpers.rasters import TRANSFORM, utm
 
     values = np.random.default_rng(0).integers(0, 5, (1, 520, 520)).astype(np.uint8)
     grid = Grid(utm().ExportToWkt(), TRANSFORM, 520, 520)
@@ -181,7 +180,7 @@ def test_overviews_of_classes_are_classes(tmp_path):
 
 def test_blocks_are_compressed_once(tmp_path, rng):
     """A block that is written again leaves its old place in the file empty."""
-    from rasters_for_tests import TRANSFORM, utm
+    from tests.helpers.rasters import TRANSFORM, utm
 
     values = rng.integers(0, 255, (5, 700, 650)).astype(np.uint8)
     grid = Grid(utm().ExportToWkt(), TRANSFORM, 650, 700)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rasters_for_tests import dated_rasters
 
 from alise_plugin.sits.build import build_series
+from tests.helpers.rasters import dated_rasters
 
 ROOT = Path(__file__).resolve().parents[2]
 BESIDE = 500  # MB: Python, GDAL, onnxruntime and the model, which MEMORY does not count

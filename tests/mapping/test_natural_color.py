@@ -2,11 +2,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from rasters_for_tests import dated_rasters, write_raster
 
 from alise_plugin.mapping.rasters.natural_color import write_series_style
 from alise_plugin.sits.build import SeriesOptions, plan_series
 from alise_plugin.sits.measure import Fractions
+from tests.helpers.rasters import dated_rasters, write_raster
 
 
 @pytest.fixture

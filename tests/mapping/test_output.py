@@ -7,7 +7,6 @@ import signal
 import numpy as np
 import pytest
 from osgeo import gdal, ogr
-from rasters_for_tests import TRANSFORM, utm
 
 from alise_plugin.errors import Cancelled, OutputError
 from alise_plugin.feedback import SilentFeedback
@@ -17,6 +16,7 @@ from alise_plugin.mapping.rasters.geotiff import RasterOutput
 from alise_plugin.mapping.rasters.style import class_style, polygon_style, write_style
 from alise_plugin.model.heads.class_head import MapClass
 from alise_plugin.sits.grid import Grid, Window
+from tests.helpers.rasters import TRANSFORM, utm
 
 GRID = Grid(utm().ExportToWkt(), TRANSFORM, 40, 30)
 FORM = RasterForm(["first", "second"], np.dtype(np.float32), np.nan, metadata={"KEY": "text"})

@@ -2,12 +2,12 @@ import os
 
 import numpy as np
 import pytest
-from features_for_tests import features_from
 from osgeo import gdal
 
 from alise_plugin.errors import OutputError
 from alise_plugin.mapping.embedding.embed import embed
 from scripts.principal_components import principal_components_png
+from tests.helpers.features import features_from
 
 
 @pytest.mark.parametrize("form", ["float32", "int8"])

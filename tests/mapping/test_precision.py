@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import pytest
-from fake_encoder import FakeEncoder
-from features_for_tests import features_from
 
 from alise_plugin.errors import Cancelled, OutputError
 from alise_plugin.mapping.embedding import embed_on_dask as cluster
 from alise_plugin.mapping.embedding.embed import embed
 from alise_plugin.mapping.features.tiling import TileBudget
+from tests.helpers.fake_encoder import FakeEncoder
+from tests.helpers.features import features_from
 
 BUNDLED = Path(__file__).resolve().parents[2] / "models" / "alise-s2"
 

@@ -5,8 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from features_for_tests import features_from
-from rasters_for_tests import write_raster
 
 from alise_plugin.mapping.embedding.embed import embed
 from alise_plugin.mapping.features.embedding_raster import EmbeddingRaster
@@ -14,6 +12,8 @@ from alise_plugin.mapping.features.tiling import TileBudget
 from alise_plugin.model.package import load_package
 from alise_plugin.sits.build import build_series
 from alise_plugin.sits.grid import Window
+from tests.helpers.features import features_from
+from tests.helpers.rasters import write_raster
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data"

@@ -7,10 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from features_for_tests import features_from
 from osgeo import gdal
-from rasters_for_tests import dated_rasters, digital_numbers, write_raster
-from rasters_for_tests import days as dates_of
 
 from alise_plugin.errors import Cancelled, OutputError, SeriesError
 from alise_plugin.mapping.embedding.embed import embed
@@ -24,6 +21,9 @@ from alise_plugin.sits.bands import BANDS
 from alise_plugin.sits.build import SeriesOptions, build_series, plan_series
 from alise_plugin.sits.grid import Window
 from alise_plugin.sits.series import ImageSeries
+from tests.helpers.features import features_from
+from tests.helpers.rasters import dated_rasters, digital_numbers, write_raster
+from tests.helpers.rasters import days as dates_of
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data"

@@ -11,10 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_encoder import FakeEncoder
-from features_for_tests import features_from, packed
 from osgeo import gdal
-from rasters_for_tests import dated_rasters, write_cube
 
 from alise_plugin.errors import AliseError, Cancelled, OutputError
 from alise_plugin.feedback import SilentFeedback
@@ -24,6 +21,9 @@ from alise_plugin.mapping.features.tiling import TileBudget
 from alise_plugin.model.package import CompactForm
 from alise_plugin.sits.bands import BANDS
 from alise_plugin.sits.build import build_series
+from tests.helpers.fake_encoder import FakeEncoder
+from tests.helpers.features import features_from, packed
+from tests.helpers.rasters import dated_rasters, write_cube
 
 ROOT = Path(__file__).resolve().parents[2]
 

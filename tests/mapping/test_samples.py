@@ -1,7 +1,5 @@
 import numpy as np
 import pytest
-from features_for_tests import features_from, labelled_with, packed
-from labelled_region import CODES, moved, region, square, write_class_raster, write_layer
 from osgeo import gdal, ogr, osr
 
 from alise_plugin.errors import HeadError, LabelsError
@@ -21,11 +19,20 @@ from alise_plugin.mapping.labels.read import (
 from alise_plugin.mapping.samples.draw import draw_samples
 from alise_plugin.mapping.samples.samples import LabelledSource, SampleDesign
 from alise_plugin.sits.grid import Grid
+from tests.helpers.features import features_from, labelled_with, packed
+from tests.helpers.labelled_region import (
+    CODES,
+    moved,
+    region,
+    square,
+    write_class_raster,
+    write_layer,
+)
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    from fake_encoder import FakeEncoder
+    from tests.helpers.fake_encoder import FakeEncoder
 
     found = region(tmp_path_factory.mktemp("samples") / "data")
     found.encoder = FakeEncoder()
@@ -171,7 +178,7 @@ def test_a_class_without_any_value_is_named(series, encoder, tmp_path):
 
 
 def test_sources_of_two_models_are_refused(place, tmp_path):
-    from fake_encoder import FakeEncoder
+    from tests.helpers.fake_encoder import FakeEncoder
 
     other = FakeEncoder()
     other.package.sha256 = "5" * 64

@@ -6,20 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from features_for_tests import features_from, labelled_with, map_classes
-from labelled_region import (
-    CLASSES,
-    CODES,
-    COLORS,
-    features_of,
-    map_codes,
-    region,
-    square,
-    write_class_raster,
-    write_layer,
-)
 from osgeo import gdal, ogr
-from rasters_for_tests import TRANSFORM, days, utm, write_raster
 
 from alise_plugin.errors import Cancelled, HeadError, LabelsError, OutputError
 from alise_plugin.feedback import SilentFeedback
@@ -35,6 +22,19 @@ from alise_plugin.mapping.samples.samples import LabelledSource
 from alise_plugin.model.heads.class_head import Head
 from alise_plugin.sits.build import build_series
 from alise_plugin.sits.grid import Grid
+from tests.helpers.features import features_from, labelled_with, map_classes
+from tests.helpers.labelled_region import (
+    CLASSES,
+    CODES,
+    COLORS,
+    features_of,
+    map_codes,
+    region,
+    square,
+    write_class_raster,
+    write_layer,
+)
+from tests.helpers.rasters import TRANSFORM, days, utm, write_raster
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("sklearn")
@@ -42,7 +42,7 @@ pytest.importorskip("sklearn")
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    from fake_encoder import FakeEncoder
+    from tests.helpers.fake_encoder import FakeEncoder
 
     folder = tmp_path_factory.mktemp("region")
     found = region(folder / "data")

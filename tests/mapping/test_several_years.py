@@ -3,12 +3,12 @@
 from datetime import date
 
 import pytest
-from features_for_tests import features_from
-from rasters_for_tests import digital_numbers, write_raster
 
 from alise_plugin.mapping.embedding.embed import embed
 from alise_plugin.mapping.features.tiling import TileBudget
 from alise_plugin.sits.build import build_series
+from tests.helpers.features import features_from
+from tests.helpers.rasters import digital_numbers, write_raster
 
 
 class Heard:

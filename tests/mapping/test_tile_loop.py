@@ -1,5 +1,4 @@
 import pytest
-from fake_encoder import FakeEncoder
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +15,7 @@ from alise_plugin.mapping.features.tiling import (
 )
 from alise_plugin.mapping.rasters.geotiff import block_side
 from alise_plugin.sits.grid import Window, plan_tiles
+from tests.helpers.fake_encoder import FakeEncoder
 
 SIZES = (st.integers(1, 200), st.integers(1, 6000), st.integers(1, 6000), st.floats(5, 4000))
 

@@ -4,10 +4,6 @@ import os
 
 import numpy as np
 import pytest
-from fake_encoder import FakeEncoder
-from features_for_tests import labelled_with, packed
-from labelled_region import square, write_layer
-from measured_region import measured_region
 
 from alise_plugin.errors import OutputError
 from alise_plugin.feedback import SilentFeedback
@@ -15,6 +11,10 @@ from alise_plugin.mapping.labels.read import read_vector_values
 from alise_plugin.mapping.learning.train_regression import train_regression
 from alise_plugin.mapping.samples.samples import LabelledSource
 from alise_plugin.model.heads.value_head import ValueHead
+from tests.helpers.fake_encoder import FakeEncoder
+from tests.helpers.features import labelled_with, packed
+from tests.helpers.labelled_region import square, write_layer
+from tests.helpers.measured_region import measured_region
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("sklearn")

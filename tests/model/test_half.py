@@ -15,16 +15,16 @@ import pytest
 onnx = pytest.importorskip("onnx")
 torch = pytest.importorskip("torch")
 
-import onnxruntime  # noqa: E402
+import onnxruntime
 
-from alise_plugin.errors import ModelPackageError  # noqa: E402
-from alise_plugin.model.encoder import Encoder  # noqa: E402
-from alise_plugin.model.package import load_package  # noqa: E402
-from training.__main__ import main  # noqa: E402
-from training.export.command import untrained  # noqa: E402
-from training.export.half import half_graph  # noqa: E402
-from training.export.spatial import spatial_graph  # noqa: E402
-from training.models.alise import Alise, AliseConfig  # noqa: E402
+from alise_plugin.errors import ModelPackageError
+from alise_plugin.model.encoder import Encoder
+from alise_plugin.model.package import load_package
+from training.__main__ import main
+from training.export.command import untrained
+from training.export.half import half_graph
+from training.export.spatial import spatial_graph
+from training.models.alise import Alise, AliseConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 SITES = ROOT.parent / "shared" / "data" / "image_series"

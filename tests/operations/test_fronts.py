@@ -11,13 +11,13 @@ import pytest
 
 qgis_core = pytest.importorskip("qgis.core", reason="QGIS is not installed")
 
-from alise_plugin.algorithms import checkruntime, installruntime  # noqa: E402
-from alise_plugin.algorithms.base import OperationAlgorithm  # noqa: E402
-from alise_plugin.cli.main import parser_for, with_option_names  # noqa: E402
-from alise_plugin.errors import AliseError  # noqa: E402
-from alise_plugin.feedback import SilentFeedback  # noqa: E402
-from alise_plugin.operations.catalogue import OPERATIONS  # noqa: E402
-from alise_plugin.operations.parameters import Choice, Number  # noqa: E402
+from alise_plugin.algorithms import checkruntime, installruntime
+from alise_plugin.algorithms.base import OperationAlgorithm
+from alise_plugin.cli.main import parser_for, with_option_names
+from alise_plugin.errors import AliseError
+from alise_plugin.feedback import SilentFeedback
+from alise_plugin.operations.catalogue import OPERATIONS
+from alise_plugin.operations.parameters import Choice, Number
 
 SET_UP = {one.OPERATION.name: one.OPERATION for one in (installruntime, checkruntime)}
 ALL = {**OPERATIONS, **SET_UP}

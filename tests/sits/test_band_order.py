@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from osgeo import gdal
-from rasters_for_tests import ALL_BANDS, days, land, write_raster
 
 from alise_plugin.errors import SeriesError
 from alise_plugin.sits.band_order import choose_order, known_orders, without_offset
 from alise_plugin.sits.bands import BANDS
 from alise_plugin.sits.build import SeriesOptions, build_series, plan_series
+from tests.helpers.rasters import ALL_BANDS, days, land, write_raster
 
 L2A = tuple(band for band in ALL_BANDS if band != "B10")
 ORDERS = [(count, order) for count in (10, 12) for order in known_orders(count)]

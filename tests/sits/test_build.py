@@ -5,7 +5,13 @@ from datetime import date
 import numpy as np
 import pytest
 from osgeo import gdal
-from rasters_for_tests import (
+
+from alise_plugin.errors import OutputError, SeriesError
+from alise_plugin.sits.bands import BANDS
+from alise_plugin.sits.build import build_series
+from alise_plugin.sits.grid import Window
+from alise_plugin.sits.series import ImageSeries
+from tests.helpers.rasters import (
     TRANSFORM,
     dated_rasters,
     days,
@@ -15,12 +21,6 @@ from rasters_for_tests import (
     write_cube,
     write_raster,
 )
-
-from alise_plugin.errors import OutputError, SeriesError
-from alise_plugin.sits.bands import BANDS
-from alise_plugin.sits.build import build_series
-from alise_plugin.sits.grid import Window
-from alise_plugin.sits.series import ImageSeries
 
 
 @pytest.fixture(params=[False, True], ids=["gdal-codes", "gdal-exceptions"], autouse=True)

@@ -5,13 +5,13 @@ from datetime import date
 
 import numpy as np
 import pytest
-from cubes_for_tests import write_netcdf4, write_zarr
 from osgeo import gdal, osr
-from products_for_tests import CORNER, SIDE, centres, dn, expected, reference, truth
 
 from alise_plugin.errors import SeriesError
 from alise_plugin.sits.build import build_series
 from alise_plugin.sits.series import ImageSeries
+from tests.helpers.cubes import write_netcdf4, write_zarr
+from tests.helpers.products import CORNER, SIDE, centres, dn, expected, reference, truth
 
 DAYS = (date(2019, 5, 14), date(2019, 5, 29), date(2019, 8, 2))
 BANDS = ("B02", "B03", "B04", "B08")

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rasters_for_tests import TRANSFORM, utm
 
 from alise_plugin.errors import SeriesError
 from alise_plugin.sits.grid import Grid, Window, plan_tiles
+from tests.helpers.rasters import TRANSFORM, utm
 
 GRID = Grid(utm().ExportToWkt(), TRANSFORM, 40, 30)
 

@@ -5,12 +5,12 @@ from datetime import date
 import numpy as np
 import pytest
 from osgeo import gdal
-from products_for_tests import expected, write_theia
-from rasters_for_tests import TRANSFORM, digital_numbers, write_raster
 
 from alise_plugin.sits.bands import BANDS
 from alise_plugin.sits.build import SeriesOptions, build_series, plan_series
 from alise_plugin.sits.no_value import undeclared_fill
+from tests.helpers.products import expected, write_theia
+from tests.helpers.rasters import TRANSFORM, digital_numbers, write_raster
 
 HOLE = (slice(None), slice(None), slice(0, 5))
 

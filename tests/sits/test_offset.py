@@ -4,12 +4,12 @@ from datetime import date
 
 import numpy as np
 import pytest
-from products_for_tests import CORNER, SIDE, dn, expected, write_safe
-from rasters_for_tests import digital_numbers, write_raster
 
 from alise_plugin.errors import SeriesError
 from alise_plugin.sits.bands import BANDS
 from alise_plugin.sits.build import SeriesOptions, build_series, plan_series
+from tests.helpers.products import CORNER, SIDE, dn, expected, write_safe
+from tests.helpers.rasters import digital_numbers, write_raster
 
 DAY = date(2019, 5, 14)
 

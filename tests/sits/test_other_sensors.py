@@ -4,12 +4,12 @@ import json
 
 import numpy as np
 import pytest
-from rasters_for_tests import days, land, write_raster
 
 from alise_plugin.errors import SeriesError
 from alise_plugin.sits.bands import BANDS
 from alise_plugin.sits.build import SeriesOptions, build_series, plan_series
 from alise_plugin.sits.other_sensors import other_sensor
+from tests.helpers.rasters import days, land, write_raster
 
 OPTIONS = SeriesOptions(scale=1e-4, offset=0.0)
 

@@ -8,7 +8,14 @@ from datetime import date
 import numpy as np
 import pytest
 from osgeo import gdal, osr
-from products_for_tests import (
+from scipy.ndimage import binary_erosion
+
+from alise_plugin.errors import SeriesError
+from alise_plugin.sits.bands import BANDS
+from alise_plugin.sits.build import SeriesOptions, build_series, plan_series
+from alise_plugin.sits.grid import Window
+from alise_plugin.sits.series import ImageSeries
+from tests.helpers.products import (
     CORNER,
     FINE,
     SIDE,
@@ -24,13 +31,6 @@ from products_for_tests import (
     write_theia,
     zipped,
 )
-from scipy.ndimage import binary_erosion
-
-from alise_plugin.errors import SeriesError
-from alise_plugin.sits.bands import BANDS
-from alise_plugin.sits.build import SeriesOptions, build_series, plan_series
-from alise_plugin.sits.grid import Window
-from alise_plugin.sits.series import ImageSeries
 
 DAY, LATER = date(2019, 5, 14), date(2022, 3, 2)
 COARSE = [BANDS.index(band) for band in BANDS if band not in FINE]

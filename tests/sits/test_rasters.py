@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cubes_for_tests import write_netcdf4
 from osgeo import gdal
-from products_for_tests import reference
 
 from alise_plugin.sits.build import build_series
 from alise_plugin.sits.rasters import block_cache
+from tests.helpers.cubes import write_netcdf4
+from tests.helpers.products import reference
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="done on Linux only")

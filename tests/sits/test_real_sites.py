@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cubes_for_tests import write_netcdf4, write_zarr
-from products_for_tests import reference, write_image
 
 from alise_plugin.model.package import load_package
 from alise_plugin.sits.bands import BANDS
 from alise_plugin.sits.build import build_series
+from tests.helpers.cubes import write_netcdf4, write_zarr
+from tests.helpers.products import reference, write_image
 
 ROOT = Path(__file__).resolve().parents[2]
 SITES = ROOT.parent / "shared" / "data" / "image_series"

@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 from osgeo import gdal, osr
-from rasters_for_tests import TRANSFORM, dated_rasters, write_raster
 
 from alise_plugin.sits.bands import BANDS
 from alise_plugin.sits.build import build_series
 from alise_plugin.sits.grid import Grid, Window
 from alise_plugin.sits.regrid import SeriesOnGrid, extent_on, read_on_grid
 from alise_plugin.sits.shared import shared_acquisitions
+from tests.helpers.rasters import TRANSFORM, dated_rasters, write_raster
 
 
 def wkt(code):

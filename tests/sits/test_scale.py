@@ -4,12 +4,12 @@ from datetime import date
 
 import numpy as np
 import pytest
-from products_for_tests import dn
-from rasters_for_tests import days, write_raster
 
 from alise_plugin.errors import SeriesError
 from alise_plugin.sits.bands import BANDS
 from alise_plugin.sits.build import build_series
+from tests.helpers.products import dn
+from tests.helpers.rasters import days, write_raster
 
 
 def landscape(day):

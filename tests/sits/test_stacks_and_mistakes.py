@@ -8,15 +8,6 @@ from functools import partial
 import numpy as np
 import pytest
 from osgeo import gdal
-from products_for_tests import (
-    CORNER,
-    SIDE,
-    dn,
-    expected,
-    write_image,
-    write_safe,
-)
-from rasters_for_tests import ALL_BANDS, dated_rasters, days, digital_numbers, land, write_raster
 
 from alise_plugin.errors import Cancelled, OutputError, SeriesError
 from alise_plugin.sits.bands import BANDS
@@ -24,6 +15,22 @@ from alise_plugin.sits.build import SeriesOptions, build_series, plan_series
 from alise_plugin.sits.grid import Window
 from alise_plugin.sits.report import write_report
 from alise_plugin.sits.series import ImageSeries
+from tests.helpers.products import (
+    CORNER,
+    SIDE,
+    dn,
+    expected,
+    write_image,
+    write_safe,
+)
+from tests.helpers.rasters import (
+    ALL_BANDS,
+    dated_rasters,
+    days,
+    digital_numbers,
+    land,
+    write_raster,
+)
 
 DAY = date(2019, 5, 14)
 

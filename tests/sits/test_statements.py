@@ -6,12 +6,12 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 from osgeo import gdal
-from rasters_for_tests import write_raster
 
 from alise_plugin.errors import SeriesError
 from alise_plugin.sits.bands import BANDS
 from alise_plugin.sits.build import SeriesOptions, plan_series
 from alise_plugin.sits.report import write_report
+from tests.helpers.rasters import write_raster
 
 # Reflectance of the ten bands.
 GROUNDS = {

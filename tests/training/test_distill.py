@@ -7,12 +7,12 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 
-from training.__main__ import main  # noqa: E402
-from training.export.command import untrained  # noqa: E402
-from training.models.checkpoint import load_alise, save_alise  # noqa: E402
-from training.pretrain.command import MODEL_FILE, train, validation_batches  # noqa: E402
-from training.pretrain.config import ConfigError, PretrainConfig, Schedule  # noqa: E402
-from training.pretrain.distill import Distillation  # noqa: E402
+from training.__main__ import main
+from training.export.command import untrained
+from training.models.checkpoint import load_alise, save_alise
+from training.pretrain.command import MODEL_FILE, train, validation_batches
+from training.pretrain.config import ConfigError, PretrainConfig, Schedule
+from training.pretrain.distill import Distillation
 
 SOURCE = {"class": "training.simulation.dataset:PixelWorlds", "batch_size": 24, "dates": 12}
 

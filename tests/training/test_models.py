@@ -4,21 +4,21 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from training.__main__ import main  # noqa: E402
-from training.models.alise import PRESETS, Alise, AliseConfig, receptive_halo  # noqa: E402
-from training.models.checkpoint import ModelFileError, load_alise, save_alise  # noqa: E402
-from training.models.day_encoding import DayEncoding  # noqa: E402
-from training.models.temporal_projector import TemporalProjector  # noqa: E402
-from training.models.transformer import TransformerLayer, attendable  # noqa: E402
-from training.models.ubarn import load_ubarn  # noqa: E402
-from training.models.unet import (  # noqa: E402
+from training.__main__ import main
+from training.models.alise import PRESETS, Alise, AliseConfig, receptive_halo
+from training.models.checkpoint import ModelFileError, load_alise, save_alise
+from training.models.day_encoding import DayEncoding
+from training.models.temporal_projector import TemporalProjector
+from training.models.transformer import TransformerLayer, attendable
+from training.models.ubarn import load_ubarn
+from training.models.unet import (
     BatchNorm,
     Norms,
     UNet,
     convolve_constant,
     receptive_radius,
 )
-from training.segmentation.networks import load_encoder  # noqa: E402
+from training.segmentation.networks import load_encoder
 
 
 def small_alise(seed=0, **changes):

@@ -4,8 +4,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from training.models.additive import MASKED_SCORE, Sums  # noqa: E402
-from training.models.alise import PRESETS, Alise, receptive_halo  # noqa: E402
+from training.models.additive import MASKED_SCORE, Sums
+from training.models.alise import PRESETS, Alise, receptive_halo
 
 PIXELS, DATES = 7, 12
 

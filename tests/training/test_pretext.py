@@ -4,15 +4,15 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from alise_plugin.sits.bands import BANDS  # noqa: E402
-from training.pretext.losses import (  # noqa: E402
+from alise_plugin.sits.bands import BANDS
+from training.pretext.losses import (
     covariance_loss,
     cross_reconstruction_loss,
     invariance_loss,
     reconstruction_loss,
 )
-from training.pretext.normalise import MISSING_VALUE, normalise, normalise_target  # noqa: E402
-from training.pretext.views import (  # noqa: E402
+from training.pretext.normalise import MISSING_VALUE, normalise, normalise_target
+from training.pretext.views import (
     BAND_SETS,
     drop_bands,
     drop_dates,

@@ -18,31 +18,31 @@ import yaml
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 
-import lightning  # noqa: E402
-from torch.utils.data import DataLoader, IterableDataset  # noqa: E402
+import lightning
+from torch.utils.data import DataLoader, IterableDataset
 
-from alise_plugin.errors import AliseError  # noqa: E402
-from alise_plugin.sits.bands import BANDS  # noqa: E402
-from training.__main__ import main  # noqa: E402
-from training.data.gather.sources import SOURCES  # noqa: E402
-from training.data.real import DATA_FOLDER, read_sites  # noqa: E402
-from training.evaluation.held_out import ELSEWHERE, SITES  # noqa: E402
-from training.models.alise import Alise, AliseConfig  # noqa: E402
-from training.models.checkpoint import load_alise, save_alise  # noqa: E402
-from training.pretrain.command import (  # noqa: E402
+from alise_plugin.errors import AliseError
+from alise_plugin.sits.bands import BANDS
+from training.__main__ import main
+from training.data.gather.sources import SOURCES
+from training.data.real import DATA_FOLDER, read_sites
+from training.evaluation.held_out import ELSEWHERE, SITES
+from training.models.alise import Alise, AliseConfig
+from training.models.checkpoint import load_alise, save_alise
+from training.pretrain.command import (
     BEST_FILE,
     MODEL_FILE,
     train,
     validation_batches,
 )
-from training.pretrain.config import (  # noqa: E402
+from training.pretrain.config import (
     ConfigError,
     PretrainConfig,
     Schedule,
     make_source,
 )
-from training.pretrain.module import Pretraining, moving_average  # noqa: E402
-from training.pretrain.stream import Stream  # noqa: E402
+from training.pretrain.module import Pretraining, moving_average
+from training.pretrain.stream import Stream
 
 CONFIGS = Path(__file__).resolve().parents[2] / "training" / "configs"
 

@@ -10,42 +10,42 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 
-from labelled_sets_for_tests import write_pastis  # noqa: E402
-from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score, jaccard_score  # noqa: E402
+from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score, jaccard_score
 
-from alise_plugin.errors import HeadError  # noqa: E402
-from alise_plugin.model.heads.class_head import Head  # noqa: E402
-from alise_plugin.model.identity import FeatureIdentity  # noqa: E402
-from alise_plugin.model.package import load_package  # noqa: E402
-from training.__main__ import main  # noqa: E402
-from training.models.alise import Alise, AliseConfig  # noqa: E402
-from training.models.checkpoint import load_alise, save_alise  # noqa: E402
-from training.models.ubarn import UBarn, save_ubarn  # noqa: E402
-from training.pretrain.config import ConfigError  # noqa: E402
-from training.segmentation.batches import FeatureBatches, ImageBatches, cropped  # noqa: E402
-from training.segmentation.command import (  # noqa: E402
+from alise_plugin.errors import HeadError
+from alise_plugin.model.heads.class_head import Head
+from alise_plugin.model.identity import FeatureIdentity
+from alise_plugin.model.package import load_package
+from tests.helpers.labelled_sets import write_pastis
+from training.__main__ import main
+from training.models.alise import Alise, AliseConfig
+from training.models.checkpoint import load_alise, save_alise
+from training.models.ubarn import UBarn, save_ubarn
+from training.pretrain.config import ConfigError
+from training.segmentation.batches import FeatureBatches, ImageBatches, cropped
+from training.segmentation.command import (
     SegmentationConfig,
     figures,
     open_set,
     summary,
 )
-from training.segmentation.metrics import confusion_matrix, scores  # noqa: E402
-from training.segmentation.networks import (  # noqa: E402
+from training.segmentation.metrics import confusion_matrix, scores
+from training.segmentation.networks import (
     AliseSegmenter,
     UBarnSegmenter,
     linear_head,
     segmenter,
     trainable,
 )
-from training.segmentation.probe import write_probe  # noqa: E402
-from training.segmentation.protocol import (  # noqa: E402
+from training.segmentation.probe import write_probe
+from training.segmentation.protocol import (
     Protocol,
     Trained,
     chances,
     experiments,
     run_experiment,
 )
-from training.segmentation.series import (  # noqa: E402
+from training.segmentation.series import (
     LabelledDataError,
     LabelledSeries,
     Split,

@@ -10,10 +10,9 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("osgeo")
 
-from labelled_sets_for_tests import write_multisenge, write_pastis
-
 from alise_plugin.errors import SeriesError
 from alise_plugin.sits.acquisitions import days_since_reference
+from tests.helpers.labelled_sets import write_multisenge, write_pastis
 from training.segmentation.multisenge import MultiSenGE
 from training.segmentation.pastis import Pastis
 from training.segmentation.series import IGNORED, LabelledDataError, targets

@@ -15,15 +15,15 @@ import yaml
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 
-from training.__main__ import main  # noqa: E402
-from training.data.real import DATA_FOLDER  # noqa: E402
-from training.evaluation.command import PROJECT  # noqa: E402
-from training.evaluation.held_out import SITES  # noqa: E402
-from training.models.alise import Alise, AliseConfig  # noqa: E402
-from training.pretrain.command import MODEL_FILE  # noqa: E402
-from training.pretrain.config import ConfigError, PretrainConfig, make_source  # noqa: E402
-from training.simulation.dataset import PixelWorlds  # noqa: E402
-from training.trials.command import (  # noqa: E402
+from training.__main__ import main
+from training.data.real import DATA_FOLDER
+from training.evaluation.command import PROJECT
+from training.evaluation.held_out import SITES
+from training.models.alise import Alise, AliseConfig
+from training.pretrain.command import MODEL_FILE
+from training.pretrain.config import ConfigError, PretrainConfig, make_source
+from training.simulation.dataset import PixelWorlds
+from training.trials.command import (
     CONFIG_FILE,
     FIGURES_FILE,
     HEADER,
@@ -31,7 +31,7 @@ from training.trials.command import (  # noqa: E402
     held_out_loss,
     points_of,
 )
-from training.trials.plan import Plan, merged  # noqa: E402
+from training.trials.plan import Plan, merged
 
 BUNDLED_PLAN = PROJECT / "training" / "trials" / "plan.yaml"
 WORLDS = {"class": "training.simulation.dataset:PixelWorlds", "batch_size": 8, "dates": 8}

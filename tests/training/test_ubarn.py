@@ -9,18 +9,18 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 
-from training.models.alise import AliseConfig  # noqa: E402
-from training.models.checkpoint import load_alise  # noqa: E402
-from training.models.ubarn import (  # noqa: E402
+from training.models.alise import AliseConfig
+from training.models.checkpoint import load_alise
+from training.models.ubarn import (
     ShallowClassifier,
     UBarn,
     begin_with_neighbours,
     load_ubarn,
     save_ubarn,
 )
-from training.pretext.ubarn import corrupted_dates, permuted  # noqa: E402
-from training.pretrain.command import BEST_FILE, MODEL_FILE, train  # noqa: E402
-from training.pretrain.config import ConfigError, PretrainConfig, Schedule  # noqa: E402
+from training.pretext.ubarn import corrupted_dates, permuted
+from training.pretrain.command import BEST_FILE, MODEL_FILE, train
+from training.pretrain.config import ConfigError, PretrainConfig, Schedule
 
 CONFIGS = Path(__file__).resolve().parents[2] / "training" / "configs"
 SMALL = AliseConfig(encoder_widths=(8, 8, 8, 8), decoder_widths=(8, 8, 8, 8), layers=1, dropout=0.0)

@@ -4,9 +4,9 @@ from types import SimpleNamespace
 
 import numpy as np
 from osgeo import gdal, ogr, osr
-from rasters_for_tests import TRANSFORM, days, utm, write_raster
 
 from alise_plugin.sits.build import build_series
+from tests.helpers.rasters import TRANSFORM, days, utm, write_raster
 
 FIELD = 10  # pixels: side of a field
 CLASSES = ("blé d'hiver", "maïs", 'forêt "noire"')

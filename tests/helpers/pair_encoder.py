@@ -3,10 +3,10 @@
 from types import SimpleNamespace
 
 import numpy as np
-from fake_encoder import FakeEncoder
 
 from alise_plugin.errors import Cancelled
 from alise_plugin.sits.bands import BANDS
+from tests.helpers.fake_encoder import FakeEncoder
 
 
 class PairEncoder(FakeEncoder):

@@ -3,10 +3,10 @@
 from types import SimpleNamespace
 
 import numpy as np
-from rasters_for_tests import days, write_raster
 from scipy.ndimage import gaussian_filter
 
 from alise_plugin.sits.build import build_series
+from tests.helpers.rasters import days, write_raster
 
 HEIGHT, WIDTH = 60, 70
 
