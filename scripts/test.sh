@@ -7,4 +7,5 @@ export QT_QPA_PLATFORM=offscreen
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 .venv/bin/mypy
-.venv/bin/python -m pytest "$@"
+# A file is one process's: its tests share what is slow to make.
+.venv/bin/python -m pytest -n auto --dist loadfile --durations=20 "$@"
