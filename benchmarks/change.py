@@ -72,7 +72,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int)
     args = parser.parse_args()
     package = load_package(args.model)
-    encoder = package.encoder(threads=args.threads)
+    encoder = Encoder(package, threads=args.threads)
     print(f"Model: {package.model_id}.")
     if args.places:
         pairs = simulated(args.places)

@@ -27,7 +27,7 @@ import numpy as np
 import onnxruntime
 import torch
 
-from alise_plugin.model.encoder import TEMPORAL_ROWS, Encoder
+from alise_plugin.model.encoder import TEMPORAL_ROWS, Encoder, load_encoder
 from alise_plugin.model.flush_subnormals import flush_subnormals
 from alise_plugin.model.package import load_package
 from training.export.command import untrained
@@ -105,7 +105,7 @@ def main() -> None:
 def compare(model: Path, args: argparse.Namespace) -> None:
     """Two packages side by side: an export that is faster, or is not."""
     folders = (model, args.against)
-    encoders = {str(path): load_package(path).encoder("cpu", args.threads) for path in folders}
+    encoders = {str(path): load_encoder(path, "cpu", args.threads) for path in folders}
     for shape in args.shapes:
         dates, size = map(int, shape.split("x"))
         rng = np.random.default_rng(0)
@@ -200,7 +200,7 @@ def encoder_of(model: Alise, threads: int) -> Encoder:
         package = Path(folder) / "bench"
         statistics = np.stack([EUROPE.median, EUROPE.q05, EUROPE.q95])
         write_package(model, package, name="bench", version="0", statistics=statistics, card="")
-        return load_package(package).encoder("cpu", threads)
+        return load_encoder(package, "cpu", threads)
 
 
 def run_eager(model: Alise, reflectance: np.ndarray, days: np.ndarray) -> torch.Tensor:

@@ -24,6 +24,7 @@ from alise_plugin.mapping.embedding.embed import embed
 from alise_plugin.mapping.features.embedding_raster import EmbeddingRaster
 from alise_plugin.mapping.features.series_features import SeriesFeatures
 from alise_plugin.mapping.features.tiling import TileBudget
+from alise_plugin.model.encoder import Encoder
 from alise_plugin.model.package import load_package
 from alise_plugin.sits.acquisitions import REFERENCE_DATE
 from alise_plugin.sits.build import build_series
@@ -52,7 +53,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     package = load_package(args.model)
-    encoder = package.encoder("cpu", args.threads)
+    encoder = Encoder(package, "cpu", args.threads)
     pairs = np.random.default_rng(0).integers(0, args.size**2, (2, PAIRS))
     print("| format | bytes per pixel | on disk | error, rms | largest | clipped | of a distance |")
     print("| --- | --- | --- | --- | --- | --- | --- |")

@@ -44,8 +44,7 @@ from alise_plugin.mapping.features.tiling import TileBudget, Tiling, cut_into_ti
 from alise_plugin.mapping.rasters import geotiff as output
 from alise_plugin.mapping.rasters.geotiff import RasterOutput
 from alise_plugin.mapping.rasters.overviews import OverviewBlocks
-from alise_plugin.model.encoder import Encoder
-from alise_plugin.model.package import load_package
+from alise_plugin.model.encoder import Encoder, load_encoder
 from alise_plugin.model.quantise import Quantiser
 from alise_plugin.sits.build import build_series
 from alise_plugin.sits.grid import Tile, Window
@@ -78,7 +77,7 @@ def main() -> None:
     if args.wholes < 1:
         parser.error(f"--wholes is {args.wholes}; at least one is needed")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the folder is removed
-    encoder = load_package(args.model).encoder("cpu", args.threads)
+    encoder = load_encoder(args.model, "cpu", args.threads)
     rows = args.size * (2 if args.area else 1)
     with tempfile.TemporaryDirectory(prefix="alise_bench_", dir=args.folder) as folder:
         pixels = rows * args.size

@@ -21,8 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from alise_plugin.model.encoder import Encoder
-from alise_plugin.model.package import load_package
+from alise_plugin.model.encoder import Encoder, load_encoder
 from alise_plugin.sits.build import build_series
 from alise_plugin.sits.grid import Window
 from benchmarks.change import clear_of
@@ -60,7 +59,7 @@ def main() -> None:
     parser.add_argument("--places", type=Path)
     parser.add_argument("--threads", type=int)
     args = parser.parse_args()
-    encoder = load_package(args.model).encoder(device="cpu", threads=args.threads)
+    encoder = load_encoder(args.model, device="cpu", threads=args.threads)
     rows: list[list[str | float]] = []
     if args.data.is_dir():
         belgium = [site for site in held_out_series(args.data) if site.name == SITES[0]]

@@ -111,8 +111,8 @@ def main() -> None:
         if not (folder / "train.gpkg").exists():
             make_region(folder)
         package = load_package(given.model)
-        encoder = package.encoder(
-            "cpu", threads=int(os.environ.get("OMP_NUM_THREADS", "0")) or None
+        encoder = Encoder(
+            package, "cpu", threads=int(os.environ.get("OMP_NUM_THREADS", "0")) or None
         )
         features: dict[tuple[str, int, str], tuple] = {}
         measured: dict[tuple[str, int, str], ValueSamples] = {}

@@ -26,8 +26,8 @@ from alise_plugin.mapping.learning.find_classes import find_classes
 from alise_plugin.mapping.maps.find_similar import find_similar
 from alise_plugin.mapping.maps.reconstruct import reconstruct
 from alise_plugin.mapping.maps.segment import ClassMapOutputs, segment
+from alise_plugin.model.encoder import load_encoder
 from alise_plugin.model.heads.class_head import Head
-from alise_plugin.model.package import load_package
 from alise_plugin.sits.bands import BANDS
 from alise_plugin.sits.build import build_series
 from alise_plugin.sits.series import ImageSeries
@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=PROJECT.parent / "shared" / "data")
     parser.add_argument("--model", type=Path, default=PROJECT / "models" / "alise-s2")
     given = parser.parse_args()
-    encoder = load_package(given.model).encoder("cpu")
+    encoder = load_encoder(given.model, "cpu")
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         with series_of(given.data / SITE, folder) as series:

@@ -116,13 +116,19 @@ def test_imports_inside_the_plugin_are_relative(path):
 
 
 def modules_imported(path):
-    """Modules of the plugin that a file imports when it is loaded, not for types alone."""
+    """Modules of the plugin that a file imports, also inside a function; not for types alone."""
     tree = ast.parse(path.read_text())
     known = {".".join(one.relative_to(ROOT).with_suffix("").parts) for one in FILES}
     package = path.relative_to(ROOT).parts[:-1]
     found = set()
-    for node in tree.body:
-        if not isinstance(node, ast.ImportFrom) or not node.level:
+    for_types = {
+        id(inner)
+        for node in tree.body
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if id(node) in for_types or not isinstance(node, ast.ImportFrom) or not node.level:
             continue
         base = ".".join(package[: len(package) - node.level + 1])
         stem = ".".join(part for part in (base, node.module) if part)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from ..errors import AliseError
 from ..feedback import Feedback
-from ..model.package import load_package
+from ..model.encoder import Encoder
+from ..model.package import BUNDLED_MODEL, load_package
 from ..operations.operation import SET_UP, Operation
 from ..operations.parameters import Output
-from ..operations.shared import BUNDLED_MODEL, MODEL
+from ..operations.shared import MODEL
 from ..operations.values import Given, Results
 from ..runtime.check import check_runtime, scikit_learn_problem
 from .base import profile_folder
@@ -24,7 +25,7 @@ def run(given: Given, feedback: Feedback) -> Results:
         model_id = package.model_id
         for device in report.devices:
             try:
-                devices.append(package.encoder(device=device).device_used)
+                devices.append(Encoder(package, device=device).device_used)
             except AliseError as error:
                 feedback.info(str(error))
                 failure = str(error)

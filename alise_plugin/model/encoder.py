@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from ..arrays import Float
 from ..errors import RuntimeMissingError
 from .device import Inputs, available_threads, choose_device, open_graph, open_lookup, run_options
-from .package import PRECISIONS, ModelPackage
+from .package import BUNDLED_MODEL, PRECISIONS, ModelPackage, load_package
 from .prefetch import ahead
 from .spatial_features import Period, Places, SpatialFeatures, regular_pixels, stack_arrays
 from .thread_jobs import share_out
@@ -21,38 +22,30 @@ from .thread_jobs import share_out
 # Pixels that go through the spatial graph in one call: small images are grouped, date by date.
 SPATIAL_PIXELS = {"cpu": 1 << 12, "cuda": 1 << 16}
 
-
 # On a CPU, small images go through it side by side, one thread each, if their pixels are no more
 # than this together. Larger ones have all threads in turn: side by side they would take memory,
 # and gain next to nothing.
 SIDE_BY_SIDE = 1 << 16
-
 
 # Pixels x dates that go through the temporal graph in one call. On a CPU they stay in cache, and
 # one thread runs a whole call: its operators are too small to share out. A GPU wants more at once,
 # and a second call that is prepared and read back meanwhile.
 TEMPORAL_ROWS = {"cpu": 1024, "cuda": 1 << 16}
 
-
 CUDA_CALLS = 2
-
 
 # Values of reflectance that the decoder writes in one call.
 DECODED_VALUES = 1 << 16
 
-
 # Pixels that go through the compact projection in one call.
 COMPACT_PIXELS = 1 << 12
-
 
 # Groups of dates that wait, read and normalised, while the spatial graph is at another.
 AHEAD = 1
 
-
 # Bytes that the spatial graph holds for each pixel of a call: measured peaks lie between 1700 and
 # 2400, because onnxruntime takes memory in powers of two.
 SPATIAL_BYTES_PER_PIXEL = 2400
-
 
 # What is left of it once `Graph.release` has given the rest back (measured: 140).
 SPATIAL_BYTES_LEFT = 200
@@ -466,3 +459,24 @@ class Encoder:
         starts = range(0, count, step)
         jobs = (partial(work, slice(start, min(start + step, count))) for start in starts)
         share_out(jobs, max(1, min(self._workers, len(starts))), stop)
+
+
+def load_encoder(
+    model: str | os.PathLike[str] = BUNDLED_MODEL,
+    device: str = "auto",
+    threads: int | None = None,
+    precision: str = "float32",
+) -> Encoder:
+    """Open a model package on a device.
+
+    Args:
+        model: folder of the package; the bundled model if not given.
+        device: "auto", "cpu" or "cuda".
+        threads: CPU threads; None for all.
+        precision: "float32" or "float16".
+
+    Raises:
+        ModelPackageError: something in the package is missing, altered or too new for this version.
+        RuntimeMissingError: onnxruntime or the device is not there.
+    """
+    return Encoder(load_package(model), device, threads, precision)

@@ -7,7 +7,8 @@ import json
 import os
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +16,7 @@ from numpy.typing import NDArray
 from ..errors import ModelPackageError
 from .identity import FeatureIdentity
 
-if TYPE_CHECKING:
-    from .encoder import Encoder
-
+BUNDLED_MODEL = Path(__file__).resolve().parents[2] / "models" / "alise-s2"
 SCHEMA = 1
 MANIFEST = "model.json"
 GRAPHS = ("spatial.onnx", "temporal.onnx", "decoder.onnx")
@@ -154,24 +153,6 @@ class ModelPackage:
                 "precision float32, or a newer model package."
             )
         return os.path.join(self.folder, HALF.get(name, name) if precision == "float16" else name)
-
-    def encoder(
-        self, device: str = "auto", threads: int | None = None, precision: str = "float32"
-    ) -> Encoder:
-        """An encoder on a device.
-
-        Args:
-            device: "auto", "cpu" or "cuda".
-            threads: CPU threads; None leaves the choice to onnxruntime.
-            precision: "float32" or "float16".
-
-        Raises:
-            ModelPackageError: the package has no graphs in this precision.
-            RuntimeMissingError: onnxruntime or the device is not there.
-        """
-        from .encoder import Encoder
-
-        return Encoder(self, device, threads, precision)
 
 
 def load_package(path: str | os.PathLike[str]) -> ModelPackage:

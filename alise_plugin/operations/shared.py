@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import date
-from pathlib import Path
 from typing import TypeVar
 
 from ..errors import LabelsError, SeriesError
@@ -20,7 +19,7 @@ from ..mapping.samples.groups import VALIDATIONS
 from ..mapping.samples.samples import SampleDesign
 from ..model.device import DEVICES
 from ..model.encoder import Encoder
-from ..model.package import PRECISIONS, load_package
+from ..model.package import BUNDLED_MODEL, PRECISIONS, load_package
 from ..sits.build import build_series
 from ..sits.grid import Grid
 from .parameters import (
@@ -41,7 +40,6 @@ from .values import Given, Layer, Raster
 
 Read = TypeVar("Read")
 
-BUNDLED_MODEL = Path(__file__).resolve().parents[2] / "models" / "alise-s2"
 
 INPUT = Rasters(
     "INPUT",
@@ -189,7 +187,7 @@ def load_encoder_of(given: Given) -> Callable[[], Encoder]:
 
     def load() -> Encoder:
         package = load_package(given["MODEL"] or BUNDLED_MODEL)
-        return package.encoder(given["DEVICE"], given["THREADS"] or None, given["PRECISION"])
+        return Encoder(package, given["DEVICE"], given["THREADS"] or None, given["PRECISION"])
 
     return load
 

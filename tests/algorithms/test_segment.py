@@ -9,6 +9,7 @@ from alise_plugin.mapping.embedding.embed import embed
 from alise_plugin.mapping.labels.read import read_vector_labels
 from alise_plugin.mapping.learning.train_classifier import train_classifier
 from alise_plugin.mapping.samples.samples import LabelledSource
+from alise_plugin.model.encoder import load_encoder
 from tests.helpers.fake_encoder import FakeEncoder
 from tests.helpers.features import features_from, labelled_with
 from tests.helpers.labelled_region import (
@@ -279,7 +280,6 @@ def test_the_command_line_is_as_good_as_scikit_learn_in_memory(
 
     from alise_plugin.mapping.labels.on_grid import AreaRasterizer, on_grid
     from alise_plugin.model.heads.class_head import Head
-    from alise_plugin.model.package import load_package
     from alise_plugin.sits.series import ImageSeries
 
     with_scikit_learn(qgis_process)
@@ -314,9 +314,7 @@ def test_the_command_line_is_as_good_as_scikit_learn_in_memory(
     series = ImageSeries.open(series_path)
     grid = series.grid
     bundled = Path(__file__).resolve().parents[2] / "models" / "alise-s2"
-    features = (
-        load_package(bundled).encoder("cpu").encode(series.read_all(grid.window), series.days)
-    )
+    features = load_encoder(bundled, "cpu").encode(series.read_all(grid.window), series.days)
     features = features.reshape(-1, grid.height, grid.width)
 
     def pixels(name):

@@ -14,6 +14,7 @@ from alise_plugin.mapping.change.periods import days_of_years, whole_years
 from alise_plugin.mapping.change.threshold import ThresholdRule, exceeded_by, otsu, threshold_of
 from alise_plugin.mapping.change.zones import zone_changes
 from alise_plugin.model.distance import SquaredDistance, compact_cosine
+from alise_plugin.model.encoder import load_encoder
 from alise_plugin.sits.acquisitions import days_since_reference
 from alise_plugin.sits.build import build_series
 from tests.helpers.features import compare, features_from
@@ -138,9 +139,8 @@ def test_a_pair_costs_little_more_than_two_embeddings(tiny_package, rng, tmp_pat
     """Pixels x dates through each of the two graphs, noise floor included, against one series."""
     pytest.importorskip("onnxruntime")
     from alise_plugin.mapping.embedding.embed import embed
-    from alise_plugin.model.package import load_package
 
-    encoder = load_package(tiny_package).encoder("cpu", threads=1)
+    encoder = load_encoder(tiny_package, "cpu", threads=1)
     work = {"_spatial": 0, "_temporal": 0}
 
     def counting(name, run):
@@ -182,7 +182,6 @@ def test_two_halves_of_a_real_year_are_near_beside_two_places():
     files = sorted((root.parent / "shared" / "data" / "image_series").glob("wc_*.npz"))
     if not files:
         pytest.skip("the real series are not at hand")
-    from alise_plugin.model.package import load_package
     from alise_plugin.model.spatial_features import Period
 
     with np.load(files[0]) as site:
@@ -192,7 +191,7 @@ def test_two_halves_of_a_real_year_are_near_beside_two_places():
         reflectance = site["reflectance"][order][:, :, :24, :24] / np.float32(10000)
     reflectance[reflectance == 0] = np.nan
     days = days_since_reference([dates[k] for k in order])
-    encoder = load_package(root / "models" / "alise-s2").encoder("cpu", threads=1)
+    encoder = load_encoder(root / "models" / "alise-s2", "cpu", threads=1)
     count = len(order)
     whole, even, odd = encoder.encode_periods(
         reflectance,

@@ -14,7 +14,7 @@ from alise_plugin.feedback import SilentFeedback
 from alise_plugin.mapping.embedding.embed import embed
 from alise_plugin.mapping.embedding.embed_on_dask import embed_on_cluster
 from alise_plugin.mapping.features.tiling import TileBudget
-from alise_plugin.model.package import load_package
+from alise_plugin.model.encoder import load_encoder
 from alise_plugin.sits.build import build_series
 from alise_plugin.sits.grid import Window
 from tests.helpers.features import features_from, packed
@@ -45,7 +45,7 @@ class KillsAWorker(SilentFeedback):
 
 
 def test_a_lost_worker_changes_nothing(series, tiny_package, cluster, tmp_path):
-    encoder = load_package(tiny_package).encoder("cpu", threads=1)
+    encoder = load_encoder(tiny_package, "cpu", threads=1)
     local, shared = tmp_path / "local.tif", tmp_path / "shared.tif"
     extent = series.grid.subgrid(Window(5, 3, 48, 45)).extent
     embed(features_from(series, encoder), local, budget=TileBudget(tile_size=16), extent=extent)
@@ -67,7 +67,7 @@ def test_a_lost_worker_changes_nothing(series, tiny_package, cluster, tmp_path):
 
 
 def test_a_vrt_over_the_tiles_holds_the_same(series, tiny_package, cluster, tmp_path):
-    encoder = load_package(tiny_package).encoder("cpu", threads=1)
+    encoder = load_encoder(tiny_package, "cpu", threads=1)
     local, shared = tmp_path / "local.tif", tmp_path / "shared.vrt"
     embed(features_from(series, encoder), local, budget=TileBudget(tile_size=48))
     embed_on_cluster(
@@ -98,7 +98,7 @@ class Listener(SilentFeedback):
 
 def test_what_was_clipped_is_said(series, tiny_package, cluster, tmp_path, monkeypatch):
     monkeypatch.setattr("alise_plugin.model.quantise._MARGIN", -0.2)
-    encoder = load_package(tiny_package).encoder("cpu", threads=1)
+    encoder = load_encoder(tiny_package, "cpu", threads=1)
     options = {"extent": series.grid.subgrid(Window(0, 0, 32, 32)).extent, "format": "int8"}
     here, there = Listener(), Listener()
     local = embed(
@@ -114,7 +114,7 @@ def test_what_was_clipped_is_said(series, tiny_package, cluster, tmp_path, monke
 
 
 def test_workers_see_a_series_that_was_built_again(series, tiny_package, cluster, tmp_path):
-    encoder = load_package(tiny_package).encoder("cpu", threads=1)
+    encoder = load_encoder(tiny_package, "cpu", threads=1)
     scenes = sorted(map(str, (tmp_path / "scenes").glob("S2*.tif")))
     local, shared = tmp_path / "local.tif", tmp_path / "shared.tif"
     options = {"tile_size": 48, "extent": series.grid.subgrid(Window(0, 0, 48, 48)).extent}
@@ -133,7 +133,7 @@ def test_workers_see_a_series_that_was_built_again(series, tiny_package, cluster
 
 
 def test_workers_take_the_device_that_was_asked_for(series, tiny_package, cluster, tmp_path):
-    encoder = load_package(tiny_package).encoder("cpu", threads=1)
+    encoder = load_encoder(tiny_package, "cpu", threads=1)
     if "CUDAExecutionProvider" in pytest.importorskip("onnxruntime").get_available_providers():
         pytest.skip("this onnxruntime has CUDA")
     path, address = tmp_path / "map.tif", cluster.scheduler_address
@@ -144,7 +144,7 @@ def test_workers_take_the_device_that_was_asked_for(series, tiny_package, cluste
 
 def test_a_scheduler_that_does_not_answer_is_said(series, tiny_package, tmp_path, monkeypatch):
     monkeypatch.setattr("alise_plugin.mapping.embedding.embed_on_dask._ANSWER", 1)
-    encoder = load_package(tiny_package).encoder("cpu", threads=1)
+    encoder = load_encoder(tiny_package, "cpu", threads=1)
     start = time.monotonic()
     with pytest.raises(AliseError, match="No Dask scheduler answers") as error:
         embed_on_cluster(features_from(series, encoder), tmp_path / "map.tif", "tcp://127.0.0.1:9")
@@ -154,7 +154,7 @@ def test_a_scheduler_that_does_not_answer_is_said(series, tiny_package, tmp_path
 
 
 def test_workers_without_this_package_are_said(series, tiny_package, tmp_path):
-    encoder = load_package(tiny_package).encoder("cpu", threads=1)
+    encoder = load_encoder(tiny_package, "cpu", threads=1)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
@@ -177,7 +177,7 @@ def test_workers_without_this_package_are_said(series, tiny_package, tmp_path):
 
 def test_a_scheduler_without_workers_is_said(series, tiny_package, tmp_path, monkeypatch):
     monkeypatch.setattr("alise_plugin.mapping.embedding.embed_on_dask._ANSWER", 1)
-    encoder = load_package(tiny_package).encoder("cpu", threads=1)
+    encoder = load_encoder(tiny_package, "cpu", threads=1)
     with (
         distributed.LocalCluster(n_workers=0, dashboard_address=":0") as empty,
         pytest.raises(AliseError, match="has no worker; start some") as error,

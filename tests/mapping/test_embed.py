@@ -10,6 +10,7 @@ from alise_plugin.mapping.embedding.embed import embed, feature_names
 from alise_plugin.mapping.features import tiling
 from alise_plugin.mapping.features.embedding_raster import EmbeddingRaster
 from alise_plugin.mapping.features.tiling import TileBudget
+from alise_plugin.model.encoder import load_encoder
 from alise_plugin.sits.grid import Grid, Window
 from tests.helpers.fake_encoder import FakeEncoder
 from tests.helpers.features import features_from, packed
@@ -241,9 +242,8 @@ def test_mistakes_are_said(series, encoder, tmp_path):
 
 
 def test_a_device_that_falls_back_is_said(series, tiny_package, tmp_path):
-    from alise_plugin.model.package import load_package
 
-    encoder = load_package(tiny_package).encoder("cpu", threads=1)
+    encoder = load_encoder(tiny_package, "cpu", threads=1)
     encoder.fell_back = True
     listener = Listener()
     extent = series.grid.subgrid(Window(0, 0, 16, 16)).extent
@@ -259,9 +259,8 @@ def test_other_rasters_are_not_embeddings(series):
 @pytest.fixture(scope="module")
 def real_encoder(tiny_package):
     pytest.importorskip("onnxruntime")
-    from alise_plugin.model.package import load_package
 
-    return load_package(tiny_package).encoder("cpu", threads=2)
+    return load_encoder(tiny_package, "cpu", threads=2)
 
 
 @pytest.mark.parametrize(
@@ -329,10 +328,9 @@ def test_a_halo_that_is_too_small_shows(
 def bundled_encoder():
     """Trained weights look farther than random ones do."""
     pytest.importorskip("onnxruntime")
-    from alise_plugin.model.package import load_package
 
     folder = Path(__file__).resolve().parents[2] / "models" / "alise-s2"
-    return load_package(folder).encoder("cpu", threads=2)
+    return load_encoder(folder, "cpu", threads=2)
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from alise_plugin.mapping.embedding.embed import embed
 from alise_plugin.mapping.features.embedding_raster import EmbeddingRaster
 from alise_plugin.mapping.learning.find_classes import find_classes
 from alise_plugin.mapping.maps.segment import ClassMapOutputs, segment
+from alise_plugin.model.encoder import load_encoder
 from alise_plugin.model.heads.class_head import Head
-from alise_plugin.model.package import load_package
 from alise_plugin.sits.build import build_series
 from tests.helpers.features import features_from
 from tests.helpers.rasters import days, write_raster
@@ -29,7 +29,7 @@ BUNDLED = Path(__file__).resolve().parents[2] / "models" / "alise-s2"
 @pytest.fixture(scope="module")
 def encoder():
     pytest.importorskip("onnxruntime")
-    return load_package(BUNDLED).encoder("cpu", 2)
+    return load_encoder(BUNDLED, "cpu", 2)
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +137,7 @@ def test_mistakes_are_one_sentence_and_leave_nothing(fields, encoder, tiny_packa
     ):
         with pytest.raises(error, match=says):
             find_classes(features_from(fields, encoder), head, **options)
-    other = load_package(shutil.copytree(tiny_package, tmp_path / "model")).encoder("cpu", 1)
+    other = load_encoder(shutil.copytree(tiny_package, tmp_path / "model"), "cpu", 1)
     with pytest.raises(OutputError, match="also an input"):
         find_classes(features_from(fields, other), tmp_path / "model" / "spatial.onnx")
     shutil.rmtree(tmp_path / "model")

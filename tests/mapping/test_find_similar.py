@@ -20,7 +20,7 @@ from alise_plugin.mapping.labels.layers import VectorLabels
 from alise_plugin.mapping.labels.read import read_examples
 from alise_plugin.mapping.maps.find_similar import Similarity, find_similar
 from alise_plugin.mapping.samples.draw import draw_examples
-from alise_plugin.model.package import load_package
+from alise_plugin.model.encoder import load_encoder
 from alise_plugin.sits.build import build_series
 from tests.helpers.fake_encoder import FakeEncoder
 from tests.helpers.features import features_from, packed
@@ -42,7 +42,7 @@ def place(tmp_path_factory):
 @pytest.fixture(scope="module")
 def encoder():
     pytest.importorskip("onnxruntime")
-    return load_package(BUNDLED).encoder("cpu", 2)
+    return load_encoder(BUNDLED, "cpu", 2)
 
 
 def examples_in(place, folder, *numbers, kind=0):

@@ -10,7 +10,7 @@ from alise_plugin.mapping.features.embedding_raster import EmbeddingRaster
 from alise_plugin.mapping.features.tiling import TileBudget
 from alise_plugin.mapping.rasters.form import RasterForm
 from alise_plugin.mapping.rasters.geotiff import RasterOutput
-from alise_plugin.model.package import load_package
+from alise_plugin.model.encoder import load_encoder
 from alise_plugin.sits.grid import Grid, Window
 from tests.helpers.features import compare, features_from
 
@@ -26,7 +26,7 @@ def compact_package(tiny_package, tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("models") / "compact"
     shutil.copytree(tiny_package, folder)
-    encoder = load_package(folder).encoder("cpu", threads=1)
+    encoder = load_encoder(folder, "cpu", threads=1)
     rng = np.random.default_rng(0)
     image = rng.uniform(0.0, 1.0, (4, 10, 40, 40)).astype(np.float32)  # as the series is
     image[0, :, 20:] = np.nan
@@ -37,7 +37,7 @@ def compact_package(tiny_package, tmp_path_factory):
 
 
 def test_compact_is_the_projection_of_the_features(series, compact_package, tmp_path):
-    encoder = load_package(compact_package).encoder("cpu", threads=2)
+    encoder = load_encoder(compact_package, "cpu", threads=2)
     embed(features_from(series, encoder), tmp_path / "full.tif")
     result = embed(
         features_from(series, encoder),
@@ -62,7 +62,7 @@ def test_compact_is_the_projection_of_the_features(series, compact_package, tmp_
 
 
 def test_two_compact_rasters_are_compared_as_they_are(series, compact_package, tmp_path):
-    encoder = load_package(compact_package).encoder("cpu", threads=2)
+    encoder = load_encoder(compact_package, "cpu", threads=2)
     rasters = []
     for name, first in (("one", 0), ("two", 1)):
         year = series.subset(series.dates[first::2])
@@ -77,7 +77,7 @@ def test_two_compact_rasters_are_compared_as_they_are(series, compact_package, t
 
 
 def test_scale_and_offset_do_not_depend_on_the_map(series, compact_package, tmp_path):
-    encoder = load_package(compact_package).encoder("cpu", threads=2)
+    encoder = load_encoder(compact_package, "cpu", threads=2)
     part = series.grid.subgrid(Window(30, 20, 20, 16)).extent
     for name, extent in (("all", None), ("part", part)):
         embed(
@@ -96,7 +96,7 @@ def test_scale_and_offset_do_not_depend_on_the_map(series, compact_package, tmp_
 
 def test_a_package_without_a_compact_form_says_so(series, tiny_package, tmp_path):
     pytest.importorskip("onnxruntime")
-    encoder = load_package(tiny_package).encoder("cpu", threads=1)
+    encoder = load_encoder(tiny_package, "cpu", threads=1)
     with pytest.raises(ModelPackageError, match="has no compact form; choose") as error:
         embed(features_from(series, encoder), tmp_path / "map.tif", format="compact")
     assert "\n" not in str(error.value)

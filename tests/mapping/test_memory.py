@@ -16,12 +16,13 @@ BESIDE = 500  # MB: Python, GDAL, onnxruntime and the model, which MEMORY does n
 RUN = """
 import sys
 from alise_plugin.mapping.embedding.embed import embed
+from alise_plugin.model.encoder import load_encoder
 from alise_plugin.model.package import load_package
 from alise_plugin.sits.series import ImageSeries
 from alise_plugin.mapping.features.series_features import SeriesFeatures
 from alise_plugin.mapping.features.tiling import TileBudget
 
-encoder = load_package(sys.argv[1]).encoder("cpu", threads=1)
+encoder = load_encoder(sys.argv[1], "cpu", threads=1)
 series = ImageSeries.open(sys.argv[2])
 features = SeriesFeatures(series, lambda: encoder)
 embed(features, sys.argv[3], budget=TileBudget(float(sys.argv[4])), format=sys.argv[5])

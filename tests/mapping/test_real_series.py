@@ -9,7 +9,7 @@ import pytest
 from alise_plugin.mapping.embedding.embed import embed
 from alise_plugin.mapping.features.embedding_raster import EmbeddingRaster
 from alise_plugin.mapping.features.tiling import TileBudget
-from alise_plugin.model.package import load_package
+from alise_plugin.model.encoder import load_encoder
 from alise_plugin.sits.build import build_series
 from alise_plugin.sits.grid import Window
 from tests.helpers.features import features_from
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="../shared/data is not
 @pytest.fixture(scope="module")
 def encoder():
     pytest.importorskip("onnxruntime")
-    return load_package(ROOT / "models" / "alise-s2").encoder("cpu", 2)
+    return load_encoder(ROOT / "models" / "alise-s2", "cpu", 2)
 
 
 def series_of(folder, name, dates, place):

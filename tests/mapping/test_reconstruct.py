@@ -14,7 +14,7 @@ from alise_plugin.mapping.embedding.embed import embed
 from alise_plugin.mapping.features.embedding_raster import EmbeddingRaster
 from alise_plugin.mapping.features.tiling import TileBudget, choose_tile_size, tile_memory
 from alise_plugin.mapping.maps.reconstruct import reconstruct
-from alise_plugin.model.package import load_package
+from alise_plugin.model.encoder import load_encoder
 from alise_plugin.model.year_around import year_around
 from alise_plugin.sits.acquisitions import days_since_reference
 from alise_plugin.sits.bands import BANDS
@@ -34,7 +34,7 @@ STEP = 1e-4  # what is written is rounded to it
 @pytest.fixture(scope="module")
 def encoder(tiny_package):
     pytest.importorskip("onnxruntime")
-    return load_package(tiny_package).encoder("cpu", 2)
+    return load_encoder(tiny_package, "cpu", 2)
 
 
 class Heard:
@@ -399,7 +399,7 @@ from alise_plugin.sits.series import ImageSeries
 from alise_plugin.mapping.features.series_features import SeriesFeatures
 from alise_plugin.mapping.features.tiling import TileBudget
 
-encoder = load_package(sys.argv[1]).encoder("cpu", threads=1)
+encoder = load_encoder(sys.argv[1], "cpu", threads=1)
 series = ImageSeries.open(sys.argv[2])
 reconstruct(SeriesFeatures(series, lambda: encoder), sys.argv[3], every=1, budget=TileBudget(256))
 status = open("/proc/self/status").read()
@@ -437,7 +437,7 @@ def test_clouds_of_a_real_site_are_gone(tmp_path):
     paths = [write_raster(tmp_path / f"S2_{days[i]:%Y%m%d}.tif", values[i]) for i in chosen]
     covered = [i for i in chosen if not clear[i].any() and 4 <= days[i].month <= 9]
     assert len(covered) >= 5
-    encoder = load_package(ROOT / "models" / "alise-s2").encoder("cpu", 2)
+    encoder = load_encoder(ROOT / "models" / "alise-s2", "cpu", 2)
     with build_series(paths, tmp_path / "series.vrt", scale=1e-4, offset=0.0) as series:
         reconstruct(
             features_from(series, encoder),

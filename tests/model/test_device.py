@@ -310,12 +310,12 @@ def test_one_graph_that_falls_back_takes_the_others_along(package, monkeypatch, 
         return on_card(graph, options, providers)
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", session)
-    encoder = package.encoder("auto")
+    encoder = Encoder(package, "auto")
     assert (encoder.device_used, encoder.fell_back, encoder.bound) == ("cpu", True, False)
     reflectance, days = series()
     assert np.isfinite(encoder.encode(reflectance, days)[..., 0, -1]).all()
     with pytest.raises(RuntimeMissingError, match="CUDA was asked for"):
-        package.encoder("cuda")
+        Encoder(package, "cuda")
 
 
 @pytest.mark.parametrize("asked", ["auto", "cuda"])
@@ -323,7 +323,7 @@ def test_on_a_card_features_stay_there(package, monkeypatch, asked):
     reflectance, days = series()
     expected = Encoder(package, "cpu", 1).encode(reflectance, days)
     card = Card(monkeypatch)
-    there = package.encoder(asked)
+    there = Encoder(package, asked)
     assert there.device_used == "cuda"
     assert not there.fell_back
     assert there.bound
@@ -340,7 +340,7 @@ def test_a_card_with_too_little_memory_goes_on_in_halves(package, monkeypatch):
     reflectance, days = series(height=16, width=16)
     expected = Encoder(package, "cpu", 1).encode(reflectance, days)
     Card(monkeypatch)
-    there = package.encoder("cuda")
+    there = Encoder(package, "cuda")
     run, batches = there._temporal._session.run_with_iobinding, []
 
     def small(binding, options=None):
@@ -358,5 +358,5 @@ def test_a_machine_without_cuda_says_so(package):
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("this onnxruntime has CUDA")
     with pytest.raises(RuntimeMissingError, match="no cuda; choose the device cpu"):
-        package.encoder("cuda")
-    assert package.encoder("auto").device_used == "cpu"
+        Encoder(package, "cuda")
+    assert Encoder(package, "auto").device_used == "cpu"

@@ -7,12 +7,13 @@ import pytest
 
 from alise_plugin.errors import AliseError, Cancelled, RuntimeMissingError
 from alise_plugin.model import encoder as encoder_module
+from alise_plugin.model.encoder import Encoder, load_encoder
 from alise_plugin.model.package import load_package
 
 
 @pytest.fixture(scope="module")
 def encoder(tiny_package):
-    return load_package(tiny_package).encoder(device="cpu", threads=2)
+    return load_encoder(tiny_package, device="cpu", threads=2)
 
 
 def series(dates, height, width, seed=0):
@@ -120,10 +121,10 @@ def test_neither_the_number_of_threads_nor_the_other_pixels_of_a_block_change_a_
     missing = np.random.default_rng(1).random((6, 1, 24, 24)) < 0.5
     reflectance[np.broadcast_to(missing, reflectance.shape)] = np.nan
     package = load_package(tiny_package)
-    one, many = (package.encoder("cpu", threads).encode(reflectance, days) for threads in (1, 3))
+    one, many = (Encoder(package, "cpu", threads).encode(reflectance, days) for threads in (1, 3))
     np.testing.assert_allclose(one, many, atol=1e-5)
     crop = (slice(5, 6), slice(17, 18))
-    alone = package.encoder("cpu", 1).encode(reflectance, days, crop=crop)
+    alone = Encoder(package, "cpu", 1).encode(reflectance, days, crop=crop)
     np.testing.assert_allclose(alone, one[(..., *crop)], atol=1e-5)
 
 
@@ -195,9 +196,9 @@ def test_shapes_that_do_not_fit_are_refused(encoder):
 
 
 def test_the_device_really_used_is_reported(tiny_package):
-    assert load_package(tiny_package).encoder("cpu").device_used == "cpu"
+    assert load_encoder(tiny_package, "cpu").device_used == "cpu"
     with pytest.raises(RuntimeMissingError, match="unknown"):
-        load_package(tiny_package).encoder("tpu")
+        load_encoder(tiny_package, "tpu")
 
 
 def test_cuda_is_never_replaced_in_silence(tiny_package):
@@ -206,7 +207,7 @@ def test_cuda_is_never_replaced_in_silence(tiny_package):
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("this onnxruntime has CUDA")
     with pytest.raises(RuntimeMissingError, match="cuda"):
-        load_package(tiny_package).encoder("cuda")
+        load_encoder(tiny_package, "cuda")
 
 
 def test_the_halo_is_what_a_pixel_sees(tiny_package):
@@ -245,7 +246,7 @@ def test_a_batch_that_does_not_fit_is_halved(encoder, monkeypatch):
     """As a GPU whose memory is too small says it; what fits then is remembered."""
     reflectance, days = series(9, 16, 16)
     expected = encoder.encode(reflectance, days)
-    graph = load_package(encoder.package.folder).encoder("cpu", threads=1)
+    graph = load_encoder(encoder.package.folder, "cpu", threads=1)
     session, batches = graph._spatial._session, []
 
     class Small:
@@ -266,7 +267,7 @@ def test_a_batch_that_does_not_fit_is_halved(encoder, monkeypatch):
 
 def test_too_little_memory_for_one_is_said(encoder, monkeypatch):
     reflectance, days = series(2, 16, 16)
-    graph = load_package(encoder.package.folder).encoder("cpu", threads=1)
+    graph = load_encoder(encoder.package.folder, "cpu", threads=1)
 
     class Full:
         def run(self, *_):
@@ -280,7 +281,7 @@ def test_too_little_memory_for_one_is_said(encoder, monkeypatch):
 
 def test_another_failure_is_not_taken_for_want_of_memory(encoder, monkeypatch):
     reflectance, days = series(2, 16, 16)
-    graph = load_package(encoder.package.folder).encoder("cpu", threads=1)
+    graph = load_encoder(encoder.package.folder, "cpu", threads=1)
 
     class Broken:
         def run(self, *_):
@@ -312,7 +313,7 @@ def test_small_images_go_through_side_by_side_and_large_ones_in_turn(
 ):
     """Whichever is done first, each date's features land in their place."""
     reflectance, days = series(9, size, size)
-    graph = load_package(encoder.package.folder).encoder("cpu", threads=3)
+    graph = load_encoder(encoder.package.folder, "cpu", threads=3)
     waits = iter([0.3] + 8 * [0.05])
     inside, seen = [], []
 
@@ -338,8 +339,8 @@ def test_small_images_go_through_side_by_side_and_large_ones_in_turn(
 
 
 def test_images_side_by_side_are_counted_in_the_memory(encoder):
-    alone = load_package(encoder.package.folder).encoder("cpu", threads=1)
-    four = load_package(encoder.package.folder).encoder("cpu", threads=4)
+    alone = load_encoder(encoder.package.folder, "cpu", threads=1)
+    four = load_encoder(encoder.package.folder, "cpu", threads=4)
     pixels = 100**2
     image = encoder_module.SPATIAL_BYTES_PER_PIXEL * pixels
     assert four.memory_needed(30, pixels, 1) - alone.memory_needed(30, pixels, 1) >= 3 * image

@@ -18,7 +18,7 @@ torch = pytest.importorskip("torch")
 import onnxruntime
 
 from alise_plugin.errors import ModelPackageError
-from alise_plugin.model.encoder import Encoder
+from alise_plugin.model.encoder import Encoder, load_encoder
 from alise_plugin.model.package import load_package
 from training.__main__ import main
 from training.export.command import untrained
@@ -63,8 +63,8 @@ def distance(found, expected):
 def test_half_precision_is_near_single(folder, last_day):
     reflectance, days = series(last_day=last_day)
     loaded = load_package(folder)
-    single = loaded.encoder("cpu", 1).encode(reflectance, days)
-    encoder = loaded.encoder("cpu", 1, "float16")
+    single = Encoder(loaded, "cpu", 1).encode(reflectance, days)
+    encoder = Encoder(loaded, "cpu", 1, "float16")
     assert encoder.precision == "float16"
     half = encoder.encode(reflectance, days)
     assert half.dtype == np.float32
@@ -85,7 +85,7 @@ def test_half_precision_is_near_pytorch(folder):
         seen = torch.ones(1, 6, 16, 24, dtype=torch.bool)
         days_in = torch.tensor(days, dtype=torch.float32)[None]
         expected = model(torch.tensor(image)[None], days_in, seen)[0].numpy()
-    found = loaded.encoder("cpu", 1, "float16").encode(reflectance, days)
+    found = Encoder(loaded, "cpu", 1, "float16").encode(reflectance, days)
     assert distance(found, expected) < NEAR
 
 
@@ -147,7 +147,7 @@ def rounded(folder, image, days, valid):
 
 def compare_rounded(folder, reflectance, days):
     """How far the rounded graphs are from the single ones; nothing may overflow on the way."""
-    encoder = load_package(folder).encoder("cpu", 1)
+    encoder = load_encoder(folder, "cpu", 1)
     size = [length // 8 * 8 for length in reflectance.shape[2:]]
     reflectance = reflectance[:, :, : size[0], : size[1]]
     images, seen = zip(*(encoder._normalise(image) for image in reflectance))
@@ -238,7 +238,7 @@ def test_the_package_stays_the_same_model(folder, tiny_package):
 
 def test_a_package_without_half_precision_says_so(tiny_package):
     with pytest.raises(ModelPackageError, match="choose the precision float32") as error:
-        load_package(tiny_package).encoder("cpu", precision="float16")
+        load_encoder(tiny_package, "cpu", precision="float16")
     assert "\n" not in str(error.value)
 
 
@@ -259,4 +259,4 @@ def test_an_altered_half_graph_is_refused(package):
 
 def test_an_unknown_precision_is_refused(folder):
     with pytest.raises(ValueError, match="float16"):
-        load_package(folder).encoder("cpu", precision="bfloat16")
+        load_encoder(folder, "cpu", precision="bfloat16")

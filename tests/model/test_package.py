@@ -9,6 +9,7 @@ import pytest
 
 from alise_plugin.errors import ModelPackageError, RuntimeMissingError
 from alise_plugin.model import package as package_module
+from alise_plugin.model.encoder import Encoder, load_encoder
 from alise_plugin.model.identity import FeatureIdentity
 from alise_plugin.model.package import load_package
 from alise_plugin.sits.acquisitions import REFERENCE_DATE
@@ -123,14 +124,14 @@ def test_a_graph_that_onnxruntime_refuses_says_what_to_do(package):
     files["temporal.onnx"]["sha256"] = hashlib.sha256(content).hexdigest()
     edit(package, files=files)
     with pytest.raises(ModelPackageError, match=r"temporal\.onnx.*update onnxruntime"):
-        load_package(package).encoder("cpu")
+        load_encoder(package, "cpu")
 
 
 def test_without_onnxruntime_the_package_still_loads(package, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     loaded = load_package(package)
     with pytest.raises(RuntimeMissingError, match="install"):
-        loaded.encoder("cpu")
+        Encoder(loaded, "cpu")
 
 
 def test_a_gpu_that_does_not_start_is_not_replaced_in_silence(package, monkeypatch):
@@ -147,8 +148,8 @@ def test_a_gpu_that_does_not_start_is_not_replaced_in_silence(package, monkeypat
     )
     loaded = load_package(package)
     with pytest.raises(RuntimeMissingError, match="CUDA was asked for"):
-        loaded.encoder("cuda")
-    assert loaded.encoder("auto").device_used == "cpu"
+        Encoder(loaded, "cuda")
+    assert Encoder(loaded, "auto").device_used == "cpu"
 
 
 def test_a_package_with_another_decoder_gives_the_same_vectors(tiny_package, tmp_path):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from alise_plugin.model.package import load_package
+from alise_plugin.model.encoder import load_encoder
 from alise_plugin.model.spatial_features import Period
 
 pytest.importorskip("onnxruntime")
@@ -11,7 +11,7 @@ pytest.importorskip("onnxruntime")
 
 @pytest.fixture(scope="module")
 def encoder(tiny_package):
-    return load_package(tiny_package).encoder("cpu", threads=1)
+    return load_encoder(tiny_package, "cpu", threads=1)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alise_plugin.model.package import load_package
+from alise_plugin.model.encoder import load_encoder
 from alise_plugin.sits.bands import BANDS
 from alise_plugin.sits.build import build_series
 from tests.helpers.cubes import write_netcdf4, write_zarr
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(not SITES.is_dir(), reason="../shared/data is no
 @pytest.fixture(scope="module")
 def encoder():
     pytest.importorskip("onnxruntime")
-    return load_package(ROOT / "models" / "alise-s2").encoder("cpu", 1)
+    return load_encoder(ROOT / "models" / "alise-s2", "cpu", 1)
 
 
 def forms(folder, values, days):

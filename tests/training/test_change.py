@@ -10,6 +10,7 @@ import pytest
 
 pytest.importorskip("torch")
 
+from alise_plugin.model.encoder import load_encoder
 from alise_plugin.model.package import load_package
 from alise_plugin.sits.acquisitions import days_since_reference
 from training.__main__ import main
@@ -91,7 +92,7 @@ def test_the_variants_take_out_the_year_and_the_common_shift():
 
 def test_a_series_has_no_distance_to_itself(tiny_package):
     series = year(2019, size=16)
-    embed = distances.alise(load_package(tiny_package).encoder(device="cpu", threads=1))
+    embed = distances.alise(load_encoder(tiny_package, device="cpu", threads=1))
     assert embed(series).shape == (640, 16, 16)
     assert distances.embedded(embed)(pair(series, series)).max() == 0
 

@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("torch")
 
 from alise_plugin.errors import ModelPackageError
+from alise_plugin.model.encoder import Encoder
 from alise_plugin.model.package import load_package
 from training.__main__ import main
 from training.export.compact import principal_components, write_compact
@@ -66,7 +67,7 @@ def test_the_graph_projects_as_the_arrays_do(package):
     np.testing.assert_allclose(loaded.compact.scale, projection.scale, rtol=1e-8)
     features = sample(77, seed=3).T.reshape(640, 7, 11)
     features[:, 2, 3] = np.nan
-    found = loaded.encoder("cpu", threads=1).compact(features)
+    found = Encoder(loaded, "cpu", threads=1).compact(features)
     expected = (features.reshape(640, -1).T @ projection.matrix).T
     np.testing.assert_allclose(found.reshape(64, -1), expected, atol=1e-3)
     assert np.isnan(found[:, 2, 3]).all()

@@ -10,7 +10,7 @@ import torch
 pytest.importorskip("sklearn")
 
 from alise_plugin.errors import AliseError
-from alise_plugin.model.package import load_package
+from alise_plugin.model.encoder import load_encoder
 from training.__main__ import main
 from training.evaluation import features, probe, reconstruction, report, robustness
 from training.evaluation.arkansas import CropPixels
@@ -168,7 +168,7 @@ def test_what_cannot_be_measured_is_said_in_one_sentence(capsys, options, says):
 
 def test_the_bundled_package_is_the_committed_checkpoint():
     model, _ = load_alise(ROOT / "training" / "checkpoints" / "alise-s2.pt")
-    encoder = load_package(ROOT / "models" / "alise-s2").encoder(device="cpu")
+    encoder = load_encoder(ROOT / "models" / "alise-s2", device="cpu")
     days = np.arange(400, 760, 30, np.float32)
     reflectance = np.random.default_rng(0).uniform(0.02, 0.5, (3, len(days), 10)).astype(np.float32)
     reflectance[0, 4:6] = np.nan

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from alise_plugin.errors import AliseError, ModelPackageError
+from alise_plugin.model.encoder import Encoder
 from alise_plugin.model.package import load_package
 from training.export import command, package
 from training.export.additive import finish_graph, tokens_graph
@@ -197,7 +198,7 @@ def test_an_additive_package_runs_where_sums_are_not_known(tmp_path, additive):
     reflectance[2] = np.nan
     reflectance[4, 3] = np.nan
     days = np.arange(1000, 1080, 10, np.float32)
-    found = loaded.encoder(device="cpu").encode(reflectance, days)
+    found = Encoder(loaded, device="cpu").encode(reflectance, days)
     image = normalise(torch.tensor(reflectance))[None]
     observed = torch.tensor(np.isfinite(reflectance).any(1))[None]
     with torch.no_grad():

@@ -13,6 +13,7 @@ pytest.importorskip("lightning")
 from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score, jaccard_score
 
 from alise_plugin.errors import HeadError
+from alise_plugin.model.encoder import Encoder
 from alise_plugin.model.heads.class_head import Head
 from alise_plugin.model.identity import FeatureIdentity
 from alise_plugin.model.package import load_package
@@ -225,7 +226,7 @@ QUICK = Protocol(learning_rate=5e-3, epochs=12, batch_size=2)
 
 
 def test_a_probe_tells_bright_from_dark_and_exports_as_a_head(levels, package, tmp_path):
-    batches = FeatureBatches(levels, package.encoder(device="cpu", threads=1), 64, 2)
+    batches = FeatureBatches(levels, Encoder(package, device="cpu", threads=1), 64, 2)
     split = levels.splits()[0]
     trained = run_experiment(
         lambda: linear_head(package.n_features, 2), batches, split, 2, QUICK, seed=1
@@ -241,7 +242,7 @@ def test_a_probe_tells_bright_from_dark_and_exports_as_a_head(levels, package, t
         head.require(FeatureIdentity("0" * 64, "another", package.n_features))
     assert head.description.provenance["test scores"]["f1"] == trained.scores.f1
     series = levels.read(7)
-    vectors = package.encoder(device="cpu", threads=1).encode(series.reflectance, series.days)
+    vectors = Encoder(package, device="cpu", threads=1).encode(series.reflectance, series.days)
     found = head.probabilities(vectors.reshape(640, *series.labels.shape))
     rows = torch.from_numpy(vectors.reshape(640, -1).T.copy())
     with torch.no_grad():
@@ -252,7 +253,7 @@ def test_a_probe_tells_bright_from_dark_and_exports_as_a_head(levels, package, t
 
 
 def test_features_of_a_frozen_encoder_are_made_once(levels, package):
-    encoder = package.encoder(device="cpu", threads=1)
+    encoder = Encoder(package, device="cpu", threads=1)
     calls = []
     original = encoder.encode
     encoder.encode = lambda *a, **k: calls.append(1) or original(*a, **k)
@@ -304,7 +305,7 @@ def test_a_frozen_ubarn_stays_as_it_is(levels):
 
 
 def test_the_rate_falls_on_a_plateau_and_training_ends(levels, package):
-    batches = FeatureBatches(levels, package.encoder(device="cpu", threads=1), 64, 2)
+    batches = FeatureBatches(levels, Encoder(package, device="cpu", threads=1), 64, 2)
     # Nothing can get better at a rate of almost nothing: one fall, then the end.
     protocol = Protocol(learning_rate=1e-5, patience=0, decay=0.05, epochs=500, smallest_rate=9e-6)
     wrong = Split((0,), (0,), (0,))
@@ -314,7 +315,7 @@ def test_the_rate_falls_on_a_plateau_and_training_ends(levels, package):
     assert trained.epochs == 60  # it still improves
     flat = Levels()
     flat.series = [replace(one, reflectance=one.reflectance * 0) for one in flat.series]
-    same = FeatureBatches(flat, package.encoder(device="cpu", threads=1), 64, 2)
+    same = FeatureBatches(flat, Encoder(package, device="cpu", threads=1), 64, 2)
     trained = run_experiment(
         lambda: linear_head(640, 2), same, wrong, 2, replace(protocol, learning_rate=0.5), seed=0
     )
@@ -324,13 +325,13 @@ def test_the_rate_falls_on_a_plateau_and_training_ends(levels, package):
 def test_a_set_without_any_learned_label_is_refused(levels, package):
     data = Levels()
     data.series = [replace(one, labels=one.labels * 0) for one in data.series]
-    batches = FeatureBatches(data, package.encoder(threads=1), 64, 2)
+    batches = FeatureBatches(data, Encoder(package, threads=1), 64, 2)
     with pytest.raises(LabelledDataError, match="No pixel"):
         run_experiment(lambda: linear_head(640, 2), batches, data.splits()[0], 2, QUICK, seed=0)
     data, split = Levels(), levels.splits()[0]
     for place in split.test:
         data.series[place] = replace(data.series[place], labels=data.series[place].labels * 0)
-    batches = FeatureBatches(data, package.encoder(threads=1), 64, 2)
+    batches = FeatureBatches(data, Encoder(package, threads=1), 64, 2)
     with pytest.raises(LabelledDataError, match="No pixel of the test series"):
         run_experiment(lambda: linear_head(640, 2), batches, split, 2, QUICK, seed=0)
 

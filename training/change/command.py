@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from alise_plugin.model.distance import CosineDistance, compact_cosine
+from alise_plugin.model.encoder import Encoder
 from alise_plugin.model.package import load_package
 from training.arguments import existing, positive
 from training.evaluation.report import table
@@ -42,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     if args.out:
         make_folder(args.out)
     package = load_package(args.model)
-    encoder = package.encoder(threads=args.threads)
+    encoder = Encoder(package, threads=args.threads)
     ours = distances.alise(encoder)
     methods: dict[str, distances.Distance] = {BASELINE: distances.gap_filled}
     if args.malice:

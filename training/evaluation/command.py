@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from alise_plugin.errors import AliseError
-from alise_plugin.model.encoder import Encoder
+from alise_plugin.model.encoder import Encoder, load_encoder
 from alise_plugin.model.package import ModelPackage, load_package
 from alise_plugin.sits.bands import BANDS
 from training.arguments import existing, positive
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
         print(checkpoints_table(args))
         return 0
     package = load_package(str(args.model))
-    encoder = package.encoder(device="cpu", threads=args.threads)
+    encoder = Encoder(package, device="cpu", threads=args.threads)
     sections: list[str] = [f"Model: {package.model_id}."]
     figures: dict[str, object] = {"model": package.model_id}
     if "1" in args.measures:
@@ -221,7 +221,7 @@ class CheckpointScores:
             write_package(
                 model, Path(folder), name="trial", version="0", statistics=statistics, card="none"
             )
-            encoder = load_package(folder).encoder(device="cpu", threads=self.threads)
+            encoder = load_encoder(folder, device="cpu", threads=self.threads)
             found = reconstruction_rows(encoder, self.sites)
         # The network by itself, as the tables of what was tried have it.
         ratios = [float(row[3]) for row in found if row[1] == AT_ONCE and row[0] != "0 d"]

@@ -18,7 +18,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
-from alise_plugin.model.encoder import Encoder
+from alise_plugin.model.encoder import Encoder, load_encoder
 from alise_plugin.model.package import COMPACT, MANIFEST, load_package
 from training.arguments import positive
 from training.files import replace_file
@@ -80,7 +80,7 @@ def add_compact(folder: Path, landscapes: int = LANDSCAPES) -> float:
     Raises:
         ModelPackageError: `folder` is no model package.
     """
-    encoder = load_package(folder).encoder("cpu")
+    encoder = load_encoder(folder, "cpu")
     projection = principal_components(simulated_embeddings(encoder, landscapes))
     write_compact(folder, projection)
     return projection.variance

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
+from alise_plugin.model.encoder import Encoder
 from alise_plugin.model.heads.class_head import HeadDescription, write_head
 from alise_plugin.model.heads.head_file import Network
 from alise_plugin.model.package import ModelPackage, load_package
@@ -51,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     package = load_package(args.model)
     batches = FeatureBatches(
-        data, package.encoder(threads=args.threads), protocol.crop, protocol.batch_size
+        data, Encoder(package, threads=args.threads), protocol.crop, protocol.batch_size
     )
 
     def make_network() -> nn.Module:

@@ -19,8 +19,7 @@ from typing import Any
 
 from ...errors import AliseError, Cancelled, OutputError, RuntimeMissingError
 from ...feedback import Feedback, Part, SilentFeedback
-from ...model.encoder import Encoder
-from ...model.package import load_package
+from ...model.encoder import Encoder, load_encoder
 from ...sits.grid import Tile
 from ...sits.rasters import block_cache
 from ...sits.series import ImageSeries
@@ -247,4 +246,4 @@ def _opened(
     run: str, series: str, model: str, device: str, threads: int | None, precision: str
 ) -> tuple[ImageSeries, Encoder]:
     """What all tiles of a worker share, in one run: before the next, files may have changed."""
-    return ImageSeries.open(series), load_package(model).encoder(device, threads, precision)
+    return ImageSeries.open(series), load_encoder(model, device, threads, precision)
