@@ -1,5 +1,6 @@
 """The zip that QGIS installs: what is in it, and that it works where nothing else is."""
 
+import re
 import subprocess
 import zipfile
 from pathlib import Path
@@ -57,3 +58,10 @@ def test_qgis_runs_what_is_in_it(package, qgis_process, scenes, tmp_path):
     assert result.returncode == 0, result.stdout + result.stderr
     assert "alise-s2" in gdal.Open(str(embedding)).GetMetadataItem("ALISE_MODEL")
     assert gdal.Open(str(embedding)).RasterCount == 64
+
+
+def test_the_package_and_the_plugin_share_one_version():
+    metadata, project = ((ROOT / name).read_text() for name in ("metadata.txt", "pyproject.toml"))
+    version = re.search(r"^version=(\S+)$", metadata, re.MULTILINE)[1]
+    assert re.search(r'^version = "(\S+)"$', project, re.MULTILINE)[1] == version
+    assert f"\nchangelog={version}\n" in metadata
