@@ -26,13 +26,13 @@ def test_check_says_what_is_missing_and_is_no_error(run, tmp_path, monkeypatch):
 
 def test_check_does_not_call_well_what_runs_nowhere(run, tiny_package, monkeypatch):
     pytest.importorskip("onnxruntime")
+    from alise_plugin.algorithms import checkruntime
     from alise_plugin.errors import RuntimeMissingError
-    from alise_plugin.model.package import ModelPackage
 
     def fails(package, device):
         raise RuntimeMissingError(f"The model does not start on {device}.")
 
-    monkeypatch.setattr(ModelPackage, "encoder", fails)
+    monkeypatch.setattr(checkruntime, "Encoder", fails)
     results = run("alise:checkruntime", {"MODEL": tiny_package})
     assert (results["STATUS"], results["DEVICES"]) == ("The model does not start on cpu.", "")
 

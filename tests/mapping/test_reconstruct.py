@@ -394,7 +394,7 @@ def test_a_cancelled_run_leaves_nothing(series, years, encoder, tmp_path, after)
 RUN = """
 import sys
 from alise_plugin.mapping.maps.reconstruct import reconstruct
-from alise_plugin.model.package import load_package
+from alise_plugin.model.encoder import load_encoder
 from alise_plugin.sits.series import ImageSeries
 from alise_plugin.mapping.features.series_features import SeriesFeatures
 from alise_plugin.mapping.features.tiling import TileBudget
