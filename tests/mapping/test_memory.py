@@ -17,7 +17,6 @@ RUN = """
 import sys
 from alise_plugin.mapping.embedding.embed import embed
 from alise_plugin.model.encoder import load_encoder
-from alise_plugin.model.package import load_package
 from alise_plugin.sits.series import ImageSeries
 from alise_plugin.mapping.features.series_features import SeriesFeatures
 from alise_plugin.mapping.features.tiling import TileBudget
