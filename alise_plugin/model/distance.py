@@ -65,7 +65,7 @@ class CompactCosine:
     """`CosineDistance` of the compact forms that a package makes of all features.
 
     The principal components that the compact form leaves out hold little of what changes between
-    years, and much of what differs between two sets of dates of one year (README, "What changed").
+    years, and much of what differs between two sets of dates of one year (`docs/change.md`).
 
     Args:
         encoder: of a package with a compact form.

@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", type=Path, help="also write the figures here")
     parser.add_argument(
-        "--write", action="store_true", help="put the tables into MODEL_CARD.md and README.md"
+        "--write", action="store_true", help="put the tables into MODEL_CARD.md and docs/results.md"
     )
 
 
@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         replace_file(args.json, json.dumps(figures, indent=1).encode())
     if args.write:
-        for path in (args.model / "MODEL_CARD.md", PROJECT / "README.md"):
+        for path in (args.model / "MODEL_CARD.md", PROJECT / "docs" / "results.md"):
             report.write_between_marks(path, text)
     return 0
 

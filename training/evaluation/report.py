@@ -1,4 +1,4 @@
-"""Figures as Markdown, and their place in MODEL_CARD.md and the README."""
+"""Figures as Markdown, and their place in MODEL_CARD.md and docs/results.md."""
 
 from __future__ import annotations
 
