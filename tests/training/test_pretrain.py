@@ -29,6 +29,7 @@ from training.data.real import DATA_FOLDER, read_sites
 from training.evaluation.held_out import ELSEWHERE, SITES
 from training.models.alise import Alise, AliseConfig
 from training.models.checkpoint import load_alise, save_alise
+from training.pretrain.averaged import moving_average
 from training.pretrain.command import (
     BEST_FILE,
     MODEL_FILE,
@@ -41,7 +42,7 @@ from training.pretrain.config import (
     Schedule,
     make_source,
 )
-from training.pretrain.module import Pretraining, moving_average
+from training.pretrain.module import Pretraining
 from training.pretrain.stream import Stream
 
 CONFIGS = Path(__file__).resolve().parents[2] / "training" / "configs"

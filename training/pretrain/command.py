@@ -22,10 +22,11 @@ from torch.utils.data import DataLoader, Dataset
 from training.arguments import minutes, not_negative, positive
 from training.files import make_folder
 
+from .averaged import Batch
 from .config import ConfigError, PretrainConfig, make_source
 from .distill import Distillation
 from .masked import MaskedPretraining
-from .module import Batch, Pretraining, require_finite
+from .module import Pretraining, require_finite
 from .pictures import reconstruction_picture
 from .stream import VALIDATION_STREAM, Stream, mixed_seed
 

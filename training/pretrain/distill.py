@@ -8,11 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import lightning
 import torch
-from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel
 from torchmetrics import MeanMetric
 
 from training.models.alise import Alise, AliseConfig
@@ -21,23 +18,21 @@ from training.models.initial import begin_with_seasons
 from training.pretext.normalise import MISSING_VALUE, normalise
 from training.pretext.views import drop_bands, drop_dates, hide_gaps
 
+from .averaged import AveragedTraining, Batch
 from .config import ConfigError, PretrainConfig
-from .module import Batch, at_pixels, initial_weights, moving_average, require_finite
-from .optimise import optimiser
-from .stream import mixed_seed
+from .module import at_pixels, initial_weights, require_finite
 
 # No feature counts more than this share of the mean variance allows.
 LEAST_VARIANCE = 0.01
 
 
-class Distillation(lightning.LightningModule):
+class Distillation(AveragedTraining[Alise]):
     """A student learns the aligned vectors of a teacher and takes over its decoder.
 
     Of the configuration, what concerns views and latent losses means nothing here.
 
     Attributes:
         model: the student.
-        averaged: exponential moving average of its weights, validated and kept.
         teacher: the trained network.
         variance: (n_queries, d_model) of the teacher's features, over the validation series.
     """
@@ -45,8 +40,7 @@ class Distillation(lightning.LightningModule):
     variance: Tensor
 
     def __init__(self, config: PretrainConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         assert config.teacher is not None
         try:
             self.teacher = load_alise(config.teacher)[0].requires_grad_(False)
@@ -65,9 +59,7 @@ class Distillation(lightning.LightningModule):
             begin_with_seasons(self.model)
         self.model.decoder.load_state_dict(self.teacher.decoder.state_dict())
         self.model.decoder.requires_grad_(False)
-        self.averaged = AveragedModel(
-            self.model, multi_avg_fn=moving_average(config.ema), use_buffers=True
-        ).requires_grad_(False)
+        self.begin_average()
         self.register_buffer("variance", torch.ones(ours.n_queries, ours.d_model))
         self.validation_loss = MeanMetric()
 
@@ -89,16 +81,6 @@ class Distillation(lightning.LightningModule):
         self.teacher.eval()
         return self
 
-    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Draw what is hidden from the step: a resumed run draws the same."""
-        torch.manual_seed(mixed_seed(self.config.seed, self.global_rank, self.global_step))
-
-    def on_validation_batch_start(
-        self, batch: Batch, batch_idx: int, dataloader_idx: int = 0
-    ) -> None:
-        """Draw the same pixels of a patch at every validation."""
-        torch.manual_seed(batch_idx)
-
     def training_step(self, batch: Batch) -> Tensor:
         """Return the loss on one batch, dates and bands taken away."""
         image = normalise(batch["reflectance"])
@@ -112,10 +94,6 @@ class Distillation(lightning.LightningModule):
         self.log("train/loss", loss.detach(), prog_bar=True)
         return loss
 
-    def on_train_batch_end(self, *_: object) -> None:
-        """Follow the weights with their moving average."""
-        self.averaged.update_parameters(self.model)
-
     def validation_step(self, batch: Batch) -> None:
         """Measure the same of the averaged weights, on everything that was observed."""
         image = normalise(batch["reflectance"])
@@ -123,17 +101,6 @@ class Distillation(lightning.LightningModule):
         self.validation_loss(loss)
         # The name by which the best model of a run is chosen.
         self.log("val/reconstruction", self.validation_loss, prog_bar=True)
-
-    @property
-    def kept_model(self) -> Alise:
-        """The student with the averaged weights."""
-        model = self.averaged.module
-        assert isinstance(model, Alise)
-        return model
-
-    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Return the optimiser of the configuration, over the student."""
-        return optimiser(self.model.parameters(), self.config)
 
     def save_model(self, path: Path, **facts: float) -> None:
         """Write the averaged weights, and facts of them, as a model file that `export` takes."""

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import lightning
 import torch
-from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel
 from torchmetrics import MeanMetric
 
 from training.models.alise import AliseConfig
@@ -18,43 +15,28 @@ from training.pretext.normalise import MISSING_VALUE, normalise
 from training.pretext.ubarn import corrupted_dates, permuted
 from training.pretext.views import drop_bands
 
+from .averaged import AveragedTraining, Batch
 from .config import PretrainConfig
-from .module import Batch, at_pixels, moving_average, require_finite
-from .optimise import optimiser
-from .stream import mixed_seed
+from .module import at_pixels, require_finite
 
 
-class MaskedPretraining(lightning.LightningModule):
+class MaskedPretraining(AveragedTraining[UBarn]):
     """U-BARN learns to recover corrupted dates from the others.
 
     Of the configuration, what concerns views, latent losses and dropped dates means nothing here.
 
     Attributes:
         model: the network that learns.
-        averaged: exponential moving average of its weights, validated and kept.
     """
 
     def __init__(self, config: PretrainConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         self.model = UBarn(AliseConfig.from_dict(config.model))
         if self.model.config.day_frequencies == "year":
             begin_with_neighbours(self.model)
-        self.averaged = AveragedModel(
-            self.model, multi_avg_fn=moving_average(config.ema), use_buffers=True
-        ).requires_grad_(False)
+        self.begin_average()
         self.validation_loss = MeanMetric()
         self.validation_mean_loss = MeanMetric()
-
-    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Draw what is hidden, and dropout, from the step: a resumed run draws the same."""
-        torch.manual_seed(mixed_seed(self.config.seed, self.global_rank, self.global_step))
-
-    def on_validation_batch_start(
-        self, batch: Batch, batch_idx: int, dataloader_idx: int = 0
-    ) -> None:
-        """Hide the same dates at every validation."""
-        torch.manual_seed(batch_idx)
 
     def training_step(self, batch: Batch) -> Tensor:
         """Squared error of the corrupted dates of one batch."""
@@ -65,10 +47,6 @@ class MaskedPretraining(lightning.LightningModule):
         self.log_dict({"train/loss": loss.detach(), "train/mean": mean}, prog_bar=True)
         return loss
 
-    def on_train_batch_end(self, *_: object) -> None:
-        """Follow the weights with their moving average."""
-        self.averaged.update_parameters(self.model)
-
     def validation_step(self, batch: Batch) -> None:
         """The same of the averaged weights, and of each series' own mean."""
         image = normalise(batch["reflectance"])
@@ -77,17 +55,6 @@ class MaskedPretraining(lightning.LightningModule):
         self.validation_mean_loss(mean)
         self.log("val/reconstruction", self.validation_loss, prog_bar=True)
         self.log("val/series_mean", self.validation_mean_loss)
-
-    @property
-    def kept_model(self) -> UBarn:
-        """The network with the averaged weights."""
-        model = self.averaged.module
-        assert isinstance(model, UBarn)
-        return model
-
-    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """As for ALISE."""
-        return optimiser(self.model.parameters(), self.config)
 
     def save_model(self, path: Path, **facts: float) -> None:
         """Write the averaged weights, and facts of them, as a model file."""

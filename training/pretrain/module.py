@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-import lightning
 import torch
-from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel
 from torchmetrics import MeanMetric
 
 from alise_plugin.errors import AliseError
@@ -30,29 +26,23 @@ from training.pretext.losses import (
 from training.pretext.normalise import MISSING_VALUE, normalise, normalise_target
 from training.pretext.views import drop_bands, drop_dates, hide_gaps, interleaved_views
 
+from .averaged import AveragedTraining, Batch
 from .config import ConfigError, PretrainConfig
-from .optimise import optimiser
-from .stream import mixed_seed
-
-Batch = dict[str, Tensor]
-Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 class DivergedError(AliseError):
     """The loss of a run is no number any more: nothing can be learned from there."""
 
 
-class Pretraining(lightning.LightningModule):
+class Pretraining(AveragedTraining[Alise]):
     """Cross-reconstruction and latent losses of two views (paper, section III-B).
 
     Attributes:
         model: the network that learns.
-        averaged: exponential moving average of its weights, validated and kept.
     """
 
     def __init__(self, config: PretrainConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         self.model = Alise(AliseConfig.from_dict(config.model))
         if config.init_from:
             self.model.load_state_dict(initial_weights(config.init_from, self.model.config))
@@ -69,9 +59,7 @@ class Pretraining(lightning.LightningModule):
         if config.freeze_encoder:
             self.model.temporal.requires_grad_(False)
         self.head = EmbeddingHead(self.model.config.d_model, config.d_embedding)
-        self.averaged = AveragedModel(
-            self.model, multi_avg_fn=moving_average(config.ema), use_buffers=True
-        ).requires_grad_(False)
+        self.begin_average()
         self.validation_loss = MeanMetric()
         self.validation_mean_loss = MeanMetric()
 
@@ -81,16 +69,6 @@ class Pretraining(lightning.LightningModule):
             for layer in self.model.spatial.modules():
                 if isinstance(layer, torch.nn.modules.batchnorm._BatchNorm):
                     layer.eval()
-
-    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Draw what is hidden, and dropout, from the step: a resumed run draws the same."""
-        torch.manual_seed(mixed_seed(self.config.seed, self.global_rank, self.global_step))
-
-    def on_validation_batch_start(
-        self, batch: Batch, batch_idx: int, dataloader_idx: int = 0
-    ) -> None:
-        """Draw the same pixels of a patch at every validation."""
-        torch.manual_seed(batch_idx)
 
     def training_step(self, batch: Batch) -> Tensor:
         """Loss of Eq. 2 on one batch."""
@@ -111,10 +89,6 @@ class Pretraining(lightning.LightningModule):
         self.log_dict({f"train/{name}": value for name, value in losses.items()}, prog_bar=True)
         return total
 
-    def on_train_batch_end(self, *_: object) -> None:
-        """Follow the weights with their moving average."""
-        self.averaged.update_parameters(self.model)
-
     def validation_step(self, batch: Batch) -> None:
         """Reconstruction loss of the averaged weights, and of each series' own mean."""
         image = normalise(batch["reflectance"])
@@ -124,16 +98,9 @@ class Pretraining(lightning.LightningModule):
         self.log("val/reconstruction", self.validation_loss, prog_bar=True)
         self.log("val/series_mean", self.validation_mean_loss)
 
-    @property
-    def kept_model(self) -> Alise:
-        """The network with the averaged weights."""
-        model = self.averaged.module
-        assert isinstance(model, Alise)
-        return model
-
-    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """The optimiser of the configuration, over the network and the embedding head."""
-        return optimiser([*self.model.parameters(), *self.head.parameters()], self.config)
+    def learning(self) -> list[torch.nn.Parameter]:
+        """Return the parameters of the network and of the embedding head."""
+        return [*super().learning(), *self.head.parameters()]
 
     def save_model(self, path: Path, **facts: float) -> None:
         """Write the averaged weights, and facts of them, as a model file that `export` takes."""
@@ -227,28 +194,6 @@ def require_finite(loss: float, step: int) -> None:
             f"The loss is {loss} after {step} steps: go on from an older checkpoint, or "
             "begin again, with a lower learning_rate."
         )
-
-
-def moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
-    """Update of an `AveragedModel`: an exponential average that does not hold on to the start.
-
-    The decay grows to its value as (1 + n) / (10 + n) with the number n of updates; a constant one
-    would keep the untrained weights in the average for some 1 / (1 - decay) steps.
-
-    Args:
-        decay: of the weights of the step before, in [0, 1).
-    """
-
-    @torch.no_grad()
-    def update(averaged: Tensors, current: Tensors, updates: Tensor | int) -> None:
-        kept = min(decay, (1 + int(updates)) / (10 + int(updates)))
-        for mean, value in zip(averaged, current, strict=True):
-            if mean.is_floating_point():
-                mean.lerp_(value.to(mean.dtype), 1 - kept)
-            else:
-                mean.copy_(value)
-
-    return update
 
 
 def initial_weights(path: str, config: AliseConfig) -> dict[str, Tensor]:

@@ -30,9 +30,10 @@ from training.evaluation.command import PROJECT, CheckpointScores
 from training.files import replace_file
 from training.models.alise import Alise
 from training.models.checkpoint import load_alise
+from training.pretrain.averaged import Batch
 from training.pretrain.command import MODEL_FILE, train, validation_batches
 from training.pretrain.config import ConfigError, PretrainConfig
-from training.pretrain.module import Batch, Pretraining
+from training.pretrain.module import Pretraining
 
 from .plan import Plan, Trial
 
