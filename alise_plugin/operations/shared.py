@@ -181,6 +181,9 @@ MASK = Vector(
 DEVICE_USED = Output("DEVICE_USED", "Device used", "text")
 MODEL_ID = Output("MODEL_ID", "Model", "text")
 
+HOW_TO_TRAIN = (VALIDATION, BLOCK_SIZE, SAMPLES, SEED, *ENGINE, HEAD_OUTPUT, REPORT)
+"""What training a head takes after its labels, whatever it learns."""
+
 
 def load_encoder_of(given: Given) -> Callable[[], Encoder]:
     """Return what opens the encoder that MODEL, DEVICE, PRECISION and THREADS ask for."""

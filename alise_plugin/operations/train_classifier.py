@@ -15,15 +15,9 @@ from .figures import ACCURACY_FIGURES, figure_values
 from .operation import LEARN, Operation
 from .parameters import Choice, Field, Output, figure_outputs
 from .shared import (
-    BLOCK_SIZE,
-    ENGINE,
-    HEAD_OUTPUT,
+    HOW_TO_TRAIN,
     MODEL,
-    REPORT,
-    SAMPLES,
-    SEED,
     TRAINING_INPUT,
-    VALIDATION,
     budget_of,
     labels_parameter,
     opened_with_labels,
@@ -65,13 +59,7 @@ PARAMETERS = (
         "is the nearest class mean, for one to five polygons a class. mlp is a small network.",
         options=CLASSIFIERS,
     ),
-    VALIDATION,
-    BLOCK_SIZE,
-    SAMPLES,
-    SEED,
-    *ENGINE,
-    HEAD_OUTPUT,
-    REPORT,
+    *HOW_TO_TRAIN,
 )
 OUTPUTS = (
     *figure_outputs(ACCURACY_FIGURES),

@@ -11,15 +11,9 @@ from .figures import ERROR_FIGURES, figure_values
 from .operation import LEARN, Operation
 from .parameters import Field, Output, figure_outputs
 from .shared import (
-    BLOCK_SIZE,
-    ENGINE,
-    HEAD_OUTPUT,
+    HOW_TO_TRAIN,
     MODEL,
-    REPORT,
-    SAMPLES,
-    SEED,
     TRAINING_INPUT,
-    VALIDATION,
     budget_of,
     labels_parameter,
     opened_with_labels,
@@ -42,13 +36,7 @@ PARAMETERS = (
         layer="LABELS",
     ),
     MODEL,
-    VALIDATION,
-    BLOCK_SIZE,
-    SAMPLES,
-    SEED,
-    *ENGINE,
-    HEAD_OUTPUT,
-    REPORT,
+    *HOW_TO_TRAIN,
 )
 OUTPUTS = (
     *figure_outputs(ERROR_FIGURES),
