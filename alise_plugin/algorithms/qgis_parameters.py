@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import singledispatch
 
 from qgis.core import (
@@ -54,6 +55,23 @@ _FILTERS: dict[tuple[str, ...], str] = {
     kinds.WEB_PAGE: "HTML (*.html)",
 }
 _GEOMETRIES = {"polygon": TYPE_POLYGON, "point": TYPE_POINT, "table": TYPE_TABLE}
+# What QGIS makes of a kind from its name and title alone, and what it is told besides.
+_PLAIN: dict[
+    type[kinds.Parameter],
+    tuple[Callable[..., QgsProcessingParameterDefinition], tuple[object, ...]],
+] = {
+    kinds.Text: (QgsProcessingParameterString, ()),
+    kinds.Words: (QgsProcessingParameterString, ()),
+    kinds.Dates: (QgsProcessingParameterString, ()),
+    kinds.Day: (QgsProcessingParameterDateTime, (DATE,)),
+    kinds.Crs: (QgsProcessingParameterCrs, ()),
+    kinds.Extent: (QgsProcessingParameterExtent, ()),
+    kinds.Rasters: (QgsProcessingParameterMultipleLayers, (TYPE_RASTER,)),
+    kinds.ClassRaster: (QgsProcessingParameterRasterLayer, ()),
+    kinds.Files: (QgsProcessingParameterMultipleLayers, (TYPE_FILE,)),
+    kinds.Labels: (QgsProcessingParameterMultipleLayers, (TYPE_MAP_LAYER,)),
+    kinds.Folder: (QgsProcessingParameterFile, (FOLDER,)),
+}
 
 
 def translated(text: str) -> str:
@@ -98,7 +116,8 @@ def _definition(
     parameter: kinds.Parameter, name: str, title: str
 ) -> QgsProcessingParameterDefinition:
     """Return the definition without flags and help."""
-    raise NotImplementedError(type(parameter).__name__)
+    made, told = _PLAIN[type(parameter)]
+    return made(name, title, *told)
 
 
 @_definition.register
@@ -127,53 +146,6 @@ def _(parameter: kinds.Choice, name: str, title: str) -> QgsProcessingParameterD
 @_definition.register
 def _(parameter: kinds.Switch, name: str, title: str) -> QgsProcessingParameterDefinition:
     return QgsProcessingParameterBoolean(name, title, False)
-
-
-@_definition.register(kinds.Text)
-@_definition.register(kinds.Words)
-@_definition.register(kinds.Dates)
-def _(parameter: kinds.Parameter, name: str, title: str) -> QgsProcessingParameterDefinition:
-    return QgsProcessingParameterString(name, title)
-
-
-@_definition.register
-def _(parameter: kinds.Day, name: str, title: str) -> QgsProcessingParameterDefinition:
-    return QgsProcessingParameterDateTime(name, title, DATE)
-
-
-@_definition.register
-def _(parameter: kinds.Crs, name: str, title: str) -> QgsProcessingParameterDefinition:
-    return QgsProcessingParameterCrs(name, title)
-
-
-@_definition.register
-def _(parameter: kinds.Extent, name: str, title: str) -> QgsProcessingParameterDefinition:
-    return QgsProcessingParameterExtent(name, title)
-
-
-@_definition.register
-def _(parameter: kinds.Rasters, name: str, title: str) -> QgsProcessingParameterDefinition:
-    return QgsProcessingParameterMultipleLayers(name, title, TYPE_RASTER)
-
-
-@_definition.register
-def _(parameter: kinds.ClassRaster, name: str, title: str) -> QgsProcessingParameterDefinition:
-    return QgsProcessingParameterRasterLayer(name, title)
-
-
-@_definition.register
-def _(parameter: kinds.Files, name: str, title: str) -> QgsProcessingParameterDefinition:
-    return QgsProcessingParameterMultipleLayers(name, title, TYPE_FILE)
-
-
-@_definition.register
-def _(parameter: kinds.Labels, name: str, title: str) -> QgsProcessingParameterDefinition:
-    return QgsProcessingParameterMultipleLayers(name, title, TYPE_MAP_LAYER)
-
-
-@_definition.register
-def _(parameter: kinds.Folder, name: str, title: str) -> QgsProcessingParameterDefinition:
-    return QgsProcessingParameterFile(name, title, FOLDER)
 
 
 @_definition.register
