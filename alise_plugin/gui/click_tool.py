@@ -66,7 +66,8 @@ class ClickTool(QgsMapToolEmitPoint):
         super().__init__(iface.mapCanvas())
         self._iface = iface
         self._markers: list[QgsVertexMarker] = []
-        self._result = ""  # layer of the last search
+        self._result = ""  # layer of the newest search
+        self._newest = 0  # its number among the tasks
         # What runs, and all that it needs until it has run.
         self._tasks: dict[int, tuple[QgsProcessingAlgRunnerTask, Any]] = {}
 
@@ -101,11 +102,20 @@ class ClickTool(QgsMapToolEmitPoint):
                 self.tr("Choose an image series or an embedding raster in the layer panel first.")
             )
             return
-        if not more:
+        if more:
+            self._cancel_newest()
+        else:
             self.clear()
             self._result = ""
         self._mark(point)
         self._run(layer)
+
+    def _cancel_newest(self) -> None:
+        """End the search whose examples the next one has too, if it still runs."""
+        if self._newest in self._tasks:
+            task, (_, _, feedback, _) = self._tasks[self._newest]
+            feedback.cancel()  # also where its result is only waiting to be shown
+            task.cancel()
 
     def _searched(self, layer: QgsMapLayer | None) -> QgsRasterLayer | None:
         """The layer to look in: a raster, or the one that a result is of."""
@@ -149,7 +159,7 @@ class ClickTool(QgsMapToolEmitPoint):
             self._say(message)
             return
         task = QgsProcessingAlgRunnerTask(algorithm, parameters, context, feedback)
-        number = id(task)
+        number = self._newest = id(task)
         self._tasks[number] = task, (algorithm, context, feedback, examples)
         count = len(self._markers)
         task.executed.connect(
@@ -169,16 +179,19 @@ class ClickTool(QgsMapToolEmitPoint):
     ) -> None:
         """Load what a search of `count` examples has found, or say why it found nothing."""
         self._tasks.pop(number, None)
+        if feedback.isCanceled():
+            return
         if not fine:
-            if not feedback.isCanceled():
-                self._say(feedback.error or self.tr("The search failed; see the log."))
+            self._say(feedback.error or self.tr("The search failed; see the log."))
             return
         layer = QgsRasterLayer(results["OUTPUT"], self.tr("Similar places in {}").format(name))
         layer.setCustomProperty(_SEARCHED, searched)
         project = QgsProject.instance()
-        if count > 1 and project.mapLayer(self._result) is not None:
+        if number == self._newest and project.mapLayer(self._result) is not None:
             project.removeMapLayer(self._result)  # the same search with fewer examples
-        self._result = _add_above(project, layer, searched)
+        added = _add_above(project, layer, searched)
+        if number == self._newest:
+            self._result = added
         self._say(
             self.tr("1 is like the examples ({}), 0 as usual as anything else there.").format(
                 count

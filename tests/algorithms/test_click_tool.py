@@ -111,6 +111,24 @@ def wait_for(iface, count=1):
     return iface.messages[-1]
 
 
+def held_back(tool, searches):
+    """Run searches, but show nothing: what each would show, in the order of the searches."""
+    from qgis.PyQt.QtCore import QCoreApplication
+
+    shown, show = {}, tool._show
+    tool._show = lambda number, *given: shown.update({number: given})
+    started = []
+    for point, more in searches:
+        tool.search(point, more)
+        started.append(tool._newest)
+    end = time.monotonic() + LONGEST
+    while len(shown) < len(started) and time.monotonic() < end:
+        QCoreApplication.processEvents()
+        time.sleep(0.01)
+    tool._show = show
+    return [lambda number=number: show(number, *shown[number]) for number in started]
+
+
 def loaded():
     return list(qgis_core.QgsProject.instance().mapLayers().values())
 
@@ -180,10 +198,34 @@ def test_the_canvas_hands_a_click_with_shift_to_the_tool(tool, iface, place):
         shown = tool.toCanvasCoordinates(point_of(cell))
         spot = QPoint(int(shown.x()), int(shown.y()))
         QTest.mouseClick(iface.canvas.viewport(), Qt.MouseButton.LeftButton, key, spot)
-    assert "(2)" in wait_for(iface, 2)
+    assert "(2)" in wait_for(iface, len(iface.messages) + 1)
     assert len(tool._markers) == 2
+    assert len(loaded()) == 1
     assert iface.canvas.extent() == extent  # and nothing was zoomed
     iface.canvas.unsetMapTool(tool)
+
+
+def test_of_quick_clicks_with_shift_only_the_last_search_is_shown(tool, iface, place):
+    points = [point_of(cell) for cell in place.cells[:3]]
+    for show in reversed(
+        held_back(tool, [(point, number > 0) for number, point in enumerate(points)])
+    ):
+        show()
+    assert "(3)" in wait_for(iface, 1)
+    assert len(loaded()) == 1
+
+
+def test_an_older_search_that_ends_late_leaves_the_newer_to_be_added_to(tool, iface, place):
+    points = [point_of(cell) for cell in place.cells[:2]]
+    older, newer = held_back(tool, [(point, False) for point in points])
+    newer()
+    shown = tool._result
+    older()
+    assert len(loaded()) == 2
+    tool.search(point_of(place.cells[2]), more=True)
+    assert "(2)" in wait_for(iface, 3)
+    assert shown not in [layer.id() for layer in loaded()]
+    assert len(loaded()) == 2
 
 
 def test_the_result_lies_just_above_what_was_searched(tool, iface, place):
