@@ -6,7 +6,6 @@ Text that comes from a user (class names, paths) is escaped here, once.
 from __future__ import annotations
 
 import base64
-import os
 import uuid
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -14,8 +13,6 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 from osgeo import gdal
-
-from .errors import OutputError
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 70em; margin: 2em auto;
@@ -88,27 +85,6 @@ def picture(pixels: NDArray[np.uint8], caption: str = "", width: int | None = No
 def drawing(svg: str, caption: str = "") -> str:
     """A figure of SVG that the caller made (and escaped)."""
     return f"<figure>{svg}<figcaption>{escape(caption)}</figcaption></figure>"
-
-
-def write_page(path: str | os.PathLike[str], html: str) -> None:
-    """Write a page, which appears when it is complete.
-
-    Raises:
-        OutputError: the folder or the disk does not take it.
-    """
-    final = os.fspath(path)
-    temporary = f"{final}.{uuid.uuid4().hex[:8]}.partial"
-    try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(html)
-        os.replace(temporary, final)
-    except OSError as error:
-        raise OutputError(
-            f"{final} cannot be written ({error.strerror}); choose another folder or make room."
-        ) from error
-    finally:
-        if os.path.exists(temporary):
-            os.remove(temporary)
 
 
 def _png(pixels: NDArray[np.uint8]) -> bytes:

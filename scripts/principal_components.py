@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Iterator
 
@@ -10,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from osgeo import gdal
 
-from alise_plugin.errors import OutputError, SeriesError
+from alise_plugin.errors import SeriesError
 from alise_plugin.mapping.features.embedding_raster import EmbeddingRaster
 from alise_plugin.sits.grid import Window
 from alise_plugin.sits.rasters import quiet_gdal
+from alise_plugin.whole_files import whole_file
 
 _SAMPLE = 20_000  # pixels that the components are computed from
 
@@ -94,22 +94,11 @@ def _sample(raster: EmbeddingRaster) -> NDArray[np.float64]:
 def _write(path: str, rgba: NDArray[np.uint8]) -> None:
     """PNG through GDAL, moved to its name when it is complete."""
     _, height, width = rgba.shape
-    temporary = f"{path}.{os.getpid()}.partial.png"
-    written = None
-    try:
+    with whole_file(path, ".png") as temporary:
+        written = None
         with quiet_gdal() as failures:
             memory = gdal.GetDriverByName("MEM").Create("", width, height, 4, gdal.GDT_Byte)
             memory.WriteRaster(0, 0, width, height, rgba.tobytes())
             written = gdal.GetDriverByName("PNG").CreateCopy(temporary, memory)
         if written is None or failures:
             raise OSError(0, failures[0] if failures else "unknown")
-        del written
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OutputError(
-            f"{path} cannot be written ({error.strerror}); choose another folder or make room."
-        ) from error
-    finally:
-        for suffix in ("", ".aux.xml"):
-            with contextlib.suppress(OSError):
-                os.remove(temporary + suffix)

@@ -1,12 +1,11 @@
-"""Files that are written whole or not at all."""
+"""What commands of `training` write: folders, and files whole or not at all."""
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
 from alise_plugin.errors import OutputError
+from alise_plugin.whole_files import write_bytes
 
 
 def make_folder(folder: Path) -> None:
@@ -21,15 +20,11 @@ def make_folder(folder: Path) -> None:
         raise OutputError(f"The folder {folder} cannot be made: {error.strerror}.") from error
 
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all; its folder is made if it is not there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all; its folder is made if it is not there.
+
+    Raises:
+        OutputError: the folder or the disk does not take it.
+    """
+    make_folder(path.parent)
+    write_bytes(path, content)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Callable
 
 from osgeo import ogr
 
-from ..errors import OutputError
 from ..sits.rasters import quiet_gdal
+from ..whole_files import whole_file
 
 
 def write_geopackage(path: str, fill: Callable[[ogr.DataSource], None]) -> None:
@@ -22,8 +20,7 @@ def write_geopackage(path: str, fill: Callable[[ogr.DataSource], None]) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    temporary = f"{path}.{os.getpid()}.partial.gpkg"
-    try:
+    with whole_file(path, ".gpkg") as temporary:
         with quiet_gdal() as failures:
             made = ogr.GetDriverByName("GPKG").CreateDataSource(temporary)
             if made is not None:
@@ -31,10 +28,3 @@ def write_geopackage(path: str, fill: Callable[[ogr.DataSource], None]) -> None:
             del made
         if failures:
             raise OSError(0, failures[0])
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written ({error.strerror}).") from error
-    finally:
-        for suffix in ("", "-wal", "-shm", "-journal"):
-            with contextlib.suppress(OSError):
-                os.remove(temporary + suffix)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Mapping, Sequence
 
-from ..errors import OutputError
+from ..whole_files import whole_file
 
 
 def write_table(path: str, rows: Sequence[Mapping[str, object]]) -> None:
@@ -15,15 +14,10 @@ def write_table(path: str, rows: Sequence[Mapping[str, object]]) -> None:
     Raises:
         OutputError: the folder or the disk does not take it.
     """
-    temporary = f"{path}.{os.getpid()}.partial"
-    try:
-        with open(temporary, "w", newline="", encoding="utf-8") as file:
-            table = csv.DictWriter(file, list(rows[0]) if rows else [])
-            table.writeheader()
-            table.writerows(rows)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written ({error.strerror}).") from error
-    finally:
-        if os.path.exists(temporary):
-            os.remove(temporary)
+    with (
+        whole_file(path) as temporary,
+        open(temporary, "w", newline="", encoding="utf-8") as file,
+    ):
+        table = csv.DictWriter(file, list(rows[0]) if rows else [])
+        table.writeheader()
+        table.writerows(rows)

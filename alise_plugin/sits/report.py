@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from osgeo import gdal
 
 from .. import html_page
+from ..whole_files import write_text
 from .bands import BANDS
 from .build import PlannedDate, SeriesPlan
 from .no_value import RawValues
@@ -79,7 +80,7 @@ def write_report(
     else:
         sections.append(html_page.paragraph("Nothing."))
     title = f"Image series {os.path.basename(os.fspath(series))}"
-    html_page.write_page(page, html_page.page(title, sections))
+    write_text(page, html_page.page(title, sections))
 
 
 def _percent(fraction: float | None) -> object:

@@ -14,7 +14,7 @@ from alise_plugin.model.encoder import Encoder
 from alise_plugin.model.package import load_package
 from training.arguments import existing, positive
 from training.evaluation.report import table
-from training.files import make_folder, replace_file
+from training.files import make_folder, write_file
 from training.segmentation.series import LabelledDataError
 
 from . import distances, measures
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     print(text)
     if args.out:
         content = {name: vars(found) for name, found in scores.items()}
-        replace_file(args.out / "change.json", (json.dumps(content, indent=1) + "\n").encode())
+        write_file(args.out / "change.json", (json.dumps(content, indent=1) + "\n").encode())
         if pixels.example:
             from .pictures import change_picture
 

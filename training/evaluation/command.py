@@ -17,7 +17,7 @@ from alise_plugin.sits.bands import BANDS
 from training.arguments import existing, positive
 from training.export.command import untrained
 from training.export.package import write_package
-from training.files import replace_file
+from training.files import write_file
 from training.models.checkpoint import load_alise
 from training.pretext.normalise import EUROPE
 
@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
     text = "\n\n".join(sections)
     print(text)
     if args.json:
-        replace_file(args.json, json.dumps(figures, indent=1).encode())
+        write_file(args.json, json.dumps(figures, indent=1).encode())
     if args.write:
         for path in (args.model / "MODEL_CARD.md", PROJECT / "docs" / "results.md"):
             report.write_between_marks(path, text)

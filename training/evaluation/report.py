@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from training.files import replace_file
+from training.files import write_file
 
 BEGIN = "<!-- evaluation: written by `python -m training evaluate` -->"
 END = "<!-- end of evaluation -->"
@@ -35,4 +35,4 @@ def write_between_marks(path: Path, text: str) -> None:
         content = head + block + rest.split(END, 1)[1]
     else:
         content = content.rstrip() + "\n\n" + block + "\n"
-    replace_file(path, content.encode())
+    write_file(path, content.encode())

@@ -21,7 +21,7 @@ from onnx import TensorProto
 from alise_plugin.model.encoder import Encoder, load_encoder
 from alise_plugin.model.package import COMPACT, MANIFEST, load_package
 from training.arguments import positive
-from training.files import replace_file
+from training.files import write_file
 from training.simulation.landscapes import simulate_landscapes
 from training.simulation.pixels import Options
 
@@ -139,7 +139,7 @@ def write_compact(folder: Path, projection: Projection) -> None:
     )
     content = model.SerializeToString()
     onnx.checker.check_model(model)
-    replace_file(folder / COMPACT, content)
+    write_file(folder / COMPACT, content)
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     manifest["compact"] = {
         "scale": [float(f"{value:.9g}") for value in projection.scale],
@@ -150,4 +150,4 @@ def write_compact(folder: Path, projection: Projection) -> None:
         "sha256": hashlib.sha256(content).hexdigest(),
         "bytes": len(content),
     }
-    replace_file(folder / MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
+    write_file(folder / MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())

@@ -22,7 +22,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from alise_plugin.model.package import HALF, MANIFEST, load_package
-from training.files import replace_file
+from training.files import write_file
 
 # Stands for what masks attention: within float16, and far below any score (thousands were seen).
 LARGEST = 3e4
@@ -58,14 +58,14 @@ def add_half(folder: Path) -> int:
     files, size = manifest["files"], 0
     for name, half in HALF.items():
         content = half_graph(onnx.load(folder / name)).SerializeToString()
-        replace_file(folder / half, content)
+        write_file(folder / half, content)
         files[half] = {
             "sha256": hashlib.sha256(content).hexdigest(),
             "bytes": len(content),
             "of": files[name]["sha256"],
         }
         size += len(content)
-    replace_file(folder / MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
+    write_file(folder / MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
     return size
 
 

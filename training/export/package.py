@@ -17,7 +17,7 @@ from alise_plugin.errors import ModelPackageError
 from alise_plugin.model.package import MANIFEST, SCHEMA, load_package
 from alise_plugin.sits.acquisitions import REFERENCE_DATE
 from alise_plugin.sits.bands import BANDS
-from training.files import replace_file
+from training.files import write_file
 from training.models.additive import AdditiveEncoder, TokenNetwork
 from training.models.alise import Alise, AliseConfig, TemporalEncoder, receptive_halo
 
@@ -156,8 +156,8 @@ def replace_decoder(model: Alise, folder: Path, version: str) -> None:
     manifest["version"] = version
     manifest["same_vectors_as"] = [*manifest.get("same_vectors_as", []), before.sha256]
     manifest["files"]["decoder.onnx"] = _described(content)
-    replace_file(folder / "decoder.onnx", content)
-    replace_file(folder / MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
+    write_file(folder / "decoder.onnx", content)
+    write_file(folder / MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
 
 
 def _described(content: bytes) -> dict[str, str | int]:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import torch
 
 from alise_plugin.errors import AliseError
-from training.files import replace_file
+from training.files import write_file
 
 from .alise import Alise, AliseConfig
 
@@ -66,7 +66,7 @@ def write_model_file(path: str | Path, content: dict[str, Any], model: torch.nn.
     state = {name: value.detach().cpu() for name, value in model.state_dict().items()}
     buffer = io.BytesIO()
     torch.save({**content, "state": state}, buffer)
-    replace_file(Path(path), buffer.getvalue())
+    write_file(Path(path), buffer.getvalue())
 
 
 def read_model_file(path: str | Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from torch import nn
 
 from training.arguments import positive
 from training.evaluation.report import table
-from training.files import make_folder, replace_file
+from training.files import make_folder, write_file
 from training.pretrain.config import (
     COUNT,
     DECAY,
@@ -176,7 +176,7 @@ def run_all(
     print(text)
     if args.out:
         content = {"title": title, "protocol": asdict(protocol), "experiments": figures(runs)}
-        replace_file(args.out / "scores.json", (json.dumps(content, indent=1) + "\n").encode())
+        write_file(args.out / "scores.json", (json.dumps(content, indent=1) + "\n").encode())
     return runs
 
 

@@ -27,7 +27,7 @@ from alise_plugin.errors import AliseError
 from training.arguments import positive
 from training.evaluation import report
 from training.evaluation.command import PROJECT, CheckpointScores
-from training.files import replace_file
+from training.files import write_file
 from training.models.alise import Alise
 from training.models.checkpoint import load_alise
 from training.pretrain.averaged import Batch
@@ -170,14 +170,14 @@ def one_trial(plan: Plan, trial: Trial, args: argparse.Namespace) -> None:
     content = plan.configuration(trial)
     if not is_trained(content, folder):
         (folder / MODEL_FILE).unlink(missing_ok=True)
-        replace_file(folder / CONFIG_FILE, yaml.safe_dump(content).encode())
+        write_file(folder / CONFIG_FILE, yaml.safe_dump(content).encode())
         train(PretrainConfig.read(folder / CONFIG_FILE), folder, progress=False)
     model, _ = load_alise(folder / MODEL_FILE)
     loss = held_out_loss(model, PretrainConfig.from_dict(plan.configuration(Trial("base"))))
     values = [content["max_steps"], 1000 * loss, *scores.row(folder / MODEL_FILE)]
     figures = dict(zip(HEADER[1:], values, strict=True))
     found = {"pixels": args.pixels, "figures": figures}
-    replace_file(folder / FIGURES_FILE, json.dumps(found, indent=1).encode())
+    write_file(folder / FIGURES_FILE, json.dumps(found, indent=1).encode())
 
 
 def held_out_loss(model: Alise, base: PretrainConfig) -> float:

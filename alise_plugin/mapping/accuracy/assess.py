@@ -19,6 +19,7 @@ from ...errors import LabelsError
 from ...feedback import Feedback, SilentFeedback, stop_if_cancelled
 from ...model.heads.class_head import MapClass
 from ...sits.grid import Grid, Window
+from ...whole_files import write_text
 from ..labels.layers import Value, VectorLabels
 from ..labels.legend import default_color
 from ..labels.on_grid import AreaRasterizer, on_grid
@@ -131,7 +132,7 @@ def assess_accuracy(
     for text in warnings:
         feedback.warning(text)
     if report:
-        html_page.write_page(report, _report(class_map.name, reference.name, result))
+        write_text(report, _report(class_map.name, reference.name, result))
     feedback.progress(1.0)
     return result
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -12,15 +11,15 @@ from datetime import date
 
 import numpy as np
 
-from ...errors import OutputError
 from ...feedback import Feedback, Part, SilentFeedback
 from ...sits.rasters import block_cache
+from ...whole_files import cannot_write, temporary_name
 from ..features.features import Features
 from ..features.tiling import TileBudget, cache_size
 from ..rasters.destinations import require_outputs
 from ..rasters.form import RasterForm
-from ..rasters.geotiff import RasterOutput, block_side, put_in_place
-from ..rasters.style import ramp_style, style_path, write_style
+from ..rasters.geotiff import RasterOutput, block_side, discard, put_in_place
+from ..rasters.style import ramp_style, write_style
 from .distances import PAIR_SHARE, CollectedValues, DistanceStrips, PairWalk, require_values
 from .explanation import Explanation
 from .prepare import (
@@ -214,21 +213,13 @@ def _float_form(names: list[str], metadata: dict[str, str]) -> RasterForm:
 
 @contextlib.contextmanager
 def _staged(path: str | os.PathLike[str]) -> Iterator[str]:
-    """A name beside the final one; what is there at the end moves, unless something failed."""
-    final = os.fspath(path)
-    folder, name = os.path.split(os.path.abspath(final))
-    stem = os.path.splitext(name)[0]
-    staged = os.path.join(folder, f".{stem}.{uuid.uuid4().hex[:8]}.staged.tif")
+    """Yield a name beside the final one; the raster moves from there unless something fails."""
+    staged = temporary_name(path, ".tif")
     try:
         yield staged
         try:
-            put_in_place(staged, final)
+            put_in_place(staged, os.fspath(path))
         except OSError as reason:
-            raise OutputError(
-                f"{final} cannot be written ({reason.strerror}); check that the folder is "
-                "writable and that no program holds the file."
-            ) from reason
+            raise cannot_write(path, reason.strerror) from reason
     finally:
-        for left in (staged, style_path(staged)):
-            with contextlib.suppress(OSError):
-                os.remove(left)
+        discard(staged)

@@ -20,6 +20,7 @@ from osgeo import gdal
 from ...errors import OutputError, SeriesError
 from ...sits.grid import Tile, Window
 from ...sits.rasters import files_behind, open_raster, quiet_gdal
+from ...whole_files import whole_file
 from ..rasters.style import remove_raster_style
 
 JOURNAL = "journal.json"
@@ -140,10 +141,9 @@ class BlockFolder:
         Raises:
             OutputError: it cannot be written.
         """
-        temporary = f"{self._output}.{uuid.uuid4().hex[:8]}.vrt"
         paths = [self.block(tile) for tile in tiles]
         made = None
-        try:
+        with whole_file(self._output, ".vrt") as temporary:
             with quiet_gdal() as failures:
                 first = gdal.Open(paths[0])
                 made = gdal.BuildVRT(temporary, paths, options=gdal.BuildVRTOptions())
@@ -159,16 +159,7 @@ class BlockFolder:
             if made is None or failures:
                 raise OSError(0, failures[0] if failures else "unknown")
             del made
-            os.replace(temporary, self._output)
-            remove_raster_style(self._output)  # of an older raster of that name
-        except OSError as error:
-            raise OutputError(
-                f"{self._output} cannot be written ({error.strerror}); choose another folder or "
-                "make room."
-            ) from error
-        finally:
-            with contextlib.suppress(OSError):
-                os.remove(temporary)
+        remove_raster_style(self._output)  # of an older raster of that name
 
     def remove(self) -> None:
         """Removes the folder, once the output is complete."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ... import html_page
 from ...feedback import Feedback, Part, SilentFeedback
 from ...model.heads.class_head import HeadDescription, MapClass, write_head
+from ...whole_files import write_text
 from ..features.tiling import TileBudget
 from ..labels.layers import Legend
 from ..labels.legend import class_list
@@ -151,7 +152,7 @@ def train_classifier(
     )
     if report:
         page = _report(description, samples, checked, overall, by_class, counts, warnings)
-        html_page.write_page(report, page)
+        write_text(report, page)
     try:
         write_head(head, fitted.network, description)
     except BaseException:

@@ -12,6 +12,7 @@ import numpy as np
 from ... import html_page
 from ...feedback import Feedback, Part, SilentFeedback
 from ...model.heads.value_head import ValueDescription, write_value_head
+from ...whole_files import write_text
 from ..features.tiling import TileBudget
 from ..labels.layers import Values
 from ..rasters.destinations import require_outputs
@@ -120,7 +121,7 @@ def train_regression(
     }
     description = ValueDescription(name, low, high, identity.name, identity.sha256, provenance)
     if report:
-        html_page.write_page(report, _report(description, checked, figures, warnings))
+        write_text(report, _report(description, checked, figures, warnings))
     try:
         write_value_head(head, fitted.network, description)
     except BaseException:

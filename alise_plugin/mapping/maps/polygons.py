@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from osgeo import gdal, ogr, osr
 
-from ...errors import OutputError
 from ...feedback import Feedback, stop_if_cancelled
 from ...model.heads.class_head import MapClass
 from ...sits.grid import Grid, Window
 from ...sits.pixel_area import PixelAreas
 from ...sits.rasters import open_raster, quiet_gdal, read_bands
+from ...whole_files import whole_file
 from ..rasters.style import polygon_style, write_style
 
 LAYER, FIELD = "classes", "code"  # of the GeoPackage; the field holds the code of the class
@@ -54,9 +52,8 @@ def write_polygons(path: str | os.PathLike[str], polygons: Polygons, feedback: F
         Cancelled: the feedback says so; nothing is left.
     """
     final = os.fspath(path)
-    temporary = f"{os.path.splitext(final)[0]}.{uuid.uuid4().hex[:8]}.partial.gpkg"
     traced = os.path.join(os.path.dirname(polygons.numbers), "traced.gpkg")
-    try:
+    with whole_file(final, ".gpkg") as temporary:
         with quiet_gdal() as failures:
             count = _trace(polygons.numbers, traced, feedback)
             stop_if_cancelled(feedback)
@@ -64,19 +61,7 @@ def write_polygons(path: str | os.PathLike[str], polygons: Polygons, feedback: F
             _copy(polygons.legend, traced, temporary, sizes, chances, feedback)
         stop_if_cancelled(feedback)
         if failures:
-            raise OutputError(
-                f"{final} cannot be written ({failures[0]}); check the folder and its disk."
-            )
-        try:
-            os.replace(temporary, final)
-        except OSError as error:
-            raise OutputError(
-                f"{final} cannot be written ({error.strerror}); close programs that hold it."
-            ) from error
-    finally:
-        for suffix in ("", "-journal", "-wal", "-shm"):
-            with contextlib.suppress(OSError):
-                os.remove(temporary + suffix)
+            raise OSError(0, failures[0])
     write_style(final, polygon_style(polygons.legend, FIELD))
 
 

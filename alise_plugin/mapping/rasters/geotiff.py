@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import uuid
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any
@@ -17,6 +16,7 @@ from ...errors import Cancelled, OutputError
 from ...feedback import Feedback, SilentFeedback
 from ...sits.grid import Grid, Window
 from ...sits.rasters import quiet_gdal
+from ...whole_files import cannot_write, replace_file, temporary_name
 from .destinations import require_folder
 from .form import RasterForm
 from .overviews import OverviewBlocks, halve, overview_levels
@@ -68,7 +68,7 @@ def block_side(tile_size: int, most: int = _MAX_BLOCK) -> int:
 
 
 def put_in_place(temporary: str, final: str) -> None:
-    """Moves a finished raster to its name, with what lies beside it (names of classes, style).
+    """Move a finished raster to its name, with what lies beside it (names of classes, style).
 
     What an older raster left beside the name (statistics, overviews, a style) goes: it no longer
     holds. The style of a vector file of that name stays.
@@ -76,8 +76,7 @@ def put_in_place(temporary: str, final: str) -> None:
     Raises:
         OSError: it cannot be moved; then everything is as before.
     """
-    _to_disk(temporary)
-    os.replace(temporary, final)
+    replace_file(temporary, final)
     for suffix in _SIDECARS:
         with contextlib.suppress(OSError):
             os.remove(final + suffix)
@@ -87,6 +86,13 @@ def put_in_place(temporary: str, final: str) -> None:
         move_style(style_path(temporary), style_path(final))
     else:
         remove_raster_style(final)
+
+
+def discard(temporary: str) -> None:
+    """Remove a raster under its temporary name, if it is there, and what lies beside it."""
+    for name in (*(temporary + suffix for suffix in ("", *_SIDECARS)), style_path(temporary)):
+        with contextlib.suppress(OSError):
+            os.remove(name)
 
 
 class RasterOutput:
@@ -121,9 +127,7 @@ class RasterOutput:
         self._grid = grid
         self._form = form
         self._block = (block, block) if isinstance(block, int) else block
-        folder, name = os.path.split(os.path.abspath(self.path))
-        stem = os.path.splitext(name)[0]
-        self._temporary = os.path.join(folder, f".{stem}.{uuid.uuid4().hex[:8]}.partial.tif")
+        self._temporary = temporary_name(self.path, ".tif")
         self._dataset: gdal.Dataset | None = None
         self._cog = cog
         self._feedback = feedback or SilentFeedback()
@@ -346,10 +350,7 @@ class RasterOutput:
         with quiet_gdal():
             self._forget_overviews()
             self._dataset = None
-        left = [self._temporary + suffix for suffix in ("", *_SIDECARS)]
-        for name in (*left, style_path(self._temporary)):
-            with contextlib.suppress(OSError):
-                os.remove(name)
+        discard(self._temporary)
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:
@@ -360,11 +361,7 @@ class RasterOutput:
             raise self._refusal([str(reason.strerror)]) from reason
 
     def _refusal(self, failures: Sequence[str]) -> OutputError:
-        reason = f" ({failures[0].strip().rstrip('.')})" if failures else ""
-        return OutputError(
-            f"{self.path} cannot be written{reason}; check that the folder is writable, that the "
-            "disk has room and that no program holds the file."
-        )
+        return cannot_write(self.path, failures[0] if failures else None)
 
 
 def _describe_categories(band: gdal.Band, form: RasterForm) -> None:
@@ -403,12 +400,3 @@ def _compression(form: RasterForm) -> list[str]:
     if form.fast and "<Value>ZSTD</Value>" in offered:
         return ["COMPRESS=ZSTD", "ZSTD_LEVEL=1", f"PREDICTOR={1 if floats else 2}"]
     return ["COMPRESS=DEFLATE", "ZLEVEL=1", f"PREDICTOR={3 if floats else 2}"]
-
-
-def _to_disk(path: str) -> None:
-    """Waits until the system has written a file, so that its name never precedes its content."""
-    number = os.open(path, os.O_RDWR)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import uuid
 from collections.abc import Sequence
 from xml.sax.saxutils import quoteattr
 
-from ...errors import OutputError
 from ...model.heads.class_head import MapClass
+from ...whole_files import write_text
 
 _VIRIDIS = ("#440154", "#443983", "#31688e", "#21918c", "#35b779", "#90d743", "#fde725")
 
@@ -118,21 +117,10 @@ def write_style(path: str | os.PathLike[str], content: str) -> None:
         OutputError: the folder does not take it.
     """
     final = style_path(path)
-    temporary = f"{final}.{uuid.uuid4().hex[:8]}.partial"
     header = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
-    try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(
-                f'{header}<qgis version="3.22.0" styleCategories="Symbology">{content}</qgis>'
-            )
-        move_style(temporary, final)
-    except OSError as error:
-        raise OutputError(
-            f"{final} cannot be written ({error.strerror}); choose another folder or make room."
-        ) from error
-    finally:
-        if os.path.exists(temporary):
-            os.remove(temporary)
+    text = f'{header}<qgis version="3.22.0" styleCategories="Symbology">{content}</qgis>'
+    if _may_replace(final, _kinds_in(text.encode())):
+        write_text(final, text)
 
 
 def move_style(style: str, final: str) -> None:
@@ -141,17 +129,25 @@ def move_style(style: str, final: str) -> None:
     Raises:
         OSError: it cannot be moved.
     """
-    there = _kinds(final)
-    if not there or there & _kinds(style):
+    if _may_replace(final, _kinds(style)):
         os.replace(style, final)
 
 
+def _may_replace(final: str, kinds: set[bytes]) -> bool:
+    """Return whether the style file of a name is not there, or is of the same kind of layer."""
+    there = _kinds(final)
+    return not there or bool(there & kinds)
+
+
 def _kinds(style: str) -> set[bytes]:
-    """Whether a style file is of rasters, of vector files or of both; neither if there is none."""
+    """Return the kinds of layers that a style file is for; none if there is no such file."""
     with contextlib.suppress(OSError), open(style, "rb") as file:
-        content = file.read()
-        return {kind for kind in (_RASTER, _VECTOR) if kind in content}
+        return _kinds_in(file.read())
     return set()
+
+
+def _kinds_in(content: bytes) -> set[bytes]:
+    return {kind for kind in (_RASTER, _VECTOR) if kind in content}
 
 
 def remove_raster_style(path: str | os.PathLike[str]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -12,7 +11,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import HeadError, ModelPackageError, OutputError
+from ...errors import HeadError, ModelPackageError
+from ...whole_files import write_bytes
 from ..device import available_threads, open_session
 from ..identity import FeatureIdentity
 from ..onnx_file import dense_bytes
@@ -140,19 +140,7 @@ def write_head_file(
         kind.output,
         {key: json.dumps(value, ensure_ascii=False) for key, value in properties.items()},
     )
-    final = os.fspath(path)
-    temporary = f"{final}.{uuid.uuid4().hex[:8]}.partial"
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-        os.replace(temporary, final)
-    except OSError as error:
-        raise OutputError(
-            f"{final} cannot be written ({error.strerror}); choose another folder or make room."
-        ) from error
-    finally:
-        if os.path.exists(temporary):
-            os.remove(temporary)
+    write_bytes(path, content)
 
 
 class HeadFile:

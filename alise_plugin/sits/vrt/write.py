@@ -22,6 +22,7 @@ from collections.abc import Iterator, Sequence
 from osgeo import gdal
 
 from ...errors import OutputError
+from ...whole_files import whole_file
 from ..grid import Grid
 from ..sources.find import PARTS_ENDING
 from .compose import Composer
@@ -49,28 +50,22 @@ def write_vrt(
     composer = Composer(grid, os.path.dirname(os.path.abspath(path)), _parts_folder(path))
     series = composer.series(acquisitions, masked)
     helpers = composer.helpers()
-    temporary = f"{path}.{os.getpid()}.partial"
     written: list[str] = []
     try:
-        if helpers:
-            os.makedirs(_parts_folder(path), exist_ok=True)
-        for name, helper in helpers.items():
-            written.append(name)
-            _save(name, helper)
-        _save(temporary, series)
-        os.replace(temporary, path)
-    except OSError as error:
+        with whole_file(path) as temporary:
+            if helpers:
+                os.makedirs(_parts_folder(path), exist_ok=True)
+            for name, helper in helpers.items():
+                written.append(name)
+                _save(name, helper)
+            _save(temporary, series)
+    except OutputError:
         with contextlib.suppress(OSError):
             for name in written:
                 os.remove(name)
         with contextlib.suppress(OSError):
             os.rmdir(_parts_folder(path))
-        raise OutputError(
-            f"{path} cannot be written ({error.strerror}); choose another folder or make room."
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            os.remove(temporary)
+        raise
     _remove_helpers(_parts_folder(path), except_of=composer.token)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from training.files import replace_file
+from training.files import write_file
 
 from . import scenes, tables, tibbles, worldcereal
 from .samples import GatheredSet, GatherError
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
         count = len(arrays["offset"]) - 1 if "offset" in arrays else arrays["clear"][0].size
         dates = len(arrays["dates"])
         print(f"{one.site}: {count} pixels, {dates} dates, {len(one.bands)} bands, {source.use}")
-    replace_file(args.out / "index.json", json.dumps(index, indent=1).encode())
+    write_file(args.out / "index.json", json.dumps(index, indent=1).encode())
     return 0
 
 
