@@ -74,3 +74,13 @@ def stop_if_cancelled(feedback: Feedback) -> None:
     """Raises Cancelled where the user asked for it."""
     if feedback.cancelled():
         raise Cancelled("The run was cancelled.")
+
+
+def report_step(feedback: Feedback, done: int, total: int) -> None:
+    """Report that `done` of `total` steps are done.
+
+    Raises:
+        Cancelled: the user asked for it.
+    """
+    stop_if_cancelled(feedback)
+    feedback.progress(min(done / max(total, 1), 1.0))

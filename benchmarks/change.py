@@ -31,7 +31,7 @@ from alise_plugin.model.distance import SquaredDistance, compact_cosine
 from alise_plugin.model.encoder import Encoder
 from alise_plugin.model.package import load_package
 from alise_plugin.model.spatial_features import Period
-from alise_plugin.sits.bands import BANDS
+from alise_plugin.sentinel2 import BANDS
 from alise_plugin.sits.build import build_series
 from training.change.simulated import simulated_rotations
 

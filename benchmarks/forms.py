@@ -26,7 +26,7 @@ from alise_plugin.mapping.features.series_features import SeriesFeatures
 from alise_plugin.mapping.features.tiling import TileBudget
 from alise_plugin.model.encoder import Encoder
 from alise_plugin.model.package import load_package
-from alise_plugin.sits.acquisitions import REFERENCE_DATE
+from alise_plugin.sentinel2 import REFERENCE_DATE
 from alise_plugin.sits.build import build_series
 from alise_plugin.sits.series import ImageSeries
 from training.simulation.landscapes import simulate_landscapes

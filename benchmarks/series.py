@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 from osgeo import gdal, osr
 
-from alise_plugin.sits.bands import BANDS
+from alise_plugin.sentinel2 import BANDS
 from alise_plugin.sits.build import SeriesOptions, plan_series
 from alise_plugin.sits.grid import Window
 from alise_plugin.sits.report import write_report

@@ -19,7 +19,7 @@ from osgeo import gdal
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from alise_plugin.sits.bands import BANDS
+from alise_plugin.sentinel2 import BANDS
 from alise_plugin.sits.series import ImageSeries
 
 SCALE, SMALL, GAP = 5, 3, 10

@@ -28,7 +28,7 @@ from alise_plugin.mapping.maps.reconstruct import reconstruct
 from alise_plugin.mapping.maps.segment import ClassMapOutputs, segment
 from alise_plugin.model.encoder import load_encoder
 from alise_plugin.model.heads.class_head import Head
-from alise_plugin.sits.bands import BANDS
+from alise_plugin.sentinel2 import BANDS
 from alise_plugin.sits.build import build_series
 from alise_plugin.sits.series import ImageSeries
 from scripts.demo_pictures import NATURAL, write

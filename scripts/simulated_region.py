@@ -22,7 +22,7 @@ from osgeo import gdal, ogr, osr
 from scipy.ndimage import binary_erosion
 from scipy.spatial import cKDTree
 
-from alise_plugin.sits.acquisitions import REFERENCE_DATE
+from alise_plugin.sentinel2 import REFERENCE_DATE
 from alise_plugin.sits.build import build_series
 from training.simulation.covers import COVERS
 from training.simulation.draws import Draws

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from osgeo import gdal, ogr, osr
+from osgeo import gdal, ogr
 
 from ..errors import AliseError, LabelsError
 from ..mapping.labels.layers import Labels, Legend, Values, VectorLabels
@@ -16,6 +16,7 @@ from ..mapping.labels.read import (
     read_vector_labels,
     read_vector_values,
 )
+from ..sits.crs import transformation
 from ..sits.grid import Grid
 from ..sits.rasters import quiet_gdal
 
@@ -86,11 +87,7 @@ class LayerFile:
         reference = layer.GetSpatialRef()
         if reference is None:
             raise AliseError(f"{self.path} has no CRS; assign the one that it was drawn in.")
-        target = osr.SpatialReference()
-        target.ImportFromWkt(crs_wkt)
-        for one in (reference, target):
-            one.SetAxisMappingStrategy(osr.OAMS_TRADITIONAL_GIS_ORDER)
-        transform = osr.CoordinateTransformation(reference, target)
+        transform = transformation(reference, crs_wkt)
         polygons = []
         for feature in layer:
             shape = feature.GetGeometryRef()

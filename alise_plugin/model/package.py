@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ModelPackageError
+from ..sentinel2 import BANDS, REFERENCE_DATE
 from .identity import FeatureIdentity
 
 BUNDLED_MODEL = Path(__file__).resolve().parents[2] / "models" / "alise-s2"
@@ -24,9 +25,6 @@ COMPACT = "compact.onnx"
 # The graphs that a package may also have in half precision.
 HALF = {"spatial.onnx": "spatial_float16.onnx", "temporal.onnx": "temporal_float16.onnx"}
 PRECISIONS = ("float32", "float16")
-# What an image series holds, and what its days are counted from: `sits` says the same.
-BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
-REFERENCE_DATE = date(2014, 3, 3)
 _REMEDY = "get the model package again"
 _FIELDS: dict[str, type | tuple[type, ...]] = {
     "name": str,

@@ -11,9 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SeriesError
-
-REFERENCE_DATE = date(2014, 3, 3)
-"""Day 0 of the model's day encoding, as in the ALISE paper's published configuration."""
+from ..sentinel2 import REFERENCE_DATE
 
 # 2019-05-14, 2019/05/14, 2019_05_14, 2019:05:14 (TIFF) and 20190514, with no digit touching.
 _DATE = re.compile(

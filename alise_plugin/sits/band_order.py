@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SeriesError
-from .bands import BANDS, PRODUCT_ORDERS
+from ..sentinel2 import BANDS
+from .bands import PRODUCT_ORDERS
 
 _LEAST_PIXELS = 100  # of land: fewer decide nothing
 _MARGIN = 0.1  # by which the best order has to beat the next

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
+from ..sentinel2 import BANDS
 
 MASKS = ("SCL", "CLM", "MG2")
 """Masks that products bring: Sen2Cor's scene classes, MAJA's clouds, MAJA's geophysical mask."""

@@ -10,8 +10,9 @@ from functools import partial
 from typing import Any
 
 from ..errors import SeriesError
+from ..feedback import Feedback, Part, SilentFeedback, report_step
+from ..sentinel2 import BANDS
 from .acquisitions import refuse_impossible_day
-from .bands import BANDS
 from .choose import Chosen, choose, refuse_too_few_bands
 from .grid import Grid
 from .measure import Fractions, measure
@@ -19,7 +20,6 @@ from .rasters import files_behind, refuse_unspeakable
 from .series import ImageSeries
 from .sources.find import Readings, find, made_here, read_all
 from .sources.record import DATE_GIVEN, Product, SourceBand
-from .steps import Feedback, Steps
 from .target import extent_in, overlap, target_grid
 from .values import Values
 from .vrt.compose import names_fixed_place
@@ -169,12 +169,12 @@ def plan_series(
         SeriesError: see `build_series`.
         Cancelled: the feedback stopped it.
     """
-    steps = Steps(feedback)
-    readings = _read(inputs, os.fspath(output), options, steps.part(0, 0.6))
+    feedback = feedback or SilentFeedback()
+    readings = _read(inputs, os.fspath(output), options, Part(feedback, 0, 0.6))
     left_out = list(readings.left_out)
     warnings: list[str] = []
     records = _in_time(readings.records, options, left_out)
-    check = partial(steps.at, 6, 10)
+    check = partial(report_step, feedback, 6, 10)
     chosen = choose(records, check)
     left_out += chosen.left_out
     kept = [record for piles in chosen.bands.values() for pile in piles.values() for record in pile]
@@ -189,7 +189,7 @@ def plan_series(
     products = [_products(acquisition) for acquisition in acquisitions]
     fractions = [Fractions()] * len(acquisitions)
     if options.measured or options.max_cloud is not None or options.min_valid is not None:
-        fractions = measure(grid, acquisitions, products, steps.part(0.6, 0.95))
+        fractions = measure(grid, acquisitions, products, Part(feedback, 0.6, 0.95))
     planned = [PlannedDate(*item) for item in zip(acquisitions, map(tuple, products), fractions)]
     planned = _filtered(planned, options, left_out, warnings)
     if len(planned) == 1:
@@ -218,7 +218,10 @@ def _identity(path: str) -> str:
 
 
 def _read(
-    inputs: Sequence[str | os.PathLike[str]], output: str, options: SeriesOptions, steps: Steps
+    inputs: Sequence[str | os.PathLike[str]],
+    output: str,
+    options: SeriesOptions,
+    feedback: Feedback,
 ) -> Readings:
     """Records of everything that is given, each read by the reader of its kind."""
     paths = [os.fspath(path) for path in inputs]
@@ -228,7 +231,7 @@ def _read(
     refuse_unspeakable(output)
     # A search passes by the series that a run before made, and nothing else of that name.
     avoid = frozenset({os.path.realpath(output)} if made_here(output) else ())
-    found = find(files, avoid, lambda: steps.at(0, 1))
+    found = find(files, avoid, partial(report_step, feedback, 0, 1))
     behind = (
         name for path in (*files, *(item.path for item in found)) for name in files_behind(path)
     )
@@ -241,7 +244,7 @@ def _read(
         band_order=options.band_order,
         band_major=options.band_major,
         theia=options.theia,
-        step=steps.at,
+        step=partial(report_step, feedback),
     )
     for day, record in {record.day: record for record in readings.records}.items():
         refuse_impossible_day(day, record.name)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SeriesError
-from .bands import BANDS
+from ..sentinel2 import BANDS
 from .rasters import open_raster, read_bands, read_small
 from .sources.record import SourceBand
 

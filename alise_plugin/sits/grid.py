@@ -72,11 +72,15 @@ class Window:
         return Window(self.col - origin.col, self.row - origin.row, self.width, self.height)
 
     def squares(self, side: int) -> list[Window]:
-        """The window in squares, row by row; the last of a row and of a column may be smaller."""
+        """Return the window in squares, row by row; the last ones may be smaller."""
+        return self.blocks(side, side)
+
+    def blocks(self, rows: int, columns: int) -> list[Window]:
+        """Return the window in blocks, row by row; the last ones may be smaller."""
         return [
-            Window(col, row, side, side).expand(0, self)
-            for row in range(self.row, self.row_end, side)
-            for col in range(self.col, self.col_end, side)
+            Window(col, row, columns, rows).expand(0, self)
+            for row in range(self.row, self.row_end, rows)
+            for col in range(self.col, self.col_end, columns)
         ]
 
 
@@ -264,13 +268,6 @@ def plan_tiles(
     whole = size.window if isinstance(size, Grid) else Window(0, 0, *size)
     rows, columns = (tile_size, tile_size) if isinstance(tile_size, int) else tile_size
     tiles = []
-    for row in range(inner_window.row, inner_window.row_end, rows):
-        for col in range(inner_window.col, inner_window.col_end, columns):
-            inner = _between(
-                col,
-                row,
-                min(col + columns, inner_window.col_end),
-                min(row + rows, inner_window.row_end),
-            )
-            tiles.append(Tile(inner.expand(halo, whole).snap(stride, whole), inner))
+    for inner in inner_window.blocks(rows, columns):
+        tiles.append(Tile(inner.expand(halo, whole).snap(stride, whole), inner))
     return tiles

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .bands import BANDS
+from ..feedback import Feedback, report_step
+from ..sentinel2 import BANDS
 from .grid import Grid, Window
 from .no_value import RawValues
 from .rasters import open_raster, read_bands
 from .sources.record import Product
-from .steps import Steps
 from .target import extent_in
 from .vrt.layers import CLOUD, Acquisition
 from .vrt.write import series_in_memory
@@ -42,7 +42,7 @@ def measure(
     grid: Grid,
     acquisitions: Sequence[Acquisition],
     products: Sequence[Sequence[Product]],
-    steps: Steps,
+    feedback: Feedback,
 ) -> list[Fractions]:
     """The fractions of every acquisition.
 
@@ -53,7 +53,7 @@ def measure(
         grid: of the series.
         acquisitions: its dates.
         products: those of each date.
-        steps: told about every date; may stop.
+        feedback: told about every date; may stop.
     """
     stated = [
         _stated(grid, acquisition, items) for acquisition, items in zip(acquisitions, products)
@@ -67,7 +67,7 @@ def measure(
     with series_in_memory(grid, [acquisitions[number] for number in rest]) as (series, masks):
         values, classes = open_raster(series), open_raster(masks)
         for position, number in enumerate(rest):
-            steps.at(position, len(rest))
+            report_step(feedback, position, len(rest))
             acquisition = acquisitions[number]
             plane = next(p for p, band in enumerate(BANDS) if band in acquisition.layers)
             if "B04" in acquisition.layers:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from osgeo import osr
 
+from .crs import reference_of, transformation
 from .grid import Grid, Window
 from .rasters import quiet_gdal
 
@@ -26,15 +27,12 @@ class PixelAreas:
 
     def __init__(self, grid: Grid) -> None:
         self._grid = grid
-        reference = osr.SpatialReference()
-        reference.ImportFromWkt(grid.crs_wkt)
-        reference.SetAxisMappingStrategy(osr.OAMS_TRADITIONAL_GIS_ORDER)
+        reference = reference_of(grid.crs_wkt)
         self._transform: osr.CoordinateTransformation | None = None
         with quiet_gdal():
             geographic = reference.CloneGeogCS()
             if geographic is not None:
-                geographic.SetAxisMappingStrategy(osr.OAMS_TRADITIONAL_GIS_ORDER)
-                self._transform = osr.CoordinateTransformation(reference, geographic)
+                self._transform = transformation(reference, geographic)
         width, height = grid.pixel_size
         unit = 1.0 if reference.IsGeographic() else reference.GetLinearUnits()
         self._planar = width * height * unit**2

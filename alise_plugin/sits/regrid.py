@@ -8,9 +8,10 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from osgeo import gdal, osr
+from osgeo import gdal
 
 from ..errors import SeriesError
+from .crs import transformation
 from .grid import Grid, Window
 from .rasters import quiet_gdal
 from .series import ImageSeries
@@ -162,20 +163,12 @@ def _transformed(
     outline = [(u, v) for u in x for v in (ymin, ymax)] + [(u, v) for v in y for u in (xmin, xmax)]
     points = []
     with quiet_gdal():
-        transformation = osr.CoordinateTransformation(_reference(source), _reference(target))
-        points = transformation.TransformPoints(outline)
+        points = transformation(source.crs_wkt, target.crs_wkt).TransformPoints(outline)
     places = np.array([point[:2] for point in points], dtype=float).reshape(-1, 2)
     if not len(places) or not np.isfinite(places).all():
         return None
     (left, bottom), (right, top) = places.min(0), places.max(0)
     return float(left), float(bottom), float(right), float(top)
-
-
-def _reference(grid: Grid) -> osr.SpatialReference:
-    reference = osr.SpatialReference()
-    reference.ImportFromWkt(grid.crs_wkt)
-    reference.SetAxisMappingStrategy(osr.OAMS_TRADITIONAL_GIS_ORDER)
-    return reference
 
 
 def _warp(

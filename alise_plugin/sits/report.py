@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from osgeo import gdal
 
 from .. import html_page
+from ..feedback import Feedback, SilentFeedback, report_step
+from ..sentinel2 import BANDS
 from ..whole_files import write_text
-from .bands import BANDS
 from .build import PlannedDate, SeriesPlan
 from .no_value import RawValues
 from .rasters import open_raster, quiet_gdal, read_small
-from .steps import Feedback, Steps
 from .vrt.write import series_in_memory
 
 _THUMBNAIL = 96  # pixels: longer side
@@ -70,7 +70,7 @@ def write_report(
             [_row(plan, item) for item in plan.dates],
         ),
         html_page.heading("Images"),
-        *_thumbnails(plan, Steps(feedback)),
+        *_thumbnails(plan, feedback or SilentFeedback()),
         html_page.heading("What was found"),
         *[html_page.paragraph(text) for text in plan.notes],
         html_page.heading("What was left out"),
@@ -157,13 +157,13 @@ def _ticks(begin: date, end: date) -> list[tuple[date, str]]:
     return ticks
 
 
-def _thumbnails(plan: SeriesPlan, steps: Steps) -> list[str]:
+def _thumbnails(plan: SeriesPlan, feedback: Feedback) -> list[str]:
     side = _THUMBNAIL if len(plan.dates) <= _MANY else _SMALL_THUMBNAIL
     pictures, without = [], 0
     with series_in_memory(plan.grid, [item.acquisition for item in plan.dates]) as (name, _):
         dataset = open_raster(name)
         for number, item in enumerate(plan.dates):
-            steps.at(number, len(plan.dates))
+            report_step(feedback, number, len(plan.dates))
             pixels, what = _picture(plan, dataset, number, item, side)
             if pixels is None:
                 without += 1

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from osgeo import gdal
 
 from ..errors import SeriesError
+from ..sentinel2 import BANDS
 from .acquisitions import days_since_reference, parse_date
-from .bands import BANDS, canonical_band
+from .bands import canonical_band
 from .grid import Grid, Window
 from .no_value import RawValues
 from .rasters import is_integer, open_raster, read_bands, stated_scale

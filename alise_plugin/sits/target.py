@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from osgeo import osr
-
 from ..errors import SeriesError
+from .crs import reference_of, transformation
 from .grid import Grid
 from .rasters import quiet_gdal
 from .sources.record import SourceBand
@@ -20,22 +19,6 @@ _MAX_PIXELS = 2_000_000_000  # of a side: what a GDAL raster can have
 Extent = tuple[float, float, float, float]
 
 
-def reference_of(crs: str) -> osr.SpatialReference:
-    """A CRS as a user writes it (EPSG:32631, WKT, PROJ), its axes in the order x, y.
-
-    Raises:
-        SeriesError: nobody knows that CRS.
-    """
-    reference = osr.SpatialReference()
-    known = False
-    with quiet_gdal():
-        known = reference.SetFromUserInput(crs) == 0
-    if not known:
-        raise SeriesError(f"{crs[:80]!r} is no CRS; write for example EPSG:32631.")
-    reference.SetAxisMappingStrategy(osr.OAMS_TRADITIONAL_GIS_ORDER)
-    return reference
-
-
 def extent_in(grid: Grid, crs_wkt: str) -> Extent:
     """(xmin, ymin, xmax, ymax) of a grid in another CRS.
 
@@ -46,7 +29,7 @@ def extent_in(grid: Grid, crs_wkt: str) -> Extent:
         return grid.extent
     result = None
     with quiet_gdal() as failures:
-        transform = osr.CoordinateTransformation(reference_of(grid.crs_wkt), reference_of(crs_wkt))
+        transform = transformation(grid.crs_wkt, crs_wkt)
         if not failures:  # else there is none, which GDAL may say without an exception
             result = transform.TransformBounds(*grid.extent, _EDGE_POINTS)
     if result is None or not all(math.isfinite(value) for value in result):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from osgeo import gdal, osr
 
-from alise_plugin.sits.bands import BANDS
+from alise_plugin.sentinel2 import BANDS
 
 ROOT = Path(__file__).resolve().parents[2]
 qgis_core = pytest.importorskip("qgis.core", reason="QGIS is not installed")

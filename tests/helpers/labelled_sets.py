@@ -6,7 +6,7 @@ from datetime import date, timedelta
 import numpy as np
 from osgeo import gdal
 
-from alise_plugin.sits.bands import BANDS
+from alise_plugin.sentinel2 import BANDS
 
 PASTIS_DATES = (20181005, 20190203, 20190714)
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from alise_plugin.errors import Cancelled
-from alise_plugin.sits.bands import BANDS
+from alise_plugin.sentinel2 import BANDS
 from tests.helpers.fake_encoder import FakeEncoder
 
 

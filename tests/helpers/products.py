@@ -12,7 +12,7 @@ from datetime import date, datetime
 import numpy as np
 from osgeo import gdal, osr
 
-from alise_plugin.sits.bands import BANDS
+from alise_plugin.sentinel2 import BANDS
 
 FINE = ("B02", "B03", "B04", "B08")
 CORNER = (600000.0, 5000000.0)  # of tile T31TCJ in these tests

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 import numpy as np
 from osgeo import gdal, osr
 
-from alise_plugin.sits.bands import BANDS
+from alise_plugin.sentinel2 import BANDS
 
 ALL_BANDS = ("B01", *BANDS[:8], "B09", "B10", *BANDS[8:])
 TRANSFORM = (600000.0, 10.0, 0.0, 5000000.0, 0.0, -10.0)

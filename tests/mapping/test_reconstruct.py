@@ -16,8 +16,8 @@ from alise_plugin.mapping.features.tiling import TileBudget, choose_tile_size, t
 from alise_plugin.mapping.maps.reconstruct import reconstruct
 from alise_plugin.model.encoder import load_encoder
 from alise_plugin.model.year_around import year_around
+from alise_plugin.sentinel2 import BANDS
 from alise_plugin.sits.acquisitions import days_since_reference
-from alise_plugin.sits.bands import BANDS
 from alise_plugin.sits.build import SeriesOptions, build_series, plan_series
 from alise_plugin.sits.grid import Window
 from alise_plugin.sits.series import ImageSeries

@@ -19,7 +19,7 @@ from alise_plugin.mapping.embedding.embed import embed
 from alise_plugin.mapping.embedding.tile_files import BlockFolder, source_files
 from alise_plugin.mapping.features.tiling import TileBudget
 from alise_plugin.model.package import CompactForm
-from alise_plugin.sits.bands import BANDS
+from alise_plugin.sentinel2 import BANDS
 from alise_plugin.sits.build import build_series
 from tests.helpers.fake_encoder import FakeEncoder
 from tests.helpers.features import features_from, packed

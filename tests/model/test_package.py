@@ -12,8 +12,7 @@ from alise_plugin.model import package as package_module
 from alise_plugin.model.encoder import Encoder, load_encoder
 from alise_plugin.model.identity import FeatureIdentity
 from alise_plugin.model.package import load_package
-from alise_plugin.sits.acquisitions import REFERENCE_DATE
-from alise_plugin.sits.bands import BANDS
+from alise_plugin.sentinel2 import BANDS, REFERENCE_DATE
 
 
 @pytest.fixture

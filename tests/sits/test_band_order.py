@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from osgeo import gdal
 
 from alise_plugin.errors import SeriesError
+from alise_plugin.sentinel2 import BANDS
 from alise_plugin.sits.band_order import choose_order, known_orders, without_offset
-from alise_plugin.sits.bands import BANDS
 from alise_plugin.sits.build import SeriesOptions, build_series, plan_series
 from tests.helpers.rasters import ALL_BANDS, days, land, write_raster
 

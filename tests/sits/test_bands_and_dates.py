@@ -3,8 +3,9 @@ from datetime import date
 import numpy as np
 import pytest
 
+from alise_plugin.sentinel2 import BANDS
 from alise_plugin.sits.acquisitions import days_since_reference, parse_date
-from alise_plugin.sits.bands import BANDS, canonical_band
+from alise_plugin.sits.bands import canonical_band
 
 
 @pytest.mark.parametrize(

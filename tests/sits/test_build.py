@@ -7,7 +7,7 @@ import pytest
 from osgeo import gdal
 
 from alise_plugin.errors import OutputError, SeriesError
-from alise_plugin.sits.bands import BANDS
+from alise_plugin.sentinel2 import BANDS
 from alise_plugin.sits.build import build_series
 from alise_plugin.sits.grid import Window
 from alise_plugin.sits.series import ImageSeries

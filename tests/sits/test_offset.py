@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from alise_plugin.errors import SeriesError
-from alise_plugin.sits.bands import BANDS
+from alise_plugin.sentinel2 import BANDS
 from alise_plugin.sits.build import SeriesOptions, build_series, plan_series
 from tests.helpers.products import CORNER, SIDE, dn, expected, write_safe
 from tests.helpers.rasters import digital_numbers, write_raster

@@ -11,7 +11,7 @@ from osgeo import gdal, osr
 from scipy.ndimage import binary_erosion
 
 from alise_plugin.errors import SeriesError
-from alise_plugin.sits.bands import BANDS
+from alise_plugin.sentinel2 import BANDS
 from alise_plugin.sits.build import SeriesOptions, build_series, plan_series
 from alise_plugin.sits.grid import Window
 from alise_plugin.sits.series import ImageSeries

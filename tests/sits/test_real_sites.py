@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from alise_plugin.model.encoder import load_encoder
-from alise_plugin.sits.bands import BANDS
+from alise_plugin.sentinel2 import BANDS
 from alise_plugin.sits.build import build_series
 from tests.helpers.cubes import write_netcdf4, write_zarr
 from tests.helpers.products import reference, write_image

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from osgeo import gdal, osr
 
-from alise_plugin.sits.bands import BANDS
+from alise_plugin.sentinel2 import BANDS
 from alise_plugin.sits.build import build_series
 from alise_plugin.sits.grid import Grid, Window
 from alise_plugin.sits.regrid import SeriesOnGrid, extent_on, read_on_grid

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from alise_plugin.errors import SeriesError
-from alise_plugin.sits.bands import BANDS
+from alise_plugin.sentinel2 import BANDS
 from alise_plugin.sits.build import build_series
 from tests.helpers.products import dn
 from tests.helpers.rasters import days, write_raster

@@ -10,7 +10,7 @@ import pytest
 from osgeo import gdal
 
 from alise_plugin.errors import Cancelled, OutputError, SeriesError
-from alise_plugin.sits.bands import BANDS
+from alise_plugin.sentinel2 import BANDS
 from alise_plugin.sits.build import SeriesOptions, build_series, plan_series
 from alise_plugin.sits.grid import Window
 from alise_plugin.sits.report import write_report

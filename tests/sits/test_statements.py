@@ -8,7 +8,7 @@ import pytest
 from osgeo import gdal
 
 from alise_plugin.errors import SeriesError
-from alise_plugin.sits.bands import BANDS
+from alise_plugin.sentinel2 import BANDS
 from alise_plugin.sits.build import SeriesOptions, plan_series
 from alise_plugin.sits.report import write_report
 from tests.helpers.rasters import write_raster

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alise_plugin.sits.bands import BANDS
+from alise_plugin.sentinel2 import BANDS
 from training.data.screen import REACH_DAYS, doubtful, ground_in_sight, snow
 from training.simulation.pixels import simulate_pixels
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alise_plugin.sits.bands import BANDS
+from alise_plugin.sentinel2 import BANDS
 from training.data.real import DataMissingError
 from training.evaluation import months, reconstruction
 from training.evaluation.held_out import MOST_FIELDS, RealSeries, read_fields, read_site

@@ -4,7 +4,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from alise_plugin.sits.bands import BANDS
+from alise_plugin.sentinel2 import BANDS
 from training.pretext.losses import (
     covariance_loss,
     cross_reconstruction_loss,

@@ -22,7 +22,7 @@ import lightning
 from torch.utils.data import DataLoader, IterableDataset
 
 from alise_plugin.errors import AliseError
-from alise_plugin.sits.bands import BANDS
+from alise_plugin.sentinel2 import BANDS
 from training.__main__ import main
 from training.data.gather.sources import SOURCES
 from training.data.real import DATA_FOLDER, read_sites

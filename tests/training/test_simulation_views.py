@@ -10,7 +10,7 @@ import torch
 if importlib.util.find_spec("prosail") is None:
     pytest.skip("the leaf coefficients come with the package prosail", allow_module_level=True)
 
-from alise_plugin.sits.bands import BANDS
+from alise_plugin.sentinel2 import BANDS
 from training.simulation.bands import band_weights, bands_to_nodes
 from training.simulation.draws import Draws
 from training.simulation.prosail import Geometry, Leaves, Prosail

@@ -10,7 +10,7 @@ import numpy as np
 
 from alise_plugin.model.encoder import Encoder
 from alise_plugin.model.package import ModelPackage
-from alise_plugin.sits.acquisitions import REFERENCE_DATE
+from alise_plugin.sentinel2 import REFERENCE_DATE
 
 from .pairs import AnnualSeries, Rotation
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from alise_plugin.sentinel2 import BANDS
 from alise_plugin.sits.acquisitions import days_since_reference, parse_date
-from alise_plugin.sits.bands import BANDS
 from training.segmentation.series import LabelledDataError
 
 from .pairs import AnnualSeries, Rotation

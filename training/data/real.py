@@ -20,8 +20,8 @@ from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
 from alise_plugin.errors import AliseError
+from alise_plugin.sentinel2 import BANDS
 from alise_plugin.sits.acquisitions import days_since_reference
-from alise_plugin.sits.bands import BANDS
 from training.simulation.dataset import require_positive
 
 from .screen import doubtful, ground_in_sight

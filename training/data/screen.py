@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from alise_plugin.sits.bands import BANDS
+from alise_plugin.sentinel2 import BANDS
 
 # Neighbours further away than this say nothing: fields are ploughed, mown and harvested meanwhile.
 REACH_DAYS = 40.0

@@ -13,7 +13,7 @@ import numpy as np
 from alise_plugin.errors import AliseError
 from alise_plugin.model.encoder import Encoder, load_encoder
 from alise_plugin.model.package import ModelPackage, load_package
-from alise_plugin.sits.bands import BANDS
+from alise_plugin.sentinel2 import BANDS
 from training.arguments import existing, positive
 from training.export.command import untrained
 from training.export.package import write_package

@@ -17,7 +17,7 @@ import torch
 
 from alise_plugin.model.encoder import Encoder
 from alise_plugin.model.quantise import Quantiser
-from alise_plugin.sits.acquisitions import REFERENCE_DATE
+from alise_plugin.sentinel2 import REFERENCE_DATE
 from training.models.alise import Alise
 from training.pretext.normalise import normalise
 

@@ -15,8 +15,8 @@ import numpy as np
 
 from alise_plugin.model.encoder import Encoder
 from alise_plugin.model.year_around import by_year_around
-from alise_plugin.sits.acquisitions import REFERENCE_DATE, days_since_reference
-from alise_plugin.sits.bands import BANDS
+from alise_plugin.sentinel2 import BANDS, REFERENCE_DATE
+from alise_plugin.sits.acquisitions import days_since_reference
 from training.data.screen import snow
 
 from .held_out import RealSeries

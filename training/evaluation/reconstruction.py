@@ -14,7 +14,7 @@ import numpy as np
 
 from alise_plugin.model.encoder import Encoder
 from alise_plugin.model.year_around import year_around
-from alise_plugin.sits.bands import BANDS
+from alise_plugin.sentinel2 import BANDS
 
 GAPS_DAYS = (0, 30, 60, 90)
 # Acquisitions that must be left when some are hidden.

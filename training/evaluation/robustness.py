@@ -7,8 +7,7 @@ from datetime import timedelta
 
 import numpy as np
 
-from alise_plugin.sits.acquisitions import REFERENCE_DATE
-from alise_plugin.sits.bands import BANDS
+from alise_plugin.sentinel2 import BANDS, REFERENCE_DATE
 
 from .arkansas import CropPixels
 

@@ -15,8 +15,7 @@ from onnx import numpy_helper
 
 from alise_plugin.errors import ModelPackageError
 from alise_plugin.model.package import MANIFEST, SCHEMA, load_package
-from alise_plugin.sits.acquisitions import REFERENCE_DATE
-from alise_plugin.sits.bands import BANDS
+from alise_plugin.sentinel2 import BANDS, REFERENCE_DATE
 from training.files import write_file
 from training.models.additive import AdditiveEncoder, TokenNetwork
 from training.models.alise import Alise, AliseConfig, TemporalEncoder, receptive_halo

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from alise_plugin.errors import AliseError
-from alise_plugin.sits.bands import BANDS
+from alise_plugin.sentinel2 import BANDS
 
 # Bands that users often lack together: which ones stay.
 BAND_SETS = (

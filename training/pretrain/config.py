@@ -14,7 +14,7 @@ import yaml
 from torch.utils.data import IterableDataset
 
 from alise_plugin.errors import AliseError
-from alise_plugin.sits.bands import BANDS
+from alise_plugin.sentinel2 import BANDS
 from training.models.alise import Alise, AliseConfig
 from training.models.ubarn import UBarn
 

@@ -10,7 +10,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import torch
 
-from alise_plugin.sits.bands import BANDS
+from alise_plugin.sentinel2 import BANDS
 from training.models.alise import Alise
 from training.pretext.normalise import normalise
 from training.pretext.views import interleaved_views

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
+from alise_plugin.sentinel2 import BANDS
 from alise_plugin.sits.acquisitions import days_since_reference, parse_date
-from alise_plugin.sits.bands import BANDS, canonical_band
+from alise_plugin.sits.bands import canonical_band
 from alise_plugin.sits.rasters import open_raster, read_bands
 
 from .series import LabelledDataError, LabelledSeries, Split, named_classes

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from alise_plugin.sentinel2 import BANDS
 from alise_plugin.sits.acquisitions import days_since_reference, parse_date
-from alise_plugin.sits.bands import BANDS
 
 from .series import (
     LabelledDataError,

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import numpy as np
 
-BANDS = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
-
 # Centre and full width at half maximum in nm: ESA, Sentinel-2 MSI technical guide.
 CENTRE_A = (492.4, 559.8, 664.6, 704.1, 740.5, 782.8, 832.8, 864.7, 1613.7, 2202.4)
 WIDTH_A = (66.0, 36.0, 31.0, 15.0, 15.0, 20.0, 106.0, 21.0, 91.0, 175.0)

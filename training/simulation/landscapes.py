@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from alise_plugin.sits.bands import BANDS
+from alise_plugin.sentinel2 import BANDS
 
 from .covers import NAMES
 from .draws import Draws

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from alise_plugin.sits.bands import BANDS
+from alise_plugin.sentinel2 import BANDS
 from training.data.real import DATA_FOLDER, RealSeries, Site, read_sites
 
 from .covers import COVERS

@@ -85,11 +85,7 @@ class ClassMap:
 
     def windows(self) -> list[Window]:
         """Windows that cover the map."""
-        return [
-            Window(col, row, _SIDE, _SIDE).expand(0, self.grid.window)
-            for row in range(0, self.grid.height, _SIDE)
-            for col in range(0, self.grid.width, _SIDE)
-        ]
+        return self.grid.window.squares(_SIDE)
 
     def read(self, window: Window) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """`(H, W)` codes of a window, and where there is a class."""

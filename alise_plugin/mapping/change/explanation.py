@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from ...arrays import Float
 from ...model.encoder import Encoder
-from ...sits.acquisitions import REFERENCE_DATE, days_since_reference
+from ...sentinel2 import REFERENCE_DATE
+from ...sits.acquisitions import days_since_reference
 from .pairs import Pair, Vectors
 from .periods import days_of_years, require_common_season, whole_years
 

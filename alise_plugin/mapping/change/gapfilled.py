@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from ...arrays import Float
 from ...errors import AliseError, Cancelled
 from ...model.distance import Distance, SquaredDistance
+from ...sentinel2 import BANDS
 from ...sits.acquisitions import days_since_reference
-from ...sits.bands import BANDS
 from ...sits.grid import Tile, Window, plan_tiles
 from ..features.series_features import SeriesFeatures
 from ..features.tiling import TileBudget

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from osgeo import gdal, ogr, osr
+from osgeo import ogr
 
 from ...errors import SeriesError
 from ...feedback import Feedback, stop_if_cancelled
 from ...sits.grid import Grid, Window
-from ...sits.rasters import open_raster, quiet_gdal, read_bands
+from ...sits.rasters import open_raster, read_bands
+from ..rasters.rasterize import numbered_shapes, rasterize
 
 _STRIP_PIXELS = 1 << 22  # of a zone, read at a time
 
@@ -139,11 +140,11 @@ class _Distances:
         if geometry is None or window is None:
             return
         centres = 0
-        for values in self._burnt(geometry, window, []):
+        for values in self._burnt(geometry, window):
             centres += len(values)
             yield values[np.isfinite(values)]
         if not centres:  # narrower than a pixel
-            for values in self._burnt(geometry, window, ["ALL_TOUCHED=TRUE"]):
+            for values in self._burnt(geometry, window, all_touched=True):
                 yield values[np.isfinite(values)]
 
     def _window(self, geometry: ogr.Geometry | None) -> Window | None:
@@ -156,37 +157,19 @@ class _Distances:
             return None
 
     def _burnt(
-        self, geometry: ogr.Geometry, window: Window, options: list[str]
+        self, geometry: ogr.Geometry, window: Window, all_touched: bool = False
     ) -> Iterator[NDArray[np.float32]]:
         """All distances under a polygon, NaN too, strip by strip."""
+        shape = numbered_shapes([(1, geometry)], self._grid.crs_wkt)
         rows = max(1, _STRIP_PIXELS // window.width)
         for row in range(window.row, window.row_end, rows):
             strip = Window(window.col, row, window.width, min(rows, window.row_end - row))
             size = (strip.col, strip.row, strip.width, strip.height)
             values = read_bands(self._dataset, [1], *size)[0]
-            yield values[_mask(geometry, self._grid.subgrid(strip), options)]
+            inside = rasterize(shape, self._grid.subgrid(strip), 0, all_touched=all_touched)
+            yield values[inside == 1]
 
 
 def _geometry(zone: bytes) -> ogr.Geometry | None:
     """A polygon; None for a feature that has none."""
     return ogr.CreateGeometryFromWkb(zone) if zone else None
-
-
-def _mask(geometry: ogr.Geometry, grid: Grid, options: list[str]) -> NDArray[np.bool_]:
-    """Which pixels of a grid lie inside a polygon."""
-    mask = np.zeros((grid.height, grid.width), np.uint8)
-    with quiet_gdal():
-        reference = osr.SpatialReference()
-        reference.ImportFromWkt(grid.crs_wkt)
-        driver = gdal.GetDriverByName("Memory") or gdal.GetDriverByName("MEM")  # until, since 3.11
-        source = driver.Create("", 0, 0, 0, gdal.GDT_Unknown)
-        layer = source.CreateLayer("zone", reference, ogr.wkbUnknown)
-        feature = ogr.Feature(layer.GetLayerDefn())
-        feature.SetGeometry(geometry)
-        layer.CreateFeature(feature)
-        raster = gdal.GetDriverByName("MEM").Create("", grid.width, grid.height, 1, gdal.GDT_Byte)
-        raster.SetProjection(grid.crs_wkt)
-        raster.SetGeoTransform(grid.geotransform)
-        gdal.RasterizeLayer(raster, [1], layer, burn_values=[1], options=options)
-        raster.ReadRaster(0, 0, grid.width, grid.height, buf_obj=mask)
-    return mask.astype(bool)

@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from osgeo import gdal, ogr, osr
+from osgeo import gdal, ogr
 
 from ...errors import LabelsError, SeriesError
+from ...sits.crs import transformation
 from ...sits.grid import Grid, Window
 from ...sits.rasters import is_integer, open_raster, quiet_gdal
 from ...sits.target import extent_in
+from ..rasters.rasterize import numbered_shapes, rasterize
 from .layers import NOT_LABELLED, Areas, RasterLabels, RasterValues
 
 
@@ -43,17 +45,6 @@ def read_values_of(dataset: gdal.Dataset, window: Window) -> NDArray[np.float64]
     return values
 
 
-def transformation(from_wkt: str, to_wkt: str) -> osr.CoordinateTransformation:
-    """From one CRS to another, x (or longitude) first in both."""
-    references = []
-    for wkt in (from_wkt, to_wkt):
-        reference = osr.SpatialReference()
-        reference.ImportFromWkt(wkt)
-        reference.SetAxisMappingStrategy(osr.OAMS_TRADITIONAL_GIS_ORDER)
-        references.append(reference)
-    return osr.CoordinateTransformation(*references)
-
-
 def on_grid(labels: Areas, grid: Grid) -> list[ogr.Geometry | None]:
     """The geometries in the CRS of a grid; None for one that cannot be brought there.
 
@@ -72,11 +63,6 @@ def on_grid(labels: Areas, grid: Grid) -> list[ogr.Geometry | None]:
                 moved = moved.PointOnSurface() or moved.Centroid()
         out.append(moved if failed == 0 else None)
     return out
-
-
-def _memory_driver() -> ogr.Driver:
-    """The driver of layers in memory, which GDAL 3.11 made one with that of rasters."""
-    return ogr.GetDriverByName("Memory") or ogr.GetDriverByName("MEM")
 
 
 class AreaRasterizer:
@@ -101,42 +87,17 @@ class AreaRasterizer:
         if target is not None:
             order.sort(key=lambda index: float(target[index]))
         for direction in (1, -1):  # where areas overlap, each direction shows another one
-            source = _memory_driver().CreateDataSource("")
-            reference = osr.SpatialReference()
-            reference.ImportFromWkt(grid.crs_wkt)
-            layer = source.CreateLayer("areas", reference, ogr.wkbUnknown)
-            layer.CreateField(ogr.FieldDefn("area", ogr.OFTInteger))
-            for index in order[::direction]:
-                feature = ogr.Feature(layer.GetLayerDefn())
-                feature.SetGeometry(geometries[index])
-                feature.SetField(0, index)
-                layer.CreateFeature(feature)
-            self._sources.append(source)
+            shapes = ((index, geometries[index]) for index in order[::direction])
+            self._sources.append(numbered_shapes(shapes, grid.crs_wkt))
 
     def burn(self, window: Window) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """`(H, W)` area on top and `(H, W)` area at the bottom of each pixel, -1 for none.
 
         A pixel belongs to the polygons that hold its centre.
         """
-        top, bottom = (self._burn(source, window) for source in self._sources)
+        part = self.grid.subgrid(window)
+        top, bottom = (rasterize(source, part, NOT_LABELLED) for source in self._sources)
         return top, bottom
-
-    def _burn(self, source: ogr.DataSource, window: Window) -> NDArray[np.int32]:
-        layer = source.GetLayer(0)
-        target = self.grid.subgrid(window)
-        layer.SetSpatialFilterRect(*target.extent)
-        if layer.GetFeatureCount() == 0:
-            return np.full((window.height, window.width), NOT_LABELLED, np.int32)
-        memory = gdal.GetDriverByName("MEM").Create(
-            "", window.width, window.height, 1, gdal.GDT_Int32
-        )
-        memory.SetGeoTransform(target.geotransform)
-        memory.SetProjection(self.grid.crs_wkt)
-        memory.GetRasterBand(1).Fill(NOT_LABELLED)
-        with quiet_gdal():
-            gdal.RasterizeLayer(memory, [1], layer, options=["ATTRIBUTE=area"])
-        data = memory.ReadRaster(0, 0, window.width, window.height, buf_type=gdal.GDT_Int32)
-        return np.frombuffer(data, np.int32).reshape(window.height, window.width)
 
 
 def _warped(

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from osgeo import ogr
 
+from ...sits.crs import transformation
 from ...sits.rasters import quiet_gdal
 from .layers import Areas
-from .on_grid import transformation
 
 _PREDICATE = 0.05  # of the smaller area: what two areas share before they count as one place
 

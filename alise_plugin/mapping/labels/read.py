@@ -10,7 +10,7 @@ import numpy as np
 from osgeo import gdal, ogr
 
 from ...errors import LabelsError, SeriesError
-from ...sits.grid import Grid, Window
+from ...sits.grid import Grid
 from ...sits.no_value import undeclared_fill
 from ...sits.rasters import open_raster, quiet_gdal, read_small
 from ...sits.target import extent_in
@@ -369,12 +369,10 @@ def read_raster_labels(path: str, name: str = "") -> RasterLabels:
     found: set[float] = set()
     zeros = False
     width, height = band.GetBlockSize()
-    for row in range(0, dataset.RasterYSize, height):
-        for col in range(0, dataset.RasterXSize, width):
-            window = Window(col, row, width, height).expand(0, whole_window(dataset))
-            block = read_values_of(dataset, window)
-            zeros |= bool((block == 0).any())
-            found |= set(np.unique(block[np.isfinite(block) & (block != nodata)]).tolist())
+    for window in whole_window(dataset).blocks(height, width):
+        block = read_values_of(dataset, window)
+        zeros |= bool((block == 0).any())
+        found |= set(np.unique(block[np.isfinite(block) & (block != nodata)]).tolist())
         if len(found) > MAX_CLASSES:
             raise LabelsError(
                 f"{name} holds more than {MAX_CLASSES} different values, so it is no class raster; "

@@ -9,7 +9,7 @@ from typing import Any
 from ... import html_page
 from ...feedback import Feedback
 from ...model.identity import FeatureIdentity
-from ...sits.bands import BANDS
+from ...sentinel2 import BANDS
 from ..labels.layers import Labels, Values
 from ..samples.groups import have_polygons
 from ..samples.samples import LabelledSource, SampleDesign

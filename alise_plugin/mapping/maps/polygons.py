@@ -12,10 +12,11 @@ from osgeo import gdal, ogr, osr
 
 from ...feedback import Feedback, stop_if_cancelled
 from ...model.heads.class_head import MapClass
-from ...sits.grid import Grid, Window
+from ...sits.grid import Grid
 from ...sits.pixel_area import PixelAreas
 from ...sits.rasters import open_raster, quiet_gdal, read_bands
 from ...whole_files import whole_file
+from ..rasters.rasterize import rasterize
 from ..rasters.style import polygon_style, write_style
 
 LAYER, FIELD = "classes", "code"  # of the GeoPackage; the field holds the code of the class
@@ -95,25 +96,11 @@ def _measure(
     grid = Grid.from_dataset(chance_raster, "map")
     areas = PixelAreas(grid)
     source = gdal.OpenEx(traced, gdal.OF_VECTOR)
-    layer = source.GetLayer(0)
     sizes, chances, pixels = np.zeros((3, count + 1))
-    windows = [
-        Window(col, row, _SIDE, _SIDE).expand(0, grid.window)
-        for row in range(0, grid.height, _SIDE)
-        for col in range(0, grid.width, _SIDE)
-    ]
+    windows = grid.window.squares(_SIDE)
     for done, window in enumerate(windows):
         stop_if_cancelled(feedback)
-        part = grid.subgrid(window)
-        memory = gdal.GetDriverByName("MEM").Create(
-            "", window.width, window.height, 1, gdal.GDT_Int32
-        )
-        memory.SetGeoTransform(part.geotransform)
-        memory.SetProjection(grid.crs_wkt)
-        layer.SetSpatialFilterRect(*part.extent)
-        gdal.RasterizeLayer(memory, [1], layer, options=["ATTRIBUTE=number"])
-        data = memory.ReadRaster(0, 0, window.width, window.height, buf_type=gdal.GDT_Int32)
-        number = np.frombuffer(data, np.int32)
+        number = rasterize(source, grid.subgrid(window), 0).ravel()
         box = window.col, window.row, window.width, window.height
         chance = np.nan_to_num(read_bands(chance_raster, [1], *box)[0].ravel())
         sizes += np.bincount(number, areas.of(window).ravel(), minlength=count + 1)

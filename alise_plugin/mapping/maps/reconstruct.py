@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import SeriesError
-from ...feedback import Feedback, SilentFeedback, stop_if_cancelled
+from ...feedback import Feedback, Part, SilentFeedback, stop_if_cancelled
 from ...model.encoder import Encoder
 from ...model.spatial_features import Period
 from ...model.year_around import by_year_around
+from ...sentinel2 import BANDS
 from ...sits.acquisitions import days_since_reference
-from ...sits.bands import BANDS
 from ...sits.grid import Tile, Window, plan_tiles
 from ...sits.no_value import HIGHEST, LOWEST
 from ...sits.rasters import block_cache
@@ -319,7 +319,7 @@ def _share_of_images(source: Features, shares: Sequence[_Share]) -> float:
     return dates / (dates + features)
 
 
-class _Progress:
+class _Progress(Part):
     """The feedback of a run in which features are made and images decoded by turns.
 
     Args:
@@ -328,25 +328,14 @@ class _Progress:
     """
 
     def __init__(self, whole: Feedback, share: float) -> None:
-        self._whole, self._share = whole, share
+        super().__init__(whole, 0.0, 1.0)
+        self._share = share
         self._features = self._images = 0.0
 
     def progress(self, fraction: float) -> None:
         """How much of the features is made, 0 to 1."""
         self._features = fraction
         self._tell()
-
-    def cancelled(self) -> bool:
-        """Return whether the run is to stop."""
-        return self._whole.cancelled()
-
-    def info(self, text: str) -> None:
-        """Pass a message on."""
-        self._whole.info(text)
-
-    def warning(self, text: str) -> None:
-        """Pass a warning on."""
-        self._whole.warning(text)
 
     def images(self, fraction: float) -> None:
         """How much of the images is decoded, 0 to 1."""

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import SeriesError
-from ...sits.bands import BANDS
+from ...sentinel2 import BANDS
 from ...sits.build import PlannedDate, SeriesPlan
 from ...sits.grid import Window
 from ...sits.series import ImageSeries

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from osgeo import osr
 
+from ...sits.crs import transformation
 from ...sits.grid import Grid
 from ..labels.layers import Labels, Values, VectorLabels, VectorValues
-from ..labels.on_grid import transformation
 from ..labels.places import merge_places
 from .samples import ChosenPixels, LabelledSource, SampleDesign
 

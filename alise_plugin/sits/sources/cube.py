@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from osgeo import gdal, osr
 
 from ...errors import SeriesError
+from ...sentinel2 import BANDS
 from ..acquisitions import parse_date
-from ..bands import BANDS, asset_band
+from ..bands import asset_band
 from ..grid import Grid
 from ..rasters import is_integer, open_raster, quiet_gdal, read_bands
 from .record import NotAScene, Product, SourceBand

@@ -18,8 +18,9 @@ from datetime import date
 from osgeo import gdal, osr
 
 from ...errors import SeriesError
+from ...sentinel2 import BANDS
 from ..acquisitions import Scene, parse_date, scene_of
-from ..bands import BANDS, canonical_band, canonical_mask
+from ..bands import canonical_band, canonical_mask
 from ..grid import Grid
 from ..rasters import open_raster, refuse_truncated
 from .product_files import (

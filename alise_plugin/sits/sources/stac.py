@@ -19,8 +19,9 @@ from urllib.parse import unquote, urlsplit
 from osgeo import gdal, osr
 
 from ...errors import SeriesError
+from ...sentinel2 import BANDS
 from ..acquisitions import parse_date, scene_of
-from ..bands import BANDS, asset_band
+from ..bands import asset_band
 from ..grid import Grid
 from ..no_value import alpha_band, has_mask
 from ..other_sensors import is_sentinel_2

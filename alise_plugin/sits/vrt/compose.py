@@ -12,7 +12,7 @@ from datetime import date
 
 from osgeo import gdal
 
-from ..bands import BANDS
+from ...sentinel2 import BANDS
 from ..grid import Grid, Window
 from ..series import ABSENT
 from ..sources.find import PARTS_ENDING

@@ -10,7 +10,7 @@ from datetime import date
 import numpy as np
 
 from alise_plugin.errors import AliseError
-from alise_plugin.sits.bands import BANDS
+from alise_plugin.sentinel2 import BANDS
 
 from .sources import Source
 

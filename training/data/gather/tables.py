@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from alise_plugin.sits.bands import BANDS
+from alise_plugin.sentinel2 import BANDS
 
 from .samples import GatheredSet, GatherError, Sample, numbers, set_of
 from .sources import Source

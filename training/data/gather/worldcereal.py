@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from alise_plugin.sits.bands import BANDS
+from alise_plugin.sentinel2 import BANDS
 from alise_plugin.sits.build import build_series
 
 from .samples import LARGEST_BLUE_DN, GatheredSet, GatherError, Sample, bands_of, numbers, set_of
