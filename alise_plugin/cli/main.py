@@ -1,4 +1,4 @@
-"""`python -m alise_plugin COMMAND`: each operation, under the name that it has in QGIS.
+"""`alise COMMAND`, or `python -m alise_plugin COMMAND`: each operation, under its name in QGIS.
 
 Options are the parameters of QGIS in lower case, with dashes: MINIMUM_AREA is --minimum-area.
 Results are printed as `NAME: value` lines, progress and messages go to standard error.
@@ -10,6 +10,7 @@ Exit codes: 0 done; 1 a mistake that one sentence explains; 2 the command line i
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -30,7 +31,7 @@ def parser_for(command: str | None) -> argparse.ArgumentParser:
         command: first argument of the command line.
     """
     parser = argparse.ArgumentParser(
-        prog="python -m alise_plugin",
+        prog=_program(),
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -55,12 +56,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             feedback.end()
             text = OUT_OF_MEMORY if isinstance(error, MemoryError) else str(error)
             sentence = with_option_names(text, operation)
-            print(f"python -m alise_plugin {args.command}: {sentence}", file=sys.stderr)
+            print(f"{_program()} {args.command}: {sentence}", file=sys.stderr)
             return STOPPED if isinstance(error, Cancelled) else MISTAKE
     for name, value in results.values.items():
         if value not in (None, "") and value == value:  # a figure that is not defined is NaN
             _print(f"{name}: {value}")
     return DONE
+
+
+def _program() -> str:
+    """Return what the user typed before the command."""
+    name = os.path.basename(sys.argv[0])
+    return "alise" if name.startswith("alise") else "python -m alise_plugin"
 
 
 def with_option_names(text: str, operation: Operation) -> str:

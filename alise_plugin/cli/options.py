@@ -51,103 +51,103 @@ def add_options(parser: argparse.ArgumentParser, operation: Operation) -> None:
             parameter.option,
             required=parameter.required,
             help=parameter.help.replace("%", "%%"),
-            **_settings(parameter),
+            **option_settings(parameter),
         )
 
 
 def given_in(operation: Operation, args: argparse.Namespace) -> dict[str, Any]:
     """Return the value of each parameter of an operation."""
     return {
-        parameter.name: _value(parameter, getattr(args, parameter.name.lower()))
+        parameter.name: run_value(parameter, getattr(args, parameter.name.lower()))
         for parameter in operation.parameters
     }
 
 
 @singledispatch
-def _settings(parameter: kinds.Parameter) -> dict[str, Any]:
+def option_settings(parameter: kinds.Parameter) -> dict[str, Any]:
     """Return what argparse needs to know beyond the name and the help."""
     return {"default": ""}
 
 
-@_settings.register
+@option_settings.register
 def _(parameter: kinds.Number) -> dict[str, Any]:
     return {"type": number_of(parameter), "default": parameter.default, "metavar": "NUMBER"}
 
 
-@_settings.register
+@option_settings.register
 def _(parameter: kinds.Choice) -> dict[str, Any]:
     return {"choices": parameter.options, "default": parameter.default}
 
 
-@_settings.register
+@option_settings.register
 def _(parameter: kinds.Switch) -> dict[str, Any]:
     return {"action": "store_true"}
 
 
-@_settings.register(kinds.Rasters)
-@_settings.register(kinds.Files)
-@_settings.register(kinds.Labels)
+@option_settings.register(kinds.Rasters)
+@option_settings.register(kinds.Files)
+@option_settings.register(kinds.Labels)
 def _(parameter: kinds.Parameter) -> dict[str, Any]:
     return {"nargs": "+", "default": [], "metavar": "FILE"}
 
 
-@_settings.register
+@option_settings.register
 def _(parameter: kinds.Words) -> dict[str, Any]:
     return {"nargs": "+", "default": [], "metavar": "WORD"}
 
 
-@_settings.register
+@option_settings.register
 def _(parameter: kinds.Dates) -> dict[str, Any]:
     return {"nargs": "+", "default": [], "type": day, "metavar": "DATE"}
 
 
-@_settings.register
+@option_settings.register
 def _(parameter: kinds.Day) -> dict[str, Any]:
     return {"type": day, "metavar": "DATE"}
 
 
-@_settings.register
+@option_settings.register
 def _(parameter: kinds.Crs) -> dict[str, Any]:
     return {}
 
 
-@_settings.register
+@option_settings.register
 def _(parameter: kinds.Extent) -> dict[str, Any]:
     return {"nargs": 4, "type": float, "metavar": ("XMIN", "YMIN", "XMAX", "YMAX")}
 
 
 @singledispatch
-def _value(parameter: kinds.Parameter, value: Any) -> Any:
+def run_value(parameter: kinds.Parameter, value: Any) -> Any:
     """Return what `run` gets for the value that argparse found."""
     return value
 
 
-@_value.register(kinds.Rasters)
+@run_value.register(kinds.Rasters)
 def _(parameter: kinds.Rasters, value: list[str]) -> list[Raster]:
     return [Raster(path) for path in value]
 
 
-@_value.register
+@run_value.register
 def _(parameter: kinds.ClassRaster, value: str) -> Raster:
     return Raster(value)
 
 
-@_value.register
+@run_value.register
 def _(parameter: kinds.Labels, value: list[str]) -> list[LayerFile]:
     return [LayerFile(path) for path in value]
 
 
-@_value.register
+@run_value.register
 def _(parameter: kinds.Vector, value: str) -> LayerFile | None:
     return LayerFile(value) if value else None
 
 
-@_value.register
+@run_value.register
 def _(parameter: kinds.Extent, value: list[float] | None) -> GivenExtent:
     return GivenExtent((value[0], value[1], value[2], value[3]) if value else None)
 
 
-@_value.register
+@run_value.register
 def _(parameter: kinds.FeatureOutput, value: str) -> FileSink | None:
     return FileSink(value, parameter) if value else None
 

@@ -17,7 +17,10 @@ from ..errors import ModelPackageError
 from ..sentinel2 import BANDS, REFERENCE_DATE
 from .identity import FeatureIdentity
 
-BUNDLED_MODEL = Path(__file__).resolve().parents[2] / "models" / "alise-s2"
+# Beside the package in a clone and in the plugin, inside it once pip has installed it.
+_FOLDERS = [Path(__file__).resolve().parents[level] / "models" for level in (1, 2)]
+MODELS = next((folder for folder in _FOLDERS if folder.is_dir()), _FOLDERS[-1])
+BUNDLED_MODEL = MODELS / "alise-s2"
 SCHEMA = 1
 MANIFEST = "model.json"
 GRAPHS = ("spatial.onnx", "temporal.onnx", "decoder.onnx")

@@ -197,3 +197,15 @@ def _acquisition(dataset: gdal.Dataset, first: int, name: str) -> _Acquisition:
         tuple(first + plane for plane in planes),
         RawValues.of(bands),
     )
+
+
+def open_series(path: str | os.PathLike[str]) -> ImageSeries:
+    """Open an image series; close it, or use it in a `with` block.
+
+    Args:
+        path: a VRT that `build_series` wrote, or any raster with the same bands.
+
+    Raises:
+        SeriesError: it cannot be opened, or is not a series.
+    """
+    return ImageSeries.open(path)

@@ -1,4 +1,4 @@
-"""Maps of real sites of ../shared/data: tiles, extents and bytes."""
+"""Maps of real series: tiles, extents and bytes."""
 
 from datetime import date
 from pathlib import Path
@@ -14,11 +14,10 @@ from alise_plugin.sits.build import build_series
 from alise_plugin.sits.grid import Window
 from tests.helpers.features import features_from
 from tests.helpers.rasters import write_raster
+from tests.helpers.real_series import real_series
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data"
-
-pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="../shared/data is not there")
 
 
 @pytest.fixture(scope="module")
@@ -27,11 +26,8 @@ def encoder():
     return load_encoder(ROOT / "models" / "alise-s2", "cpu", 2)
 
 
-def series_of(folder, name, dates, place):
-    """Some dates of a part of a site, DN; 0 where a band or a pixel is not there."""
-    with np.load(DATA / f"{name}.npz") as data:
-        values = data["reflectance"][dates][(slice(None), slice(None), *place)]
-        days = [date.fromisoformat(str(day)[:10]) for day in data["dates"][dates]]
+def series_of(folder, values, days):
+    """A series of DN (T, 10, H, W); 0 where a band or a pixel is not there."""
     paths = [write_raster(folder / f"S2_{d:%Y%m%d}.tif", v) for d, v in zip(days, values)]
     return build_series(paths, folder / "series.vrt", scale=1e-4, offset=0.0)
 
@@ -49,10 +45,13 @@ def read(path):
 @pytest.fixture(scope="module")
 def mountains(tmp_path_factory):
     """Alto Adige, four bands: 45 x 389 pixels, so that a tile of any size has a neighbour."""
-    folder = tmp_path_factory.mktemp("mountains")
-    place = slice(101, 146), slice(3, 392)
-    name = "image_series_few_bands/eurac_alto_adige"
-    return series_of(folder, name, slice(3, 12, 6), place)
+    path = DATA / "image_series_few_bands" / "eurac_alto_adige.npz"
+    if not path.is_file():
+        pytest.skip("../shared/data is not there")
+    with np.load(path) as data:
+        values = data["reflectance"][3:12:6, :, 101:146, 3:392]
+        days = [date.fromisoformat(str(day)[:10]) for day in data["dates"][3:12:6]]
+    return series_of(tmp_path_factory.mktemp("mountains"), values, days)
 
 
 @pytest.fixture(scope="module")
@@ -62,10 +61,11 @@ def mountain_truth(mountains, encoder):
 
 @pytest.fixture(scope="module")
 def fields(tmp_path_factory):
-    """A WorldCereal site, ten bands, clouds included: 63 x 61 pixels of seven dates."""
-    folder = tmp_path_factory.mktemp("fields")
-    place = slice(1, 64), slice(0, 61)
-    return series_of(folder, "image_series/wc_0000280849BAC91C", slice(0, 70, 10), place)
+    """Belgian fields, clouds included: seven dates of 23 x 69 pixels, the same thrice."""
+    real = real_series("belgian_fields", 10)
+    values = real.dn[:7, :, 1:, 1:]
+    wide = np.concatenate([values, values[..., ::-1], values], axis=3)
+    return series_of(tmp_path_factory.mktemp("fields"), wide, real.days[:7])
 
 
 @pytest.fixture(scope="module")
@@ -112,10 +112,11 @@ def test_a_real_extent_that_starts_anywhere_has_the_values_of_the_whole(
 
 
 def test_a_map_of_150_dates_is_that_of_the_untiled_series(encoder, tmp_path):
-    """The dates of a real site again and again, two days apart."""
-    with np.load(DATA / "image_series" / "wc_0000280849BAC91C.npz") as data:
-        values = np.resize(data["reflectance"][:, :, :11, :], (150, 10, 11, 64))
-    values = np.concatenate([values, values[:, :, :, ::-1]], axis=3)[:, :, :, :90]
+    """The dates of a real place again and again, two days apart."""
+    values = np.resize(real_series("belgian_fields").dn[:, :, :11, :], (150, 10, 11, 24))
+    values = np.concatenate([values, values[..., ::-1], values, values[..., ::-1]], axis=3)[
+        ..., :90
+    ]
     first = date(2019, 1, 1).toordinal()
     paths = [
         write_raster(tmp_path / f"S2_{date.fromordinal(first + 2 * i):%Y%m%d}.tif", image)

@@ -24,9 +24,9 @@ from alise_plugin.sits.series import ImageSeries
 from tests.helpers.features import features_from
 from tests.helpers.rasters import dated_rasters, digital_numbers, write_raster
 from tests.helpers.rasters import days as dates_of
+from tests.helpers.real_series import real_series
 
 ROOT = Path(__file__).resolve().parents[2]
-DATA = ROOT.parent / "shared" / "data"
 DAYS = (date(2019, 1, 10), date(2019, 2, 3))
 STEP = 1e-4  # what is written is rounded to it
 
@@ -423,15 +423,11 @@ def test_many_images_stay_within_the_memory(tmp_path, tiny_package):
     assert 150 < int(done.stdout.split()[-1]) / 1000 < 256 + 500
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="../shared/data is not there")
 def test_clouds_of_a_real_site_are_gone(tmp_path):
     """Belgium, held out from training: four of five acquisitions of a summer lie under cloud."""
     pytest.importorskip("onnxruntime")
-    with np.load(DATA / "image_series" / "wc_0000280849BAC91C.npz") as file:
-        inside = slice(20, 52)
-        values = file["reflectance"][:, :, inside, inside]
-        clear = file["clear"][:, inside, inside]
-        days = [date.fromisoformat(str(day)[:10]) for day in file["dates"]]
+    real = real_series("belgian_fields")
+    values, clear, days = real.dn, real.clear, real.days
     # the tiles of one day would be one acquisition
     chosen = [i for i, day in enumerate(days) if day.year == 2019 and days.index(day) == i]
     paths = [write_raster(tmp_path / f"S2_{days[i]:%Y%m%d}.tif", values[i]) for i in chosen]

@@ -6,7 +6,6 @@ also run here node by node, each node's result rounded to float16, as a GPU's ke
 
 import json
 import shutil
-from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ import onnxruntime
 from alise_plugin.errors import ModelPackageError
 from alise_plugin.model.encoder import Encoder, load_encoder
 from alise_plugin.model.package import load_package
+from tests.helpers.real_series import real_series
 from training.__main__ import main
 from training.export.command import untrained
 from training.export.half import half_graph
@@ -27,7 +27,6 @@ from training.export.spatial import spatial_graph
 from training.models.alise import Alise, AliseConfig
 
 ROOT = Path(__file__).resolve().parents[2]
-SITES = ROOT.parent / "shared" / "data" / "image_series"
 NEAR = 1e-2
 
 
@@ -162,18 +161,13 @@ def test_rounding_after_every_node_stays_near(folder):
     assert compare_rounded(folder, *series()) < NEAR
 
 
-@pytest.mark.skipif(not SITES.is_dir(), reason="../shared/data is not there")
-@pytest.mark.parametrize("site", ["wc_00002806639B424A", "bavaria_Grafenfeld"])
-def test_the_bundled_model_stays_near_on_real_series(site):
+@pytest.mark.parametrize(("site", "step"), [("belgian_fields", 6), ("bavarian_field", 1)])
+def test_the_bundled_model_stays_near_on_real_series(site, step):
     bundled = ROOT / "models" / "alise-s2"
-    (path,) = SITES.glob(f"*{site}.npz")
-    with np.load(path) as data:
-        every = -(-len(data["dates"]) // 12)
-        values = data["reflectance"][::every, :, :32, :32]
-        dates = [date.fromisoformat(str(day)[:10]) for day in data["dates"][::every]]
-    reflectance = np.where(values == 0, np.nan, values * np.float32(1e-4)).astype(np.float32)
+    real = real_series(site, step)
     start = load_package(bundled).reference_date
-    assert compare_rounded(bundled, reflectance, [(day - start).days for day in dates]) < NEAR
+    days = [(day - start).days for day in real.days]
+    assert compare_rounded(bundled, real.reflectance[..., :24, :8], days) < NEAR
 
 
 def test_days_stay_in_single_precision(folder):

@@ -1,4 +1,4 @@
-"""The real sites of ../shared/data: one embedding, whatever form their files have."""
+"""Real series: one embedding, whatever form their files have."""
 
 from datetime import date
 from pathlib import Path
@@ -11,12 +11,10 @@ from alise_plugin.sentinel2 import BANDS
 from alise_plugin.sits.build import build_series
 from tests.helpers.cubes import write_netcdf4, write_zarr
 from tests.helpers.products import reference, write_image
+from tests.helpers.real_series import real_series
 
 ROOT = Path(__file__).resolve().parents[2]
-SITES = ROOT.parent / "shared" / "data" / "image_series"
-CORNER, SIDE, DATES = (600000.0, 5600000.0), 32, 8
-
-pytestmark = pytest.mark.skipif(not SITES.is_dir(), reason="../shared/data is not there")
+CORNER, DATES = (600000.0, 5600000.0), 7
 
 
 @pytest.fixture(scope="module")
@@ -51,13 +49,10 @@ def forms(folder, values, days):
     yield [write_zarr(folder / "cube.zarr", *cube, **more)]
 
 
-@pytest.mark.parametrize("site", ["wc_00002806639B424A", "wc_0000280849BAC91C"])
-def test_stack_files_and_cubes_give_one_embedding(tmp_path, encoder, site):
-    with np.load(SITES / f"{site}.npz") as data:
-        every = len(data["dates"]) // DATES
-        values = data["reflectance"][::every][:DATES, :, :SIDE, :SIDE]
-        days = [date.fromisoformat(str(day)[:10]) for day in data["dates"][::every][:DATES]]
-    truth = np.where(values == 0, np.nan, values * np.float32(1e-4)).astype(np.float32)
+@pytest.mark.parametrize(("site", "step"), [("belgian_fields", 10), ("bavarian_field", 2)])
+def test_stack_files_and_cubes_give_one_embedding(tmp_path, encoder, site, step):
+    real = real_series(site, step)
+    values, days, truth = real.dn[:DATES], real.days[:DATES], real.reflectance[:DATES]
     embeddings = []
     for number, inputs in enumerate(forms(tmp_path, values, days)):
         series = build_series(inputs, tmp_path / f"{number}.vrt")

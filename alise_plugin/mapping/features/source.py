@@ -6,24 +6,26 @@ import os
 from collections.abc import Callable
 
 from ...errors import SeriesError
-from ...model.encoder import Encoder
+from ...model.encoder import Encoder, load_encoder
 from ...sits.series import ImageSeries
 from .embedding_raster import EmbeddingRaster
 from .features import Features
 from .series_features import SeriesFeatures
 
 
-def open_features(path: str | os.PathLike[str], load_encoder: Callable[[], Encoder]) -> Features:
+def open_features(
+    path: str | os.PathLike[str], load: Callable[[], Encoder] = load_encoder
+) -> Features:
     """Open a raster as features.
 
     Args:
         path: an image series or an embedding raster.
-        load_encoder: opens the model, when it is needed first.
+        load: opens the model, when it is needed first; the bundled one if not given.
 
     Raises:
         SeriesError: it is neither; the sentence is the one of a series.
     """
     try:
-        return EmbeddingRaster(path, load_encoder)
+        return EmbeddingRaster(path, load)
     except SeriesError:
-        return SeriesFeatures(ImageSeries.open(os.fspath(path)), load_encoder)
+        return SeriesFeatures(ImageSeries.open(os.fspath(path)), load)
