@@ -21,7 +21,7 @@ class BundledModel(QgsProcessingModelAlgorithm):
 
     def displayName(self) -> str:
         """Return what the Toolbox shows."""
-        return MODEL_TITLES.get(self.name(), self.name())
+        return str(MODEL_TITLES.get(self.name(), self.name()))
 
     def createInstance(self) -> BundledModel:
         """Return a copy, which QGIS runs."""

@@ -131,7 +131,8 @@ class OperationAlgorithm(QgsProcessingAlgorithm):
         names, sentence = self.operation.one_of
         if names and not any(parameters.get(name) for name in names):
             return False, sentence
-        return super().checkParameterValues(parameters, context)
+        fine, sentence = super().checkParameterValues(parameters, context)
+        return bool(fine), str(sentence)
 
     def processAlgorithm(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from qgis.core import (
     QgsCategorizedSymbolRenderer,
@@ -262,16 +262,15 @@ def _indices(names: Sequence[str], fields: QgsFields, layer: str) -> list[int]:
 
 def _features(
     layer: QgsVectorLayer, indices: Sequence[int], grids: Sequence[Grid]
-) -> Iterable[QgsFeature]:
-    """The features near some grids, in their order; all of them if there are none."""
+) -> Iterator[QgsFeature]:
+    """Yield the features near some grids, in their order; all of them if there are none."""
     wanted = QgsFeatureRequest().setSubsetOfAttributes(indices)
     box = bounds_around(grids, layer.crs().toWkt()) if layer.crs().isValid() else None
+    found: list[QgsFeature] = []
     if box is not None:
         near = QgsFeatureRequest(wanted).setFilterRect(QgsRectangle(*box)).addOrderBy("$id")
         found = list(layer.getFeatures(near))
-        if found:
-            return found
-    return layer.getFeatures(wanted)
+    yield from found or layer.getFeatures(wanted)
 
 
 def _written(
@@ -307,7 +306,7 @@ def _written(
     del writer  # which completes the file
     if error != fine:
         raise LabelsError(f"{name} cannot be read ({message}); export it to a GeoPackage.")
-    return path
+    return str(path)
 
 
 def _style_field(layer: QgsVectorLayer) -> str:

@@ -204,7 +204,7 @@ class ClickTool(QgsMapToolEmitPoint):
 
     def tr(self, text: str) -> str:
         """`text` in the user's language."""
-        return QCoreApplication.translate("Alise", text)
+        return str(QCoreApplication.translate("Alise", text))
 
 
 def _add_above(project: QgsProject, layer: QgsRasterLayer, searched: str) -> str:

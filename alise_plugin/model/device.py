@@ -94,7 +94,7 @@ class Graph:
         inputs: Inputs,
         batched: Sequence[str],
         options: Any = None,
-    ) -> NDArray[np.floating]:
+    ) -> NDArray[np.floating[Any]]:
         """The output for some inputs.
 
         Where the device's memory is too small, the batch is halved until it fits, and stays so.
@@ -127,7 +127,7 @@ class Graph:
         batched: Sequence[str],
         options: Any,
         crops: Crops | None,
-    ) -> Iterator[NDArray[np.floating]]:
+    ) -> Iterator[NDArray[np.floating[Any]]]:
         """The outputs of as many calls as it takes; nothing comes back of what is kept."""
         start, count = 0, len(inputs[batched[0]])
         while start < count:
@@ -163,7 +163,7 @@ class Graph:
             zeros = {name: np.zeros(shape, np.float32) for name, shape in inputs.items()}
             self._session.run(None, zeros, options)
 
-    def _call(self, inputs: Inputs, options: Any, crops: Crops | None) -> NDArray[np.floating]:
+    def _call(self, inputs: Inputs, options: Any, crops: Crops | None) -> NDArray[np.floating[Any]]:
         """One run of the session."""
         feeds = dict(inputs)
         if crops is None and all(isinstance(value, np.ndarray) for value in feeds.values()):
@@ -187,7 +187,7 @@ class Graph:
         self._session.run_with_iobinding(binding, options)
         binding.synchronize_outputs()
         if crops is None or room is None:
-            return binding.copy_outputs_to_cpu()[0]
+            return np.asarray(binding.copy_outputs_to_cpu()[0])
         crops.take(room)
         return np.empty(0, self.dtype)
 

@@ -177,7 +177,7 @@ class DeviceFeatures:
         """Where the images of some dates go; see `Crops`."""
         return Crops(self._array[dates], size, places, self._lookup)
 
-    def rows(self, dates: NDArray[np.integer], pixels: NDArray[np.integer]) -> Rows:
+    def rows(self, dates: NDArray[np.integer[Any]], pixels: NDArray[np.integer[Any]]) -> Rows:
         """The features of some dates `(t,)` and pixels `(p,)`, as `(p, t, d)`."""
         count, all_pixels, width = self._array.shape
         places = (dates[None, :] * all_pixels + pixels[:, None]).astype(np.int32)

@@ -30,7 +30,7 @@ class SquaredDistance:
         """The distances."""
         difference = self.parts(before, after)
         if not np.isnan(difference).any():
-            return difference.mean(0)
+            return np.asarray(difference.mean(0))
         known = np.isfinite(difference)
         difference[~known] = 0
         count = known.sum(0)
@@ -40,7 +40,7 @@ class SquaredDistance:
     def parts(self, before: Float, after: Float) -> Float:
         """Squared differences."""
         difference = after - before
-        return np.square(difference, out=difference)
+        return np.asarray(np.square(difference, out=difference))
 
 
 class CosineDistance:
@@ -52,7 +52,7 @@ class CosineDistance:
 
     def __call__(self, before: Float, after: Float) -> Float:
         """The distances."""
-        return self.parts(before, after).sum(0) / 2
+        return np.asarray(self.parts(before, after).sum(0) / 2)
 
     def parts(self, before: Float, after: Float) -> Float:
         """Squared differences of both at length 1."""
@@ -93,7 +93,7 @@ class CompactCosine:
         one, two = (self._encoder.compact(vectors) for vectors in (before, after))
         difference = _unit(two) - _unit(one)
         spread = (self._back @ difference.reshape(len(difference), -1)).reshape(before.shape)
-        return np.square(spread, out=spread)
+        return np.asarray(np.square(spread, out=spread))
 
 
 def compact_cosine(encoder: Encoder) -> Distance:
@@ -103,4 +103,4 @@ def compact_cosine(encoder: Encoder) -> Distance:
 
 def _unit(vectors: Float) -> Float:
     length = np.sqrt(np.square(vectors).sum(0))
-    return vectors / np.maximum(length, np.finfo(np.float32).tiny)
+    return np.asarray(vectors / np.maximum(length, np.finfo(np.float32).tiny))

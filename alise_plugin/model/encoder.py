@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,8 +132,8 @@ class Encoder:
 
     def encode(
         self,
-        reflectance: NDArray[np.floating] | Iterable[NDArray[np.floating]],
-        days: NDArray[np.floating],
+        reflectance: NDArray[np.floating[Any]] | Iterable[NDArray[np.floating[Any]]],
+        days: NDArray[np.floating[Any]],
         *,
         crop: tuple[slice, slice] | None = None,
         cancelled: Callable[[], bool] | None = None,
@@ -160,7 +161,7 @@ class Encoder:
 
     def encode_periods(
         self,
-        reflectance: NDArray[np.floating] | Iterable[NDArray[np.floating]],
+        reflectance: NDArray[np.floating[Any]] | Iterable[NDArray[np.floating[Any]]],
         count: int,
         periods: Sequence[Period],
         *,
@@ -197,8 +198,8 @@ class Encoder:
 
     def encode_strips(
         self,
-        reflectance: NDArray[np.floating] | Iterable[NDArray[np.floating]],
-        days: NDArray[np.floating],
+        reflectance: NDArray[np.floating[Any]] | Iterable[NDArray[np.floating[Any]]],
+        days: NDArray[np.floating[Any]],
         rows: int,
         *,
         crop: tuple[slice, slice] | None = None,
@@ -229,7 +230,7 @@ class Encoder:
             pixels = slice(top * width, bottom * width)
             yield self._project(seen, dates, kept, pixels, (bottom - top, width), stop)
 
-    def decode(self, embedding: Float, days: NDArray[np.floating]) -> Float:
+    def decode(self, embedding: Float, days: NDArray[np.floating[Any]]) -> Float:
         """Reflectance that the model expects on any days (Eq. 8, 9).
 
         Args:
@@ -304,7 +305,7 @@ class Encoder:
         after = in_flight * SPATIAL_BYTES_LEFT + embedded * 4 * package.n_features
         return kept + max(spatial, after)
 
-    def _normalise(self, image: NDArray[np.floating]) -> tuple[Float, NDArray[np.bool_]]:
+    def _normalise(self, image: NDArray[np.floating[Any]]) -> tuple[Float, NDArray[np.bool_]]:
         """`(10, H, W)` reflectance -> normalised and filled, and where anything was `(H, W)`."""
         package = self.package
         seen = np.isfinite(image)
@@ -325,7 +326,7 @@ class Encoder:
 
     def _batches(
         self,
-        reflectance: Iterable[NDArray[np.floating]],
+        reflectance: Iterable[NDArray[np.floating[Any]]],
         count: int,
         rows: slice,
         columns: slice,
@@ -365,7 +366,7 @@ class Encoder:
 
     def _see(
         self,
-        reflectance: Iterable[NDArray[np.floating]],
+        reflectance: Iterable[NDArray[np.floating[Any]]],
         count: int,
         crop: tuple[slice, slice] | None,
         stop: Callable[[], bool],

@@ -8,6 +8,7 @@ in a QGIS profile, and cannot clash with the protobuf that QGIS's Python may hav
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -20,9 +21,9 @@ _VARINT, _BYTES = 0, 2  # wire types
 
 
 def dense_bytes(
-    mean: NDArray[np.floating],
-    scale: NDArray[np.floating],
-    layers: Sequence[tuple[NDArray[np.floating], NDArray[np.floating]]],
+    mean: NDArray[np.floating[Any]],
+    scale: NDArray[np.floating[Any]],
+    layers: Sequence[tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]],
     last: str,
     output: str,
     metadata: Mapping[str, str],
@@ -114,7 +115,7 @@ def _node(operator: str, inputs: Sequence[str], output: str) -> bytes:
     return names + _text(2, output) + _text(3, output) + _text(4, operator)
 
 
-def _tensor(name: str, values: NDArray[np.floating]) -> bytes:
+def _tensor(name: str, values: NDArray[np.floating[Any]]) -> bytes:
     sizes = b"".join(_number(1, size) for size in values.shape)
     raw = np.ascontiguousarray(values, "<f4").tobytes()
     return sizes + _number(2, _FLOAT) + _text(8, name) + _field(9, raw)

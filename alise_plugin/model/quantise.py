@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,7 @@ class Quantiser:
     offset: NDArray[np.float64]
 
     @classmethod
-    def from_sample(cls, sample: NDArray[np.floating]) -> Quantiser:
+    def from_sample(cls, sample: NDArray[np.floating[Any]]) -> Quantiser:
         """Ranges from sampled pixels.
 
         Args:
@@ -41,7 +42,7 @@ class Quantiser:
         scale = spread * (1 + 2 * _MARGIN) / _LEVELS
         return cls(scale, low - _MARGIN * spread - scale)
 
-    def encode(self, features: NDArray[np.floating]) -> tuple[NDArray[np.uint8], int]:
+    def encode(self, features: NDArray[np.floating[Any]]) -> tuple[NDArray[np.uint8], int]:
         """`(features, H, W)` values to bytes, and how many were clipped; NaN becomes 0."""
         column = (slice(None), None, None)
         scale, offset = self.scale.astype(np.float32), self.offset.astype(np.float32)

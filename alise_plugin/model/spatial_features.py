@@ -14,7 +14,7 @@ from ..arrays import Float
 from .device import Graph, out_of_memory
 from .device_memory import DeviceFeatures, Lookup
 
-Places = Union[slice, NDArray[np.integer]]
+Places = Union[slice, NDArray[np.integer[Any]]]
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Period:
         every: rows and columns between two pixels that are wanted; 1 for all pixels.
     """
 
-    dates: NDArray[np.integer]
-    days: NDArray[np.floating]
+    dates: NDArray[np.integer[Any]]
+    days: NDArray[np.floating[Any]]
     every: int = 1
 
 

@@ -6,6 +6,8 @@ among its years, and each day of it is told less exactly (measured: `training/RE
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,7 +22,7 @@ ENOUGH = 24
 TOO_FEW = 8
 
 
-def year_around(days: NDArray[np.floating], day: float) -> NDArray[np.intp]:
+def year_around(days: NDArray[np.floating[Any]], day: float) -> NDArray[np.intp]:
     """Places of the acquisitions that a day is reconstructed from, ascending.
 
     All of a series of a year; otherwise those of the year around the day, of two years where that
@@ -42,7 +44,7 @@ def year_around(days: NDArray[np.floating], day: float) -> NDArray[np.intp]:
 
 
 def by_year_around(
-    days: NDArray[np.floating], wanted: NDArray[np.floating]
+    days: NDArray[np.floating[Any]], wanted: NDArray[np.floating[Any]]
 ) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
     """Days to be reconstructed, those together that share their acquisitions.
 

@@ -98,7 +98,7 @@ def choose_order(name: str, pixels: NDArray[np.float64]) -> Order:
     """
     orders = known_orders(len(pixels))
     jumps = [_jump(order, pixels) for order in orders]
-    best, second = np.argsort(jumps)[:2]
+    best, second = (int(place) for place in np.argsort(jumps)[:2])
     if math.isfinite(jumps[best]) and jumps[second] - jumps[best] >= _MARGIN:
         return orders[best]
     raise SeriesError(

@@ -136,7 +136,7 @@ def _has_values(record: SourceBand) -> NDArray[np.bool_]:
     values = read_small(dataset, [record.index], width, height)
     if values is None:  # whoever reads it for its pixels says so
         return np.zeros((height, width), bool)
-    return np.isfinite(values[0]) & (values[0] != 0) & (values[0] != record.nodata)
+    return np.asarray(np.isfinite(values[0]) & (values[0] != 0) & (values[0] != record.nodata))
 
 
 def _add(

@@ -133,7 +133,7 @@ class Grid:
     @staticmethod
     def registered_wkt(reference: osr.SpatialReference) -> str:
         """WKT of the EPSG definition of a CRS that states its code, else of the CRS as it is."""
-        return _registered(reference).ExportToWkt()
+        return str(_registered(reference).ExportToWkt())
 
     @property
     def window(self) -> Window:

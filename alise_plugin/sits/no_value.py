@@ -157,7 +157,7 @@ def is_hidden(
             seen = band.ReadRaster(col, row, width, height, buf_type=gdal.GDT_UInt16)
     if seen is None:
         return np.zeros((height, width), dtype=bool)
-    return np.frombuffer(seen, dtype=np.uint16).reshape(height, width) == 0
+    return np.asarray(np.frombuffer(seen, dtype=np.uint16).reshape(height, width) == 0)
 
 
 def zeros_are_missing(records: Sequence[SourceBand]) -> bool:

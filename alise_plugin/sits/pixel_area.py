@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from osgeo import osr
@@ -60,7 +62,7 @@ class PixelAreas:
         middle = Window(self._grid.width // 2, self._grid.height // 2, 1, 1)
         return float(self.of(middle)[0, 0])
 
-    def _cells(self, columns: NDArray, rows: NDArray) -> NDArray[np.float64]:
+    def _cells(self, columns: NDArray[Any], rows: NDArray[Any]) -> NDArray[np.float64]:
         """m2 of the quadrilaterals between columns and rows of pixel corners."""
         assert self._transform is not None
         left, dx, _, top, _, dy = self._grid.geotransform
@@ -81,14 +83,14 @@ class PixelAreas:
         twice = sum(
             x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in zip(corners, corners[1:] + corners[:1])
         )
-        return np.abs(np.asarray(twice)) / 2
+        return np.asarray(np.abs(twice) / 2)
 
     def _equal_area(self, latitude: NDArray[np.float64]) -> NDArray[np.float64]:
         """Northing of the cylindrical equal-area projection with the equator true, in m."""
         sine, e = np.sin(latitude), self._eccentricity
         if e == 0:
-            return self._major * sine
+            return np.asarray(self._major * sine)
         q = (1 - e**2) * (
             sine / (1 - (e * sine) ** 2) - np.log((1 - e * sine) / (1 + e * sine)) / (2 * e)
         )
-        return self._major * q / 2
+        return np.asarray(self._major * q / 2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -188,7 +189,7 @@ class DistanceStrips:
             style=class_style(_DECISIONS),
         )
         with ExitStack() as stack:
-            write: Callable[[Window, NDArray], None] | None = None
+            write: Callable[[Window, NDArray[Any]], None] | None = None
             if output is not None:
                 write = stack.enter_context(RasterOutput(output, grid, form, block)).write
             for window, values in self._each():

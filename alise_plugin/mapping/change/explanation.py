@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +62,7 @@ class Explanation:
             "ndvi_after",
         ]
 
-    def bands(self, vectors: Vectors, shift: NDArray[np.floating]) -> Float:
+    def bands(self, vectors: Vectors, shift: NDArray[np.floating[Any]]) -> Float:
         """`(len(names), h, w)` float32, NaN where there is no distance.
 
         Args:
@@ -89,8 +90,8 @@ class Explanation:
         out[:, missing] = np.nan
         return out
 
-    def _ndvi(self, vectors: Float, days: NDArray[np.floating]) -> Float:
+    def _ndvi(self, vectors: Float, days: NDArray[np.floating[Any]]) -> Float:
         embedding = vectors.reshape(*self._shape, *vectors.shape[1:])
         reflectance = self._encoder.decode(embedding, days)
         red, infrared = reflectance[:, self._red], reflectance[:, self._infrared]
-        return np.clip((infrared - red) / np.maximum(infrared + red, 1e-6), -1, 1)
+        return np.asarray(np.clip((infrared - red) / np.maximum(infrared + red, 1e-6), -1, 1))

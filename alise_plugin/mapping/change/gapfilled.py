@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,9 @@ _BLOCK = 16  # pixels: sides of tiles are multiples, as the blocks of a GeoTIFF 
 
 
 def gap_filled(
-    reflectance: NDArray[np.floating], days: NDArray[np.floating], calendar: NDArray[np.floating]
+    reflectance: NDArray[np.floating[Any]],
+    days: NDArray[np.floating[Any]],
+    calendar: NDArray[np.floating[Any]],
 ) -> Float:
     """Linear interpolation in time of every pixel and band (paper, section IV-C2).
 
@@ -132,6 +135,6 @@ class GapFilledPair:
         empty = np.empty(0, np.float32)
         return Vectors(filled[0], filled[1], np.concatenate(noise) if noise else empty)
 
-    def _fill(self, reflectance: Float, days: NDArray[np.floating]) -> Float:
+    def _fill(self, reflectance: Float, days: NDArray[np.floating[Any]]) -> Float:
         filled = gap_filled(reflectance, days, self.calendar)
         return filled.reshape(-1, *filled.shape[2:])

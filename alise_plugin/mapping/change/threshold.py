@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,9 +56,9 @@ class ThresholdRule:
 
 def threshold_of(
     rule: ThresholdRule,
-    distances: NDArray[np.floating],
-    unchanged: NDArray[np.floating],
-    noise: NDArray[np.floating],
+    distances: NDArray[np.floating[Any]],
+    unchanged: NDArray[np.floating[Any]],
+    noise: NDArray[np.floating[Any]],
 ) -> float:
     """The threshold that a rule gives.
 
@@ -90,14 +91,14 @@ def threshold_of(
     return exceeded_by(noise, rule.false_alarm)
 
 
-def exceeded_by(values: NDArray[np.floating], share: float) -> float:
+def exceeded_by(values: NDArray[np.floating[Any]], share: float) -> float:
     """The least of the values that at most a share of them exceeds."""
     ordered = np.sort(values)
     allowed = int(np.floor(share * len(ordered) + 1e-9))
     return float(ordered[len(ordered) - 1 - min(allowed, len(ordered) - 1)])
 
 
-def otsu(distances: NDArray[np.floating]) -> float:
+def otsu(distances: NDArray[np.floating[Any]]) -> float:
     """The distance that parts the distances in two classes with the largest variance between.
 
     Otsu (1979).

@@ -79,7 +79,7 @@ class AreaRasterizer:
         self,
         geometries: Sequence[ogr.Geometry | None],
         grid: Grid,
-        target: NDArray[np.number] | None = None,
+        target: NDArray[np.number[Any]] | None = None,
     ) -> None:
         self.grid = grid
         self._sources = []

@@ -187,15 +187,16 @@ def read_raster_values(path: str, name: str = "") -> RasterValues:
 
 
 def _near(layer: ogr.Layer, grids: Sequence[Grid]) -> Iterable[ogr.Feature]:
-    """The features of a layer near some grids; all of them if there are none."""
+    """Return the features of a layer near some grids; all of them if there are none."""
     box = bounds_around(grids, layer.GetSpatialRef().ExportToWkt())
-    if box is None:
-        return layer
-    layer.SetSpatialFilterRect(*box)
-    # A spatial index gives them in another order than the file.
-    found = sorted(layer, key=lambda feature: feature.GetFID())
-    layer.SetSpatialFilter(None)
-    return found or layer
+    found: Iterable[ogr.Feature] = []
+    if box is not None:
+        layer.SetSpatialFilterRect(*box)
+        # A spatial index gives them in another order than the file.
+        found = sorted(layer, key=lambda feature: feature.GetFID())
+        layer.SetSpatialFilter(None)
+    every: Iterable[ogr.Feature] = layer
+    return found or every
 
 
 def bounds_around(grids: Sequence[Grid], crs_wkt: str) -> tuple[float, float, float, float] | None:
@@ -333,6 +334,7 @@ def _value(name: str, field: str, feature: ogr.Feature) -> Value | None:
     if not feature.IsFieldSetAndNotNull(field):
         return None
     kind = feature.GetFieldDefnRef(field).GetType()
+    value: int
     if kind in (ogr.OFTInteger, ogr.OFTInteger64):
         value = feature.GetFieldAsInteger64(field)
     elif kind == ogr.OFTReal:

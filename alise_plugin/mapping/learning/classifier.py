@@ -213,7 +213,7 @@ def _logistic(
     return _two_or_more(model.coef_.T, model.intercept_)
 
 
-def _two_or_more(weights: NDArray, bias: NDArray) -> tuple[Float, Float]:
+def _two_or_more(weights: NDArray[Any], bias: NDArray[Any]) -> tuple[Float, Float]:
     """scikit-learn has one output for two classes; softmax of (0, z) is its sigmoid of z."""
     if weights.shape[1] == 1:
         weights = np.concatenate([np.zeros_like(weights), weights], 1)
@@ -353,7 +353,7 @@ def validate(
 
 
 def _predict(network: Network, features: Float) -> Index:
-    return network.probabilities(features).argmax(1)
+    return np.asarray(network.probabilities(features).argmax(1))
 
 
 def _curve_sizes(target: Index, group: Index) -> list[int]:

@@ -15,7 +15,7 @@ from ...feedback import Feedback, Part, SilentFeedback
 from ...model.heads.class_head import HeadDescription, MapClass, write_head
 from ...whole_files import write_text
 from ..features.tiling import TileBudget
-from ..labels.layers import Legend
+from ..labels.layers import Labels, Legend
 from ..labels.legend import class_list
 from ..rasters.destinations import require_outputs
 from ..samples.draw import draw_samples
@@ -69,7 +69,7 @@ class TrainResult:
 
 
 def train_classifier(
-    pairs: Sequence[LabelledSource],
+    pairs: Sequence[LabelledSource[Labels]],
     head: str | os.PathLike[str],
     *,
     report: str | os.PathLike[str] | None = None,

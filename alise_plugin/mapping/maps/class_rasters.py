@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +45,7 @@ class ClassArea:
     square_metres: float
 
 
-def shown_classes(scores: Float, best: NDArray[np.integer], unknown: float) -> Int:
+def shown_classes(scores: Float, best: NDArray[np.integer[Any]], unknown: float) -> Int:
     """`(H, W)` place of the class, _UNKNOWN where it is not probable enough, _NONE without value.
 
     Args:
@@ -63,7 +64,7 @@ def shown_classes(scores: Float, best: NDArray[np.integer], unknown: float) -> I
 def probability_of_shown(scores: Float, numbers: Int) -> Float:
     """`(H, W)` probability of the class shown; of the most probable one where none is."""
     places = np.where(numbers < len(scores), numbers, np.nan_to_num(scores, nan=-1).argmax(0))
-    return np.take_along_axis(scores, places[None], 0)[0]
+    return np.asarray(np.take_along_axis(scores, places[None], 0)[0])
 
 
 class ClassCodes:
@@ -96,7 +97,7 @@ class ClassCodes:
         self._codes[: len(codes)] = codes
         self._codes[UNKNOWN_CLASS] = self.unknown_code
 
-    def codes(self, numbers: Int) -> NDArray:
+    def codes(self, numbers: Int) -> NDArray[Any]:
         """Return the class codes of class numbers, an array of the same shape."""
         return self._codes[numbers]
 
@@ -224,4 +225,4 @@ class ClassRasterWriters:
 def _entropy(scores: Float) -> Float:
     """`(H, W)` entropy as a share of the largest possible, 0 to 1."""
     logs = np.log(np.maximum(scores, 1e-12))
-    return (-(scores * logs).sum(0) / math.log(max(2, len(scores)))).astype(np.float32)
+    return np.asarray((-(scores * logs).sum(0) / math.log(max(2, len(scores)))).astype(np.float32))

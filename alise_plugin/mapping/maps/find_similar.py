@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,7 +76,7 @@ class Similarity:
         area: `(M,)` which example each lies in; a large one counts as much as a small one.
     """
 
-    def __init__(self, of_map: Float, examples: Float, area: NDArray[np.integer]) -> None:
+    def __init__(self, of_map: Float, examples: Float, area: NDArray[np.integer[Any]]) -> None:
         self._mean, self._scale, _ = standardised(of_map)
         _, which = np.unique(area, return_inverse=True)
         which = which.reshape(-1)
@@ -98,7 +99,7 @@ class Similarity:
     def _standard(self, features: Float) -> Float:
         return np.asarray((features - self._mean) / self._scale)
 
-    def _left_out(self, standard: Float, areas: Float, which: NDArray[np.integer]) -> Float:
+    def _left_out(self, standard: Float, areas: Float, which: NDArray[np.integer[Any]]) -> Float:
         """Return `(M,)` similarity of each pixel to the other examples, or to its only one."""
         count = len(areas)
         if count == 1:
@@ -113,7 +114,9 @@ def _cosine(vectors: Float, direction: Float) -> Float:
     """`(N, F)` and `(F,)` -> `(N,)`."""
     length = np.sqrt(np.einsum("nf,nf->n", vectors, vectors)) * np.linalg.norm(direction)
     cosine = vectors @ direction / np.maximum(length, np.finfo(np.float32).tiny)
-    return np.clip(cosine, -1, 1)  # rounding: no pixel of a map would reach a level above 1
+    return np.asarray(
+        np.clip(cosine, -1, 1)
+    )  # rounding: no pixel of a map would reach a level above 1
 
 
 def find_similar(

@@ -130,7 +130,7 @@ class ClassNumberRaster:
     def read(self, window: Window) -> Int:
         """Return the class numbers `(H, W)` of a window of the map."""
         values = read_bands(self._dataset, [1], window.col, window.row, window.width, window.height)
-        return values[0].astype(np.int32)
+        return np.asarray(values[0].astype(np.int32))
 
 
 def _sieves(least: int) -> list[int]:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -182,7 +183,7 @@ class _Share:
     period: Period | None
 
 
-def _shares(source: Features, wanted: NDArray[np.floating]) -> tuple[Features, list[_Share]]:
+def _shares(source: Features, wanted: NDArray[np.floating[Any]]) -> tuple[Features, list[_Share]]:
     """Return the source without acquisitions that no day needs, and the days that go together."""
     if not source.is_series:
         return source, [_Share(np.arange(len(wanted)), None)]

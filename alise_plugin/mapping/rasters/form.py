@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,7 @@ class RasterForm:
     """
 
     descriptions: Sequence[str]
-    dtype: np.dtype
+    dtype: np.dtype[Any]
     nodata: float
     scale: Sequence[float] = ()
     offset: Sequence[float] = ()

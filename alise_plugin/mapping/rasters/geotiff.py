@@ -210,7 +210,7 @@ class RasterOutput:
         if form.categories:
             _describe_categories(dataset.GetRasterBand(1), form)
 
-    def write(self, window: Window, values: NDArray) -> None:
+    def write(self, window: Window, values: NDArray[Any]) -> None:
         """Writes all bands of a window of the grid.
 
         Args:
@@ -242,11 +242,11 @@ class RasterOutput:
             with self._told():
                 self._overviews.add(number, place, coarse)
 
-    def _write_overview(self, number: int, window: Window, values: NDArray) -> None:
+    def _write_overview(self, number: int, window: Window, values: NDArray[Any]) -> None:
         self._write_bands(self._coarse[number], window, 0, values)
 
     def _write_bands(
-        self, dataset: gdal.Dataset, window: Window, first: int, values: NDArray
+        self, dataset: gdal.Dataset, window: Window, first: int, values: NDArray[Any]
     ) -> None:
         """Some bands, from the one after `first` on, of the raster or of an overview."""
         if self._unwanted:

@@ -66,7 +66,7 @@ def _clear_date(series: ImageSeries, plan: SeriesPlan) -> int:
     if not most:
         return shown[0]
     seen = {number: v for number, v in blue.items() if len(v) and len(v) >= _CLEARLY * most}
-    return min(seen, key=lambda number: float(np.mean(seen[number])))  # clouds are bright
+    return int(min(seen, key=lambda number: float(np.mean(seen[number]))))  # clouds are bright
 
 
 def _usable(item: PlannedDate) -> float | None:
@@ -95,4 +95,4 @@ def _blue(series: ImageSeries, number: int) -> NDArray[np.float32]:
                 continue
             values.append(window[BANDS.index("B02")].ravel())
     found = np.concatenate(values) if values else np.empty(0, np.float32)
-    return found[np.isfinite(found)]
+    return np.asarray(found[np.isfinite(found)])

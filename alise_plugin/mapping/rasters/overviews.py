@@ -8,7 +8,7 @@ import os
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -25,7 +25,7 @@ def overview_levels(grid: Grid) -> list[int]:
     return [2**i for i in range(1, int(math.log2(_COARSEST)) + 1) if 2 ** (i - 1) < smallest]
 
 
-def halve(values: NDArray, form: RasterForm) -> NDArray:
+def halve(values: NDArray[Any], form: RasterForm) -> NDArray[Any]:
     """`(bands, H, W)` at half the size, rounded up, from blocks of 2 x 2 pixels."""
     if form.overviews == "nearest":
         return values[:, ::2, ::2]
@@ -66,7 +66,7 @@ class _Pending:
     level: int
     window: Window
     there: list[Window] = field(default_factory=list)
-    pieces: list[tuple[Window, NDArray]] = field(default_factory=list)
+    pieces: list[tuple[Window, NDArray[Any]]] = field(default_factory=list)
     slot: int | None = None
 
     @property
@@ -99,7 +99,7 @@ class OverviewBlocks:
         bands: int,
         dtype: DTypeLike,
         side: int,
-        write: Callable[[int, Window, NDArray], None],
+        write: Callable[[int, Window, NDArray[Any]], None],
         most: float,
         folder: str | os.PathLike[str],
     ) -> None:
@@ -116,7 +116,7 @@ class OverviewBlocks:
         self._slots = 0
         self._free: list[int] = []
 
-    def add(self, level: int, window: Window, values: NDArray) -> None:
+    def add(self, level: int, window: Window, values: NDArray[Any]) -> None:
         """Takes `(bands, H, W)` of a window of an overview, which was not there before."""
         side = self._side
         height, width = self._sizes[level]
@@ -148,7 +148,7 @@ class OverviewBlocks:
                 self._file.close()
             self._file = None
 
-    def _take(self, level: int, block: Window, part: Window, values: NDArray) -> None:
+    def _take(self, level: int, block: Window, part: Window, values: NDArray[Any]) -> None:
         if part == block:
             self._write(level, block, np.ascontiguousarray(values))
             return
@@ -186,7 +186,7 @@ class OverviewBlocks:
         self._file.seek(self._place(pending.slot))
         self._file.write(values.data)
 
-    def _gathered(self, pending: _Pending) -> NDArray:
+    def _gathered(self, pending: _Pending) -> NDArray[Any]:
         """What is there of a block, in its place; neither memory nor the file keep it."""
         shape = (self._bands, pending.window.height, pending.window.width)
         values = np.zeros(shape, self._dtype)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +40,7 @@ class AreaPixels:
 def choose_from_areas(
     source: Features,
     labels: Areas,
-    targets: NDArray[np.number],
+    targets: NDArray[np.number[Any]],
     per_area: int,
     seed: int,
     feedback: Feedback,
@@ -219,7 +220,7 @@ def _ranked(
     row: NDArray[np.int64],
     col: NDArray[np.int64],
     area: NDArray[np.int64],
-    target: NDArray[np.number],
+    target: NDArray[np.number[Any]],
     grid: Grid,
     seed: int,
 ) -> ChosenPixels:

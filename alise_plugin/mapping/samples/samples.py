@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,11 +88,11 @@ class ChosenPixels:
     row: NDArray[np.int64]
     col: NDArray[np.int64]
     area: NDArray[np.int64]
-    target: NDArray[np.number]  # place of the class, or what was measured
+    target: NDArray[np.number[Any]]  # place of the class, or what was measured
     rank: NDArray[np.int64]  # among the pixels of its area, in the order of chance
     priority: NDArray[np.uint64]
 
-    def take(self, chosen: NDArray) -> ChosenPixels:
+    def take(self, chosen: NDArray[Any]) -> ChosenPixels:
         """Return some of the pixels."""
         parts = (self.row, self.col, self.area, self.target, self.rank, self.priority)
         return ChosenPixels(*(part[chosen] for part in parts))

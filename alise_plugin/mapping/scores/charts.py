@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,7 @@ _SQUARE = 380  # side of a scatter plot
 _MOST_DOTS = 2000
 
 
-def confusion_chart(matrix: NDArray[np.number], names: Sequence[str], caption: str) -> str:
+def confusion_chart(matrix: NDArray[np.number[Any]], names: Sequence[str], caption: str) -> str:
     """A figure of a confusion matrix: a cell is as dark as its share of the reference row.
 
     Args:
@@ -123,7 +124,10 @@ def curve_chart(
 
 
 def scatter_chart(
-    measured: NDArray[np.floating], estimated: NDArray[np.floating], name: str, caption: str
+    measured: NDArray[np.floating[Any]],
+    estimated: NDArray[np.floating[Any]],
+    name: str,
+    caption: str,
 ) -> str:
     """A figure of estimates against measurements, with the line where both are the same.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +38,9 @@ class StratifiedEstimate:
     areas: list[Interval]
 
 
-def stratum_shares(counts: NDArray[np.number], areas: NDArray[np.float64]) -> NDArray[np.float64]:
+def stratum_shares(
+    counts: NDArray[np.number[Any]], areas: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Share of the area of each pair of map and reference class (Eq. 4).
 
     Args:
@@ -50,11 +53,11 @@ def stratum_shares(counts: NDArray[np.number], areas: NDArray[np.float64]) -> ND
     number = counts.sum(1)
     sampled = np.where(number > 0, areas, 0.0)
     weight = sampled / sampled.sum()
-    return weight[:, None] * counts / np.maximum(number, 1)[:, None]
+    return np.asarray(weight[:, None] * counts / np.maximum(number, 1)[:, None])
 
 
 def stratified_estimate(
-    counts: NDArray[np.number],
+    counts: NDArray[np.number[Any]],
     areas: NDArray[np.float64],
     complete: NDArray[np.bool_] | None = None,
 ) -> StratifiedEstimate:
@@ -117,7 +120,7 @@ def sample_size(areas: NDArray[np.float64], users_accuracy: float, standard_erro
     return max(1, math.ceil((float((weight * deviation).sum()) / standard_error) ** 2 - 1e-9))
 
 
-def allocate(pixels: NDArray[np.integer], size: int, minimum: int) -> NDArray[np.int64]:
+def allocate(pixels: NDArray[np.integer[Any]], size: int, minimum: int) -> NDArray[np.int64]:
     """Points of each stratum: in proportion to area, but no fewer than a minimum (section 5.1.2).
 
     Args:

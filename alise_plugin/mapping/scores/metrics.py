@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,13 +53,13 @@ def rounded(figures: Mapping[str, Interval]) -> dict[str, float | None]:
 
 
 def confusion(
-    reference: NDArray[np.integer], predicted: NDArray[np.integer], count: int
+    reference: NDArray[np.integer[Any]], predicted: NDArray[np.integer[Any]], count: int
 ) -> NDArray[np.int64]:
     """`(K, K)` numbers of samples, reference in rows and prediction in columns."""
     return np.bincount(reference * count + predicted, minlength=count * count).reshape(count, count)
 
 
-def measures(matrix: NDArray[np.number]) -> Measures:
+def measures(matrix: NDArray[np.number[Any]]) -> Measures:
     """The measures of a confusion matrix.
 
     Means go over the classes that the reference holds; a class that nobody predicted has a
@@ -84,9 +85,9 @@ def measures(matrix: NDArray[np.number]) -> Measures:
 
 
 def resampled(
-    reference: NDArray[np.integer],
-    predicted: NDArray[np.integer],
-    group: NDArray[np.integer],
+    reference: NDArray[np.integer[Any]],
+    predicted: NDArray[np.integer[Any]],
+    group: NDArray[np.integer[Any]],
     count: int,
     statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]],
     seed: int = 0,
@@ -116,7 +117,7 @@ def resampled(
     figures = []
     for _ in range(resamples):
         weight = np.bincount(rng.integers(0, groups, groups), minlength=groups)[group] * pixels
-        counts: NDArray = np.bincount(cell, weights=weight, minlength=cells)
+        counts: NDArray[Any] = np.bincount(cell, weights=weight, minlength=cells)
         figures.append(statistic(counts.reshape(count, count)))
     drawn = np.array(figures)
     ends = np.full((2, drawn.shape[1]), np.nan)
@@ -133,9 +134,9 @@ def flat(result: Measures) -> NDArray[np.float64]:
 
 
 def intervals(
-    reference: NDArray[np.integer],
-    predicted: NDArray[np.integer],
-    group: NDArray[np.integer],
+    reference: NDArray[np.integer[Any]],
+    predicted: NDArray[np.integer[Any]],
+    group: NDArray[np.integer[Any]],
     count: int,
     seed: int = 0,
 ) -> tuple[dict[str, Interval], list[dict[str, Interval]]]:

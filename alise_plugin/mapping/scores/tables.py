@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +39,7 @@ def class_table(
     return html_page.table(header, rows)
 
 
-def confusion_sections(matrix: NDArray[np.integer], names: Sequence[str]) -> list[str]:
+def confusion_sections(matrix: NDArray[np.integer[Any]], names: Sequence[str]) -> list[str]:
     """A confusion matrix as a picture and as numbers."""
     rows: list[list[object]] = []
     for name, counts in zip(names, matrix):

@@ -88,7 +88,7 @@ class Network:
     scale: NDArray[np.float32]
     layers: tuple[tuple[NDArray[np.float32], NDArray[np.float32]], ...]
 
-    def outputs(self, features: NDArray[np.floating]) -> NDArray[np.float32]:
+    def outputs(self, features: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
         """`(N, F)` features to `(N, K)`, computed with NumPy."""
         out = np.empty((len(features), len(self.layers[-1][1])), np.float32)
         for start in range(0, len(features), _BLOCK):
@@ -98,7 +98,7 @@ class Network:
             out[start : start + _BLOCK] = values
         return out
 
-    def probabilities(self, features: NDArray[np.floating]) -> NDArray[np.float32]:
+    def probabilities(self, features: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
         """`(N, F)` features to `(N, K)` probabilities: softmax of the outputs."""
         values = self.outputs(features)
         values = np.exp(values - values.max(1, keepdims=True))

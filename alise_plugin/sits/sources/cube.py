@@ -342,7 +342,7 @@ def _scalar(group: gdal.Group, name: str) -> float | None:
 def _text(holder: gdal.MDArray, name: str) -> str | None:
     for attribute in holder.GetAttributes():
         if attribute.GetName() == name:
-            return attribute.ReadAsString()
+            return str(attribute.ReadAsString())
     return None
 
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from osgeo import gdal
 
 from ...errors import SeriesError
+from ...sentinel2 import BANDS
 from ..acquisitions import dates_in, parse_date, scene_of, without_date
 from ..bands import (
-    BANDS,
     PRODUCT_ORDERS,
     are_positions,
     band_numbers,

@@ -23,7 +23,7 @@ _WARP_ALGORITHMS = {"cubic": "Cubic", "average": "Average", "nearest": "NearestN
 def xml_text(root: ET.Element) -> bytes:
     """Return an element as indented text."""
     ET.indent(root, " ")
-    return ET.tostring(root, encoding="utf-8")
+    return bytes(ET.tostring(root, encoding="utf-8"))
 
 
 @dataclass
