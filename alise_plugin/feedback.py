@@ -11,33 +11,33 @@ class Feedback(Protocol):
     """What a caller gives to a long step; QGIS's feedback is wrapped to fit."""
 
     def progress(self, fraction: float) -> None:
-        """Called often with how much is done, 0 to 1."""
+        """Take how much is done, 0 to 1; called often."""
 
     def cancelled(self) -> bool:
-        """Asked often; once true, the step stops and raises Cancelled."""
+        """Return whether to stop; asked often: once true, the step stops and raises Cancelled."""
 
     def info(self, text: str) -> None:
-        """Told what a user would want to read in the log."""
+        """Take what a user would want to read in the log."""
 
     def warning(self, text: str) -> None:
-        """Told what a user should look at, in one sentence."""
+        """Take what a user should look at, in one sentence."""
 
 
 class SilentFeedback:
     """Reports nothing and never stops."""
 
     def progress(self, fraction: float) -> None:
-        """Ignored."""
+        """Ignore it."""
 
     def cancelled(self) -> bool:
-        """Never."""
+        """Return Never."""
         return False
 
     def info(self, text: str) -> None:
-        """Ignored."""
+        """Ignore it."""
 
     def warning(self, text: str) -> None:
-        """Ignored."""
+        """Ignore it."""
 
 
 class Part:
@@ -54,24 +54,24 @@ class Part:
         self._end = end
 
     def progress(self, fraction: float) -> None:
-        """How much of this step is done, 0 to 1."""
+        """Report how much of this step is done, 0 to 1."""
         self._whole.progress(self._start + (self._end - self._start) * fraction)
 
     def cancelled(self) -> bool:
-        """As the whole run."""
+        """Return whether the whole run is to stop."""
         return self._whole.cancelled()
 
     def info(self, text: str) -> None:
-        """As the whole run."""
+        """Pass it to the feedback of the whole run."""
         self._whole.info(text)
 
     def warning(self, text: str) -> None:
-        """As the whole run."""
+        """Pass it to the feedback of the whole run."""
         self._whole.warning(text)
 
 
 def stop_if_cancelled(feedback: Feedback) -> None:
-    """Raises Cancelled where the user asked for it."""
+    """Raise Cancelled where the user asked for it."""
     if feedback.cancelled():
         raise Cancelled("The run was cancelled.")
 

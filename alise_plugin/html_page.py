@@ -29,7 +29,7 @@ img { image-rendering: pixelated; }
 
 
 def page(title: str, sections: Iterable[str]) -> str:
-    """A whole page of a title and pieces made by the functions below."""
+    """Return a whole page of a title and pieces made by the functions below."""
     name = escape(title)
     body = "\n".join(sections)
     return (
@@ -40,18 +40,18 @@ def page(title: str, sections: Iterable[str]) -> str:
 
 
 def heading(text: str) -> str:
-    """A heading of a section."""
+    """Return a heading of a section."""
     return f"<h2>{escape(text)}</h2>"
 
 
 def paragraph(text: str, warning: bool = False) -> str:
-    """A paragraph; in another colour where it warns."""
+    """Return a paragraph; in another colour where it warns."""
     kind = ' class="warning"' if warning else ""
     return f"<p{kind}>{escape(text)}</p>"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table; numbers are aligned to the right, floats have three decimals."""
+    """Return a table; numbers are aligned to the right, floats have three decimals."""
     head = "".join(f"<th>{escape(name)}</th>" for name in header)
     lines = ["".join(_cell(value) for value in row) for row in rows]
     body = "".join(f"<tr>{line}</tr>\n" for line in lines)
@@ -67,7 +67,7 @@ def _cell(value: object) -> str:
 
 
 def picture(pixels: NDArray[np.uint8], caption: str = "", width: int | None = None) -> str:
-    """A figure with the pixels inside it.
+    """Return a figure with the pixels inside it.
 
     Args:
         pixels: `(3 or 4, H, W)` red, green, blue and perhaps opacity.
@@ -83,7 +83,7 @@ def picture(pixels: NDArray[np.uint8], caption: str = "", width: int | None = No
 
 
 def drawing(svg: str, caption: str = "") -> str:
-    """A figure of SVG that the caller made (and escaped)."""
+    """Return a figure of SVG that the caller made (and escaped)."""
     return f"<figure>{svg}<figcaption>{escape(caption)}</figcaption></figure>"
 
 

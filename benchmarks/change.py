@@ -82,7 +82,7 @@ def main() -> None:
 
 
 def simulated(places: int) -> Iterator[Pair]:
-    """Rotations of `training.change`; what lies between fields is left out."""
+    """Yield rotations of `training.change`; what lies between fields is left out."""
     for rotation in simulated_rotations(places):
         years = rotation.before, rotation.after
         yield Pair(
@@ -95,7 +95,7 @@ def simulated(places: int) -> Iterator[Pair]:
 
 
 def romania(folder: Path) -> Pair:
-    """The series of the package nrt (see scripts/demo.sh) with its cloud classes and tree cover."""
+    """Return the series of the package nrt with its cloud classes and tree cover."""
     cubes = sorted(folder.glob("sentinel2_cube_subset_romania_*.nc"))
     with tempfile.TemporaryDirectory() as scratch:
         series = build_series(cubes, Path(scratch) / "romania.vrt")
@@ -123,7 +123,7 @@ def romania(folder: Path) -> Pair:
 
 
 def clear_of(cube: Path) -> np.ndarray:
-    """`(T, H, W)` bool: what the cloud classes of a cube of nrt call clear."""
+    """Return `(T, H, W)` bool: what the cloud classes of a cube of nrt call clear."""
     classes = gdal.OpenEx(
         f'NETCDF:"{cube}":SCL',
         gdal.OF_RASTER,
@@ -133,7 +133,7 @@ def clear_of(cube: Path) -> np.ndarray:
 
 
 def show(title: str, encoder: Encoder, pairs: Iterator[Pair]) -> None:
-    """One table of all pixels of all pairs."""
+    """Print one table of all pixels of all pairs."""
     distances: dict[str, list[np.ndarray]] = {}
     noises: dict[str, list[np.ndarray]] = {}
     truth = []
@@ -206,12 +206,12 @@ def measure(encoder: Encoder, pair: Pair) -> tuple[dict[str, np.ndarray], dict[s
 
 
 def typical(difference: np.ndarray) -> np.ndarray:
-    """Median over the scene: (F, 1, 1)."""
+    """Return median over the scene: (F, 1, 1)."""
     return np.nanmedian(difference, axis=(1, 2), keepdims=True)
 
 
 def baseline(pair: Pair, days: list[np.ndarray], masked: bool) -> np.ndarray:
-    """The paper's GF: both years every five days of their common season, as reflectance."""
+    """Return the paper's GF: both years every five days of their common season, as reflectance."""
     calendar = np.arange(max(days[0][0], days[2][0]), min(days[0][-1], days[2][-1]) + 1, STEP_DAYS)
     filled = []
     for reflectance, when, clear in zip(pair.reflectance, (days[0], days[2]), pair.clear):

@@ -103,7 +103,7 @@ def main() -> None:
 
 
 def compare(model: Path, args: argparse.Namespace) -> None:
-    """Two packages side by side: an export that is faster, or is not."""
+    """Print two packages side by side: is an export faster?"""
     folders = (model, args.against)
     encoders = {str(path): load_encoder(path, "cpu", args.threads) for path in folders}
     for shape in args.shapes:
@@ -183,7 +183,7 @@ def profile(folder: Path, dates: int = 30, size: int = 128) -> None:
 
 
 def alternate(runs: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
-    """Median seconds of each, run in turns; the first round warms up and does not count."""
+    """Return median seconds of each, run in turns; the first round warms up and does not count."""
     times: dict[str, list[float]] = {name: [] for name in runs}
     for turn in range(repeats + 1):
         for name, run in runs.items():
@@ -195,7 +195,7 @@ def alternate(runs: dict[str, Callable[[], Any]], repeats: int) -> dict[str, flo
 
 
 def encoder_of(model: Alise, threads: int) -> Encoder:
-    """The plugin's encoder with the weights of `model`."""
+    """Return the plugin's encoder with the weights of `model`."""
     with tempfile.TemporaryDirectory() as folder:
         package = Path(folder) / "bench"
         statistics = np.stack([EUROPE.median, EUROPE.q05, EUROPE.q95])
@@ -204,7 +204,7 @@ def encoder_of(model: Alise, threads: int) -> Encoder:
 
 
 def run_eager(model: Alise, reflectance: np.ndarray, days: np.ndarray) -> torch.Tensor:
-    """The straightforward way: the whole series through the PyTorch module."""
+    """Return the straightforward way: the whole series through the PyTorch module."""
     image = normalise(torch.from_numpy(reflectance))[None]
     observed = torch.ones(image.shape[0], image.shape[1], *image.shape[3:], dtype=torch.bool)
     with torch.inference_mode():
@@ -212,7 +212,7 @@ def run_eager(model: Alise, reflectance: np.ndarray, days: np.ndarray) -> torch.
 
 
 def malice_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
-    """The peer's published graph with as many threads."""
+    """Return the peer's published graph with as many threads."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
@@ -222,13 +222,13 @@ def malice_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
 def run_malice(
     session: onnxruntime.InferenceSession, reflectance: np.ndarray, days: np.ndarray
 ) -> None:
-    """The peer on the same series."""
+    """Run the peer on the same series."""
     padding = np.zeros((1, len(days)), bool)
     session.run(None, {"sits": reflectance[None], "tpe": days[None], "padd_mask": padding})
 
 
 def matrix_product_flops(repeats: int = 5) -> float:
-    """Best rate of float32 matrix products of one thread, in FLOP/s of its CPU time."""
+    """Return best rate of float32 matrix products of one thread, in FLOP/s of its CPU time."""
     torch.set_num_threads(1)
     matrix = torch.randn(MATRIX, MATRIX)
     best = float("inf")
@@ -240,12 +240,12 @@ def matrix_product_flops(repeats: int = 5) -> float:
 
 
 def flops_per_pixel_date(dates: int) -> float:
-    """Multiplications and additions of the bundled architecture, for one pixel and date."""
+    """Return multiplications and additions of the bundled architecture, for one pixel and date."""
     return sum(flops_of_parts(dates))
 
 
 def flops_of_parts(dates: int) -> tuple[float, float]:
-    """The same for the spatial and for the temporal graph."""
+    """Return the same for the spatial and for the temporal graph."""
     model = untrained("bundled")
     size = 64
     total = 0.0

@@ -91,12 +91,12 @@ def main() -> None:
 
 
 def distances(features: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    """Euclidean distances of pairs of pixels."""
+    """Return Euclidean distances of pairs of pixels."""
     return np.linalg.norm(features[:, pairs[0]] - features[:, pairs[1]], axis=0)
 
 
 def landscape_series(folder: Path, size: int, dates: int) -> ImageSeries:
-    """A simulated landscape as rasters of DN, 0 where there is no value."""
+    """Return a simulated landscape as rasters of DN, 0 where there is no value."""
     world = simulate_landscapes(1, dates, size, SEED)
     reference = osr.SpatialReference()
     reference.ImportFromEPSG(32631)

@@ -82,7 +82,7 @@ def main() -> int:
 
 
 def card(device: str, what: str = "name,memory.total,driver_version") -> str:
-    """What the driver says of the card."""
+    """Return what the driver says of the card."""
     if device == "cpu":
         return "CPU"
     question = ["nvidia-smi", f"--query-gpu={what}", "--format=csv,noheader"]
@@ -93,7 +93,7 @@ def card(device: str, what: str = "name,memory.total,driver_version") -> str:
 
 
 def series(dates: int, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Any reflectance `(T, 10, side, side)` with clouds, and its days."""
+    """Return any reflectance `(T, 10, side, side)` with clouds, and its days."""
     rng = np.random.default_rng(0)
     reflectance = rng.random((dates, 10, side, side), np.float32) * np.float32(0.5)
     clouds = rng.random((dates, 1, side, side)) < 0.1
@@ -102,7 +102,7 @@ def series(dates: int, side: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def check(package: ModelPackage, encoders: dict[str, Encoder]) -> bool:
-    """Whether every way gives what the CPU gives in float32."""
+    """Return whether every way gives what the CPU gives in float32."""
     reflectance, days = series(12, 72)
     crop = (slice(8, 61), slice(3, 70))
     expected = Encoder(package, "cpu").encode(reflectance, days, crop=crop).reshape(640, -1)
@@ -172,7 +172,7 @@ def stages(encoders: dict[str, Encoder], dates: int, side: int) -> None:
 
 
 def limit(device: str, precision: str, size: int) -> float | None:
-    """FLOP/s of matrix products through onnxruntime; None without the package onnx."""
+    """Return FLOP/s of matrix products through onnxruntime; None without the package onnx."""
     try:
         from onnx import TensorProto, helper
     except ImportError:
@@ -202,7 +202,7 @@ def limit(device: str, precision: str, size: int) -> float | None:
 def bound_seconds(
     model: bytes, feeds: dict[str, np.ndarray], output: str, device: str, repeats: int
 ) -> float:
-    """Best seconds of a run whose inputs and output stay on the device."""
+    """Return best seconds of a run whose inputs and output stay on the device."""
     session, used = open_session(model, device, 0)
     assert used == device
     binding = session.io_binding()
@@ -221,7 +221,7 @@ def bound_seconds(
 
 
 def flops_per_pixel_date(package: ModelPackage, dates: int) -> float | None:
-    """Multiplications and additions of the float32 graphs for one pixel and date.
+    """Return multiplications and additions of the float32 graphs for one pixel and date.
 
     Convolutions, products with weights, and attention; the rest is little.
     """
@@ -259,7 +259,7 @@ def flops_per_pixel_date(package: ModelPackage, dates: int) -> float | None:
 def inputs_of(
     package: ModelPackage, name: str, precision: str, device: str, dates: int
 ) -> dict[str, Any]:
-    """What one of the two graphs takes in a call of ordinary size, by name."""
+    """Return what one of the two graphs takes in a call of ordinary size, by name."""
     rng = np.random.default_rng(0)
     if name == "spatial.onnx":
         side = math.isqrt(SPATIAL_PIXELS[device]) // package.stride * package.stride

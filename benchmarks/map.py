@@ -100,7 +100,7 @@ def main() -> None:
 def compare_areas(
     args: argparse.Namespace, series: ImageSeries, encoder: Encoder, folder: Path
 ) -> None:
-    """The upper half of a series, all of it, and the half again, by turns."""
+    """Map the upper half of a series, all of it, and the half again, by turns."""
     whole = series.grid.window
     half = Window(0, 0, whole.width, whole.height // 2)
     seconds = []
@@ -129,7 +129,7 @@ def compare_areas(
 def compare_with_encoder(
     args: argparse.Namespace, series: ImageSeries, encoder: Encoder, folder: Path
 ) -> None:
-    """The map, its peak, its share of the encoder's rate, and where its time went."""
+    """Print the map, its peak, its share of the encoder's rate, and where its time went."""
     inner = series.grid.window
     cut, tiles = cut_into_tiles(series, encoder, inner, args.memory, args.tile_size or None)
     if args.tiles:  # the first few, which hold as much as any
@@ -194,7 +194,7 @@ def mapped(
     inner: Window,
     tile_size: int | tuple[int, int] | None,
 ) -> Path:
-    """One run of `embed`."""
+    """Return one run of `embed`."""
     path = folder / "map.tif"
     embed(
         SeriesFeatures(series, lambda: encoder),
@@ -227,7 +227,7 @@ class Progress(SilentFeedback):
 
 
 def halo(tiles: list[Tile]) -> float:
-    """Pixels read for each that is written."""
+    """Return pixels read for each that is written."""
     return sum(tile.read.pixels for tile in tiles) / sum(tile.inner.pixels for tile in tiles)
 
 
@@ -240,11 +240,11 @@ class InMemory:
         self._images = [series.read(tile.read, index) for index in range(len(series.dates))]
 
     def read(self, _: Window, date: int) -> np.ndarray:
-        """As `ImageSeries.read`."""
+        """Return as `ImageSeries.read`."""
         return self._images[date]
 
     def reopen(self) -> InMemory:
-        """As `ImageSeries.reopen`."""
+        """Return as `ImageSeries.reopen`."""
         return self
 
     def __enter__(self) -> InMemory:
@@ -283,12 +283,12 @@ class Alone:
         self._written += tile.inner.pixels
 
     def seconds_per_pixel(self, clock: int) -> tuple[float, float]:
-        """Spatial graph, for a pixel read; temporal graph, for one written; all dates."""
+        """Return spatial graph, for a pixel read; temporal graph, for one written; all dates."""
         return self._spatial[clock] / self._read, self._temporal[clock] / self._written
 
 
 def both_clocks() -> np.ndarray:
-    """Seconds: wall, CPU time of the process."""
+    """Return seconds: wall, CPU time of the process."""
     return np.array([time.perf_counter(), time.process_time()])
 
 
@@ -354,13 +354,13 @@ def make_series(folder: Path, rows: int, columns: int, dates: int) -> ImageSerie
 
 
 def reset_peak() -> int:
-    """Bytes that this process holds; its peak is counted from here."""
+    """Return bytes that this process holds; its peak is counted from here."""
     Path("/proc/self/clear_refs").write_text("5")
     return peak_bytes()
 
 
 def peak_bytes() -> int:
-    """Bytes that this process held at most."""
+    """Return bytes that this process held at most."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) * 1024
 

@@ -77,7 +77,7 @@ def main() -> None:
 def rows_of(
     name: str, encoder: Encoder, sites: Iterable[Watched], targets: int
 ) -> Iterator[list[str | float]]:
-    """A row for each way to choose the acquisitions; RMSE over linear interpolation's, by gap."""
+    """Yield a row for each choice of acquisitions: RMSE over linear interpolation's, by gap."""
     patches = PixelsAsPatches(encoder)
     predictors = {method: made_of(patches) for method, made_of in METHODS.items()}
     predictors["linear"] = reconstruction.linear
@@ -104,7 +104,7 @@ def rows_of(
 
 
 def pooled(errors: reconstruction.SquaredErrors) -> float:
-    """RMSE of all bands."""
+    """Return RMSE of all bands."""
     return float(np.sqrt(np.nanmean(errors.rmse[:-1] ** 2)))
 
 
@@ -116,7 +116,7 @@ class PixelsAsPatches:
         self.decode = encoder.decode
 
     def encode(self, reflectance: np.ndarray, days: np.ndarray) -> np.ndarray:
-        """As `Encoder.encode`."""
+        """Return as `Encoder.encode`."""
         crop = None
         if reflectance.shape[2:] == (1, 1):
             reflectance = np.broadcast_to(reflectance, (*reflectance.shape[:2], PATCH, PATCH))
@@ -125,7 +125,7 @@ class PixelsAsPatches:
 
 
 def romania(folder: Path) -> RealSeries:
-    """The centre of the 10 m series of the package nrt with its cloud classes."""
+    """Return the centre of the 10 m series of the package nrt with its cloud classes."""
     (cube,) = folder.glob("sentinel2_cube_subset_romania_10m.nc")
     with tempfile.TemporaryDirectory() as scratch:
         series = build_series([cube], Path(scratch) / "romania.vrt")
@@ -135,7 +135,7 @@ def romania(folder: Path) -> RealSeries:
 
 
 def franconia(folder: Path) -> Iterator[RealSeries]:
-    """Plots of grassland, a pixel each."""
+    """Yield plots of grassland, a pixel each."""
     for site in read_sites(folder):
         if site.name == "franconia":
             reflectance = np.where(site.dn > 0, site.dn / np.float32(10_000), np.nan)
@@ -143,7 +143,7 @@ def franconia(folder: Path) -> Iterator[RealSeries]:
 
 
 def simulated(dates: int) -> Iterator[Watched]:
-    """Pixels that are watched for longer than a year and a half."""
+    """Yield pixels that are watched for longer than a year and a half."""
     world = simulate_pixels(SIMULATED, dates, 9_000 + dates, Options(one_year_share=0.0))
     for n, observed in enumerate(world.observed.numpy()):
         days = world.days[n].numpy()[observed].astype(float)

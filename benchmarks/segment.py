@@ -58,7 +58,7 @@ STEP = 5  # days between two points of a gap-filled series, as in the paper
 
 
 def polygon_pixels(path: Path, year: int, series: ImageSeries) -> tuple[np.ndarray, ...]:
-    """Row, column, class and polygon of pixels in polygons."""
+    """Return row, column, class and polygon of pixels in polygons."""
     labels = read_vector_labels(str(path), f"code_{year}")
     grid = series.grid
     polygon, _ = AreaRasterizer(on_grid(labels, grid), grid).burn(grid.window)
@@ -92,7 +92,7 @@ def raw_features(series: ImageSeries, clear_path: Path, rows: np.ndarray, cols: 
 
 
 def macro_f1(train: tuple, test: tuple) -> float:
-    """Of the plugin's linear classifier, fitted to (features, class, group)."""
+    """Return of the plugin's linear classifier, fitted to (features, class, group)."""
     fitted = fit_and_choose("linear", *train, len(CLASSES), 0, SilentFeedback())
     predicted = fitted.network.probabilities(test[0]).argmax(1)
     return float(measures(confusion(test[1], predicted, len(CLASSES))).overall[2])
@@ -202,7 +202,7 @@ def main() -> None:
 
 
 def leaf_areas(path: Path, year: int) -> np.ndarray:
-    """Mean leaf area index of each polygon."""
+    """Return mean leaf area index of each polygon."""
     return np.array(read_vector_values(str(path), f"leaf_area_{year}").values)
 
 
@@ -225,7 +225,7 @@ def determined(train: ValueSamples, test: ValueSamples, count: int) -> float:
 def map_pixels(
     folder: Path, year: int, series: ImageSeries, ours: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Features of both kinds and the true class of random pixels of the whole map."""
+    """Return features of both kinds and the true class of random pixels of the whole map."""
     rows, cols = np.nonzero(np.isfinite(ours[0]))
     chosen = np.random.default_rng(0).permutation(len(rows))[:MAP_PIXELS]
     rows, cols = rows[chosen], cols[chosen]
@@ -237,7 +237,7 @@ def map_pixels(
 
 
 def agreement(values: np.ndarray, truth: np.ndarray, count: int) -> float:
-    """Adjusted Rand index of so many clusters, mean of a few seeds."""
+    """Return adjusted Rand index of so many clusters, mean of a few seeds."""
     found = [k_means(values, count, seed, SilentFeedback()) for seed in range(DRAWS)]
     return float(np.mean([adjusted_rand_score(truth, each) for each in found]))
 
@@ -256,7 +256,7 @@ def precision(samples: tuple, values: np.ndarray, truth: np.ndarray, size: int) 
 
 
 def of_both_years(folder: Path, encoder: Encoder) -> np.ndarray:
-    """`(F, H, W)` vectors of the acquisitions of both years at once."""
+    """Return `(F, H, W)` vectors of the acquisitions of both years at once."""
     years = [ImageSeries.open(folder / f"series_{year}.vrt") for year in YEARS]
     values = np.concatenate([series.read_all(series.grid.window) for series in years])
     vectors = encoder.encode(values, np.concatenate([series.days for series in years]))
@@ -264,7 +264,7 @@ def of_both_years(folder: Path, encoder: Encoder) -> np.ndarray:
 
 
 def labelled(path: Path, year: int, series: ImageSeries, vectors: np.ndarray) -> tuple:
-    """Features, class and polygon of the pixels in polygons."""
+    """Return features, class and polygon of the pixels in polygons."""
     rows, cols, kind, polygon = polygon_pixels(path, year, series)
     mine = np.ascontiguousarray(vectors[:, rows, cols].T)
     seen = np.isfinite(mine[:, 0])
@@ -272,19 +272,19 @@ def labelled(path: Path, year: int, series: ImageSeries, vectors: np.ndarray) ->
 
 
 def mean_score(train: tuple, test: tuple, size: int) -> float:
-    """Mean macro-F1 of a few draws of so many polygons a class."""
+    """Return mean macro-F1 of a few draws of so many polygons a class."""
     draws = range(DRAWS if size < SIZES[-1] else 1)
     return float(np.mean([macro_f1(some(train, size, draw), test) for draw in draws]))
 
 
 def print_row(start: list, scores: list[float]) -> None:
-    """A line of a Markdown table."""
+    """Print a line of a Markdown table."""
     print("| " + " | ".join([*map(str, start), *(f"{score:.3f}" for score in scores)]) + " |")
     sys.stdout.flush()
 
 
 def some(samples: tuple, size: int, draw: int) -> tuple:
-    """The samples of so many polygons of each class."""
+    """Return the samples of so many polygons of each class."""
     rng = np.random.default_rng(draw)
     _, kind, polygon = samples
     kept = np.zeros(len(kind), bool)

@@ -73,7 +73,7 @@ def _line(what: str, start: float) -> None:
 
 
 def generate(folder: Path, scenes: int) -> list[Path]:
-    """SAFE products; the images of all are three files under many names."""
+    """Return SAFE products; the images of all are three files under many names."""
     masters = folder / "masters"
     masters.mkdir(parents=True)
     rng = np.random.default_rng(0)
@@ -176,7 +176,7 @@ def read(path: Path, products: list[Path], windows: int) -> None:
 
 
 def read_files(product: Path, col: int, row: int) -> np.ndarray:
-    """The ten bands of a window from the files: (10, 512, 512) reflectance."""
+    """Return the ten bands of a window from the files: (10, 512, 512) reflectance."""
     images = {path.name.split("_")[2]: path for path in product.glob("GRANULE/*/IMG_DATA/*/*.tif")}
     values = np.empty((len(BANDS), WINDOW, WINDOW), dtype=np.float32)
     for plane, band in enumerate(BANDS):

@@ -79,12 +79,12 @@ def true_colour(path: str) -> np.ndarray:
 
 
 def shown(colour: np.ndarray) -> np.ndarray:
-    """(H, W, 3) reflectance as uint8."""
+    """Return (H, W, 3) reflectance as uint8."""
     return np.rint(255 * np.clip(np.nan_to_num(colour) / BRIGHTEST, 0, 1) ** 0.8).astype(np.uint8)
 
 
 def ramp(values: np.ndarray) -> np.ndarray:
-    """(H, W) distances as (H, W, 3) uint8, from 0 to the 99.5th percentile."""
+    """Return (H, W) distances as (H, W, 3) uint8, from 0 to the 99.5th percentile."""
     share = np.clip(np.nan_to_num(values) / np.nanpercentile(values, 99.5), 0, 1)
     at = share * (len(RAMP) - 1)
     channels = [np.interp(at, range(len(RAMP)), RAMP[:, k]) for k in range(3)]

@@ -27,7 +27,7 @@ _STRIP_BYTES = 64e6  # of features read at a time
 def principal_components_png(
     embedding: str | os.PathLike[str], png: str | os.PathLike[str]
 ) -> NDArray[np.float64]:
-    """Writes an RGBA picture with one pixel per pixel; a pixel without value is transparent.
+    """Write an RGBA picture with one pixel per pixel; a pixel without value is transparent.
 
     Components come from sampled pixels, and the raster is read in strips, so memory does not grow
     with it. The sign of a component is chosen so that its largest coefficient is positive, so
@@ -92,7 +92,7 @@ def _sample(raster: EmbeddingRaster) -> NDArray[np.float64]:
 
 
 def _write(path: str, rgba: NDArray[np.uint8]) -> None:
-    """PNG through GDAL, moved to its name when it is complete."""
+    """Write a PNG through GDAL, whole or not at all."""
     _, height, width = rgba.shape
     with whole_file(path, ".png") as temporary:
         written = None

@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def write_panels(png: str, panels: list[np.ndarray]) -> None:
-    """Images `(H, W, 3)` side by side."""
+    """Write images `(H, W, 3)` side by side."""
     gap = np.full((panels[0].shape[0], GAP, 3), 255, np.uint8)
     row = np.concatenate([piece for panel in panels for piece in (panel, gap)][:-1], 1)
     write(png, row.repeat(SCALE, 0).repeat(SCALE, 1))
@@ -100,7 +100,7 @@ def similarity(
 
 
 def series_of(site: Path, folder: Path) -> ImageSeries:
-    """The acquisitions of one year as an image series; of two of one day, the first."""
+    """Return the acquisitions of one year as an image series; of two of one day, the first."""
     with np.load(site) as file:
         days = [date.fromisoformat(str(day)[:10]) for day in file["dates"]]
         values = file["reflectance"]
@@ -113,7 +113,7 @@ def series_of(site: Path, folder: Path) -> ImageSeries:
 
 
 def write_scene(path: str, values: np.ndarray) -> None:
-    """(10, H, W) DN as GeoTIFF; the place does not matter."""
+    """Write (10, H, W) DN as a GeoTIFF; the place does not matter."""
     count, height, width = values.shape
     target = gdal.GetDriverByName("GTiff").Create(path, width, height, count, gdal.GDT_UInt16)
     reference = osr.SpatialReference()
@@ -127,7 +127,7 @@ def write_scene(path: str, values: np.ndarray) -> None:
 
 
 def colour(series: ImageSeries, day: date) -> np.ndarray:
-    """(H, W, 3) uint8: one day in natural colour."""
+    """Return (H, W, 3) uint8: one day in natural colour."""
     bands = series.read(series.grid.window, series.dates.index(day))[list(NATURAL)]
     shown = np.clip(np.nan_to_num(bands, nan=BRIGHTEST) / BRIGHTEST, 0, 1)
     return np.rint(255 * shown).astype(np.uint8).transpose(1, 2, 0)

@@ -50,14 +50,14 @@ LEAST = 6  # pixels of a polygon
 
 
 def crs() -> osr.SpatialReference:
-    """UTM 31 N."""
+    """Return UTM 31 N."""
     reference = osr.SpatialReference()
     reference.ImportFromEPSG(32631)
     return reference
 
 
 def fields_of(size: int, count: int, rng: np.random.Generator) -> np.ndarray:
-    """`(size, size)` number of the field: cells round points of a shaken grid."""
+    """Return `(size, size)` number of the field: cells round points of a shaken grid."""
     side = int(np.ceil(np.sqrt(count)))
     step = size / side
     rows, cols = np.divmod(np.arange(count), side)
@@ -67,7 +67,7 @@ def fields_of(size: int, count: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def covers_of(count: int, rng: np.random.Generator) -> np.ndarray:
-    """`(count, 2)` place in CLASSES of each field in each year."""
+    """Return `(count, 2)` place in CLASSES of each field in each year."""
     names = list(CLASSES)
     first = rng.permutation(np.resize(np.arange(len(names)), count))
     by_name = {cover.name: cover for cover in COVERS}
@@ -81,7 +81,7 @@ def covers_of(count: int, rng: np.random.Generator) -> np.ndarray:
 def observed(
     size: int, field: np.ndarray, covers: np.ndarray, seed: int, sparse: int
 ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
-    """What each year shows, and what there is.
+    """Return what each year shows, and what there is.
 
     Returns:
         `(T,)` days, `(T, 10, H, W)` reflectance (NaN: none), `(T, H, W)` clear, and the mean leaf
@@ -118,7 +118,7 @@ def observed(
 
 
 def write_raster(path: Path, values: np.ndarray, kind: int, nodata: float) -> None:
-    """GeoTIFF of `(bands, H, W)`."""
+    """Write a GeoTIFF of `(bands, H, W)`."""
     count, height, width = values.shape
     options = ["COMPRESS=DEFLATE", "TILED=YES"]
     dataset = gdal.GetDriverByName("GTiff").Create(str(path), width, height, count, kind, options)
@@ -132,7 +132,7 @@ def write_raster(path: Path, values: np.ndarray, kind: int, nodata: float) -> No
 def write_polygons(
     path: Path, field: np.ndarray, covers: np.ndarray, leaf_area: np.ndarray, chosen: np.ndarray
 ) -> None:
-    """The inside of the chosen fields, a pixel from their border, with what is known of them."""
+    """Write the inside of the chosen fields, a pixel from their border, with their facts."""
     memory = gdal.GetDriverByName("MEM").Create("", *field.shape[::-1], 1, gdal.GDT_Int32)
     memory.SetProjection(crs().ExportToWkt())
     memory.SetGeoTransform(TRANSFORM)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def positive(text: str) -> int:
-    """A number of at least one, for argparse.
+    """Return a number of at least one, for argparse.
 
     Raises:
         ValueError: it is none.
@@ -19,12 +19,12 @@ def positive(text: str) -> int:
 
 
 def not_negative(text: str) -> int:
-    """A number of at least zero, as `positive`."""
+    """Return a number of at least zero, as `positive`."""
     return positive(text) if int(text) else 0
 
 
 def minutes(text: str) -> float:
-    """More than none, as `positive`."""
+    """Return more than none, as `positive`."""
     number = float(text)
     if not number > 0:
         raise ValueError(text)
@@ -32,7 +32,7 @@ def minutes(text: str) -> float:
 
 
 def existing(text: str) -> Path:
-    """A file or folder that is there, for argparse.
+    """Return a file or folder that is there, for argparse.
 
     Raises:
         ArgumentTypeError: it is not.

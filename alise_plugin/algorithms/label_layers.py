@@ -233,7 +233,7 @@ def _exported(
     context: QgsProcessingContext,
     around: Sequence[Grid] = (),
 ) -> str:
-    """A GeoPackage of what the layer shows: its filter, edits, joins and CRS, any provider."""
+    """Write a GeoPackage of what the layer shows: its filter, edits, joins and CRS."""
     indices = _indices(fields, layer.fields(), layer.name())
     for name, index in zip(fields, indices):
         if index in layer.primaryKeyAttributes():
@@ -281,7 +281,7 @@ def _written(
     name: str,
     context: QgsProcessingContext,
 ) -> str:
-    """A GeoPackage of features of any geometry with some of their fields."""
+    """Return a GeoPackage of features of any geometry with some of their fields."""
     path = QgsProcessingUtils.generateTempFilename("labels.gpkg")
     options = QgsVectorFileWriter.SaveVectorOptions()
     options.driverName = "GPKG"
@@ -335,7 +335,7 @@ def _vector_legend(layer: QgsVectorLayer, field: str) -> Legend:
 
 
 def raster_legend(layer: QgsRasterLayer) -> Legend:
-    """Names and colours of a layer with a paletted style; nothing of another."""
+    """Return names and colours of a layer with a paletted style; nothing of another."""
     renderer = layer.renderer()
     if not isinstance(renderer, QgsPalettedRasterRenderer):
         return Legend()

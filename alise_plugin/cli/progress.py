@@ -52,7 +52,7 @@ class Progress:
             print(f"{100 * self._step // _STEPS} % after {passed}", file=sys.stderr, flush=True)
 
     def cancelled(self) -> bool:
-        """Whether the run is to stop."""
+        """Return whether the run is to stop."""
         return self._stopped
 
     def info(self, text: str) -> None:

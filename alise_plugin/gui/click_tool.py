@@ -118,7 +118,7 @@ class ClickTool(QgsMapToolEmitPoint):
             task.cancel()
 
     def _searched(self, layer: QgsMapLayer | None) -> QgsRasterLayer | None:
-        """The layer to look in: a raster, or the one that a result is of."""
+        """Return the layer to look in: a raster, or the one that a result is of."""
         if layer is not None and layer.customProperty(_SEARCHED):
             layer = QgsProject.instance().mapLayer(layer.customProperty(_SEARCHED))
         return layer if isinstance(layer, QgsRasterLayer) else None
@@ -131,7 +131,7 @@ class ClickTool(QgsMapToolEmitPoint):
         self._markers.append(marker)
 
     def _examples(self) -> QgsVectorLayer:
-        """The marks as a layer of points."""
+        """Return the marks as a layer of points."""
         layer = QgsVectorLayer("Point", self.tr("clicks"), "memory")
         layer.setCrs(self._crs())
         for marker in self._markers:
@@ -203,7 +203,7 @@ class ClickTool(QgsMapToolEmitPoint):
         self._iface.messageBar().pushMessage(_TITLE, text, level, _SECONDS)
 
     def tr(self, text: str) -> str:
-        """`text` in the user's language."""
+        """Return `text` in the user's language."""
         return str(QCoreApplication.translate("Alise", text))
 
 

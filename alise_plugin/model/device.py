@@ -26,7 +26,7 @@ _INSTALL = 'run the algorithm "Install runtime" of ALISE, or: pip install onnxru
 
 
 def import_onnxruntime() -> Any:
-    """The onnxruntime module.
+    """Return the onnxruntime module.
 
     Raises:
         RuntimeMissingError: it is not installed for this Python, or is broken.
@@ -41,7 +41,7 @@ def import_onnxruntime() -> Any:
 
 
 def available_threads() -> int:
-    """CPU threads that this process may use."""
+    """Return CPU threads that this process may use."""
     if hasattr(os, "sched_getaffinity"):  # Linux; knows of the limits of a job on a cluster.
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -69,7 +69,7 @@ def choose_device(device: str) -> str:
 
 
 def run_options() -> Any:
-    """Options for runs of graphs; all that go on with them end once their `terminate` is true."""
+    """Return options for runs of graphs; setting their `terminate` ends these runs."""
     return import_onnxruntime().RunOptions()
 
 
@@ -95,7 +95,7 @@ class Graph:
         batched: Sequence[str],
         options: Any = None,
     ) -> NDArray[np.floating[Any]]:
-        """The output for some inputs.
+        """Return the output for some inputs.
 
         Where the device's memory is too small, the batch is halved until it fits, and stays so.
 
@@ -117,7 +117,7 @@ class Graph:
         crops: Crops,
         options: Any = None,
     ) -> None:
-        """As `run`, but the output stays in the device's memory, where `crops` says."""
+        """Run a graph, but keep the output in the device's memory, where `crops` says."""
         for _ in self._outputs(inputs, batched, options, crops):
             pass
 
@@ -128,7 +128,7 @@ class Graph:
         options: Any,
         crops: Crops | None,
     ) -> Iterator[NDArray[np.floating[Any]]]:
-        """The outputs of as many calls as it takes; nothing comes back of what is kept."""
+        """Yield the outputs of as many calls as it takes; nothing comes back of what is kept."""
         start, count = 0, len(inputs[batched[0]])
         while start < count:
             end = min(start + (self._most or count), count)
@@ -164,7 +164,7 @@ class Graph:
             self._session.run(None, zeros, options)
 
     def _call(self, inputs: Inputs, options: Any, crops: Crops | None) -> NDArray[np.floating[Any]]:
-        """One run of the session."""
+        """Return one run of the session."""
         feeds = dict(inputs)
         if crops is None and all(isinstance(value, np.ndarray) for value in feeds.values()):
             return self._session.run(None, feeds, options)[0]  # type: ignore[no-any-return]
@@ -197,7 +197,7 @@ def _part(inputs: Inputs, batched: Sequence[str], start: int, end: int) -> Input
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Whether a run failed for want of memory.
+    """Return whether a run failed for want of memory.
 
     onnxruntime, its arena (with and without a limit), CUDA, cuBLAS and cuDNN say it their way.
     """
@@ -222,7 +222,7 @@ def open_graph(path: str, device: str, threads: int) -> Graph:
 
 
 def open_lookup(device: str, dtype: DTypeLike) -> Lookup:
-    """What takes rows out of arrays in the memory of a device."""
+    """Return what takes rows out of arrays in the memory of a device."""
     return Lookup(open_session(lookup_bytes(dtype), device, 1)[0], device, dtype)
 
 

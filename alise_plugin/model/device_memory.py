@@ -41,7 +41,7 @@ class DeviceArray:
 
     @classmethod
     def empty(cls, shape: Sequence[int], dtype: DTypeLike, device: str) -> DeviceArray:
-        """Memory that holds anything.
+        """Return memory that holds anything.
 
         Raises:
             Exception: the memory of the device is too little; see `device.out_of_memory`.
@@ -57,7 +57,7 @@ class DeviceArray:
         return self.shape[0]
 
     def __getitem__(self, part: slice) -> DeviceArray:
-        """A part of the first axis, in the same memory."""
+        """Return a part of the first axis, in the same memory."""
         start, end, _ = part.indices(len(self))
         before = start * math.prod(self.shape[1:]) * self.dtype.itemsize
         return replace(
@@ -65,14 +65,14 @@ class DeviceArray:
         )
 
     def reshape(self, *shape: int) -> DeviceArray:
-        """The same memory as another shape of as many values."""
+        """Return the same memory as another shape of as many values."""
         if math.prod(shape) != math.prod(self.shape):
             raise ValueError(f"{self.shape} cannot be seen as {shape}")
         return replace(self, shape=shape)
 
     @property
     def bound(self) -> tuple[str, int, type, list[int], int]:
-        """What `bind_input` and `bind_output` of onnxruntime take after the name."""
+        """Return what `bind_input` and `bind_output` of onnxruntime take after the name."""
         return self.device, 0, self.dtype.type, list(self.shape), self.address
 
 
@@ -118,7 +118,7 @@ class Rows:
         return replace(self, places=self.places[part])
 
     def taken(self) -> DeviceArray:
-        """The rows, `(a, b, d)`, in memory of their own."""
+        """Return the rows, `(a, b, d)`, in memory of their own."""
         shape = (*self.places.shape, self.source.shape[1])
         target = DeviceArray.empty(shape, self.source.dtype, self.source.device)
         self.lookup.into(target, self.source, self.places)
@@ -142,11 +142,11 @@ class Crops:
     lookup: Lookup
 
     def __getitem__(self, part: slice) -> Crops:
-        """The same for some of the images."""
+        """Return the same for some of the images."""
         return replace(self, target=self.target[part])
 
     def room(self) -> DeviceArray:
-        """Memory for the whole images, `(n, height, width, d)`."""
+        """Return memory for the whole images, `(n, height, width, d)`."""
         count, _, width = self.target.shape
         return DeviceArray.empty((count, *self.size, width), self.target.dtype, self.target.device)
 
@@ -174,11 +174,11 @@ class DeviceFeatures:
         self._lookup = lookup
 
     def crops(self, dates: slice, size: tuple[int, int], places: Places) -> Crops:
-        """Where the images of some dates go; see `Crops`."""
+        """Return where the images of some dates go; see `Crops`."""
         return Crops(self._array[dates], size, places, self._lookup)
 
     def rows(self, dates: NDArray[np.integer[Any]], pixels: NDArray[np.integer[Any]]) -> Rows:
-        """The features of some dates `(t,)` and pixels `(p,)`, as `(p, t, d)`."""
+        """Return the features of some dates `(t,)` and pixels `(p,)`, as `(p, t, d)`."""
         count, all_pixels, width = self._array.shape
         places = (dates[None, :] * all_pixels + pixels[:, None]).astype(np.int32)
         return Rows(self._array.reshape(count * all_pixels, width), places, self._lookup)

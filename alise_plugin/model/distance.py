@@ -14,10 +14,10 @@ class Distance(Protocol):
     """Of two vectors of each place, `(F, ...)` each, NaN where there is none."""
 
     def __call__(self, before: Float, after: Float) -> Float:
-        """The distances, `(...)`."""
+        """Return the distances, `(...)`."""
 
     def parts(self, before: Float, after: Float) -> Float:
-        """What each feature brings to the distance, `(F, ...)`, at least 0, in any unit."""
+        """Return what each feature brings to the distance, `(F, ...)`, at least 0, in any unit."""
 
 
 class SquaredDistance:
@@ -27,7 +27,7 @@ class SquaredDistance:
     """
 
     def __call__(self, before: Float, after: Float) -> Float:
-        """The distances."""
+        """Return the distances."""
         difference = self.parts(before, after)
         if not np.isnan(difference).any():
             return np.asarray(difference.mean(0))
@@ -38,7 +38,7 @@ class SquaredDistance:
             return np.where(count > 0, difference.sum(0) / count, np.nan).astype(np.float32)
 
     def parts(self, before: Float, after: Float) -> Float:
-        """Squared differences."""
+        """Return squared differences."""
         difference = after - before
         return np.asarray(np.square(difference, out=difference))
 
@@ -51,11 +51,11 @@ class CosineDistance:
     """
 
     def __call__(self, before: Float, after: Float) -> Float:
-        """The distances."""
+        """Return the distances."""
         return np.asarray(self.parts(before, after).sum(0) / 2)
 
     def parts(self, before: Float, after: Float) -> Float:
-        """Squared differences of both at length 1."""
+        """Return squared differences of both at length 1."""
         difference = _unit(after)
         difference -= _unit(before)
         return np.square(difference, out=difference)
@@ -81,11 +81,11 @@ class CompactCosine:
         self._back = np.ascontiguousarray((projected[:, 1:] - projected[:, :1]).T)
 
     def __call__(self, before: Float, after: Float) -> Float:
-        """The distances."""
+        """Return the distances."""
         return CosineDistance()(self._encoder.compact(before), self._encoder.compact(after))
 
     def parts(self, before: Float, after: Float) -> Float:
-        """Squares of the difference at length 1, taken back from the components to all features.
+        """Return squared differences at length 1, taken back to all features.
 
         The components are orthonormal, so that these sum to the squared difference that the
         distance is half of.
@@ -97,7 +97,7 @@ class CompactCosine:
 
 
 def compact_cosine(encoder: Encoder) -> Distance:
-    """`CompactCosine`, or `CosineDistance` of all features if the model has no compact form."""
+    """Return `CompactCosine`, or `CosineDistance` if the model has no compact form."""
     return CompactCosine(encoder) if encoder.package.compact is not None else CosineDistance()
 
 

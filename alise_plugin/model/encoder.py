@@ -119,7 +119,7 @@ class Encoder:
 
     @property
     def where(self) -> str:
-        """The device that is used and, where they are not the usual, why and how: for logs."""
+        """Return the device in use, and why it is not the usual one: for logs."""
         text = self.device_used
         if self.precision != PRECISIONS[0]:
             text += f" in {self.precision}"
@@ -205,7 +205,7 @@ class Encoder:
         crop: tuple[slice, slice] | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> Iterator[Float]:
-        """As `encode`, a few rows at a time: the whole embedding is never in memory at once.
+        """Yield as `encode`, a few rows at a time: the whole embedding is never in memory at once.
 
         Args:
             reflectance: as in `encode`.
@@ -231,7 +231,7 @@ class Encoder:
             yield self._project(seen, dates, kept, pixels, (bottom - top, width), stop)
 
     def decode(self, embedding: Float, days: NDArray[np.floating[Any]]) -> Float:
-        """Reflectance that the model expects on any days (Eq. 8, 9).
+        """Return reflectance that the model expects on any days (Eq. 8, 9).
 
         Args:
             embedding: `(n_queries, d_model, H, W)` of `encode`.
@@ -258,7 +258,7 @@ class Encoder:
         return out.reshape(len(days), len(package.bands), *shape)
 
     def compact(self, features: Float) -> Float:
-        """The compact form of features: the fixed projection of the package.
+        """Return the compact form of features: the fixed projection of the package.
 
         Args:
             features: `(n_queries * d_model, H, W)` float32, NaN for a pixel without any value.
@@ -285,7 +285,7 @@ class Encoder:
     def memory_needed(
         self, dates: int, read_pixels: int, inner_pixels: int, strip_pixels: int | None = None
     ) -> int:
-        """Bytes that `encode` holds at its peak, input and output included.
+        """Return bytes that `encode` holds at its peak, input and output included.
 
         Args:
             dates: T.
@@ -306,7 +306,7 @@ class Encoder:
         return kept + max(spatial, after)
 
     def _normalise(self, image: NDArray[np.floating[Any]]) -> tuple[Float, NDArray[np.bool_]]:
-        """`(10, H, W)` reflectance -> normalised and filled, and where anything was `(H, W)`."""
+        """Map reflectance `(10, H, W)` to normalised values, and where any band was seen."""
         package = self.package
         seen = np.isfinite(image)
         low, high = package.q05[:, None, None], package.q95[:, None, None]
@@ -331,7 +331,7 @@ class Encoder:
         rows: slice,
         columns: slice,
     ) -> Iterator[tuple[list[int], Float, NDArray[np.bool_]]]:
-        """Groups of dates for one call: their places, images (padded) and validity.
+        """Yield groups of dates for one call: their places, images (padded) and validity.
 
         A date without any value in the crop is left out; the last group may be empty.
         """
@@ -371,7 +371,7 @@ class Encoder:
         crop: tuple[slice, slice] | None,
         stop: Callable[[], bool],
     ) -> SpatialFeatures:
-        """The spatial graph on every date, while the next ones are read and normalised."""
+        """Return the spatial graph on every date, while the next ones are read and normalised."""
         rows, columns = crop or (slice(None), slice(None))
         options = run_options()
         batches = self._batches(reflectance, count, rows, columns)
@@ -406,7 +406,7 @@ class Encoder:
         return seen
 
     def _at_once(self, pixels: int) -> int:
-        """How many calls of the spatial graph run side by side for images of so many pixels."""
+        """Return how many spatial graphs run side by side for images of so many pixels."""
         together = self._workers * max(pixels, SPATIAL_PIXELS["cpu"])
         return self._workers if self.device_used == "cpu" and together <= SIDE_BY_SIDE else 1
 
@@ -419,7 +419,7 @@ class Encoder:
         shape: tuple[int, ...],
         stop: Callable[[], bool],
     ) -> Float:
-        """Some dates and pixels of what was seen -> `(n_queries, d_model, *shape)`, in blocks."""
+        """Map dates and pixels that were seen to `(n_queries, d_model, *shape)`, in blocks."""
         package = self.package
         count = int(np.prod(shape))
         out = np.full((package.n_features, count), np.nan, np.float32)

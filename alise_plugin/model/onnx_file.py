@@ -28,7 +28,7 @@ def dense_bytes(
     output: str,
     metadata: Mapping[str, str],
 ) -> bytes:
-    """A model: last(dense(relu(... dense((features - mean) / scale)))).
+    """Return a model: last(dense(relu(... dense((features - mean) / scale)))).
 
     Args:
         mean, scale: `(F,)` of each feature.
@@ -62,7 +62,7 @@ def dense_bytes(
 
 
 def lookup_bytes(dtype: DTypeLike) -> bytes:
-    """A model: rows[places], for memory that only a graph can read.
+    """Return a model: rows[places], for memory that only a graph can read.
 
     Args:
         dtype: of the rows, float32 or float16.
@@ -122,7 +122,7 @@ def _tensor(name: str, values: NDArray[np.floating[Any]]) -> bytes:
 
 
 def _value_info(name: str, sizes: Sequence[int | str], kind: int = _FLOAT) -> bytes:
-    """A tensor; a free size is a name."""
+    """Return a tensor; a free size is a name."""
     axes = (_text(2, size) if isinstance(size, str) else _number(1, size) for size in sizes)
     shape = b"".join(_field(1, axis) for axis in axes)
     tensor = _field(1, _number(1, kind) + _field(2, shape))

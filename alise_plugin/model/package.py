@@ -113,21 +113,21 @@ class ModelPackage:
 
     @property
     def model_id(self) -> str:
-        """Name, version and the first eight digits of the hash."""
+        """Return name, version and the first eight digits of the hash."""
         return f"{self.name} {self.version} {self.sha256[:8]}"
 
     @property
     def normalisation(self) -> tuple[NDArray[np.float32], ...]:
-        """Median, q05 and q95, `(10,)` each, in reflectance."""
+        """Return median, q05 and q95, `(10,)` each, in reflectance."""
         return self.median, self.q05, self.q95
 
     @property
     def n_features(self) -> int:
-        """Length of a pixel's whole vector."""
+        """Return length of a pixel's whole vector."""
         return self.n_queries * self.d_model
 
     def require_compact(self) -> CompactForm:
-        """The compact form.
+        """Return the compact form.
 
         Raises:
             ModelPackageError: the package has none.
@@ -202,7 +202,7 @@ def load_package(path: str | os.PathLike[str]) -> ModelPackage:
 
 
 def _has_half(folder: str, content: dict[str, Any]) -> bool:
-    """Whether there are graphs in half precision; those of other weights do not count."""
+    """Return whether there are graphs in half precision; those of other weights do not count."""
     files = content["files"]
     for name, half in HALF.items():
         entry = files.get(half)
@@ -213,7 +213,7 @@ def _has_half(folder: str, content: dict[str, Any]) -> bool:
 
 
 def _compact(folder: str, content: dict[str, Any]) -> CompactForm | None:
-    """The compact form that a package may have."""
+    """Return the compact form that a package may have."""
     entry = content.get("compact")
     if entry is None:
         return None

@@ -21,7 +21,7 @@ class _End:
 
 
 def ahead(items: Iterable[Item], depth: int) -> Iterator[Item]:
-    """The same items, made in another thread while the caller works on earlier ones.
+    """Yield the same items, made in another thread while the caller works on earlier ones.
 
     At most `depth` finished items wait, and one more is being made. Closing the iterator ends the
     thread after the item that it is at. An exception of `items` is raised where its item would be.

@@ -32,7 +32,7 @@ class Quantiser:
 
     @classmethod
     def from_sample(cls, sample: NDArray[np.floating[Any]]) -> Quantiser:
-        """Ranges from sampled pixels.
+        """Return ranges from sampled pixels.
 
         Args:
             sample: `(pixels, features)`, finite, at least one pixel.
@@ -43,7 +43,7 @@ class Quantiser:
         return cls(scale, low - _MARGIN * spread - scale)
 
     def encode(self, features: NDArray[np.floating[Any]]) -> tuple[NDArray[np.uint8], int]:
-        """`(features, H, W)` values to bytes, and how many were clipped; NaN becomes 0."""
+        """Return `(features, H, W)` values to bytes, and how many were clipped; NaN becomes 0."""
         column = (slice(None), None, None)
         scale, offset = self.scale.astype(np.float32), self.offset.astype(np.float32)
         raw = features - offset[column]
@@ -55,7 +55,7 @@ class Quantiser:
         return raw.astype(np.uint8), clipped
 
     def decode(self, raw: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """`(features, H, W)` bytes to values; 0 becomes NaN."""
+        """Return `(features, H, W)` bytes to values; 0 becomes NaN."""
         column = (slice(None), None, None)
         values = raw * self.scale.astype(np.float32)[column]
         values += self.offset.astype(np.float32)[column]

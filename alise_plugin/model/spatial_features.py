@@ -74,7 +74,7 @@ class SpatialFeatures:
         masks: NDArray[np.bool_],
         options: Any,
     ) -> Callable[[], None]:
-        """What takes dates in, in any thread, and in any order with others.
+        """Return what takes dates in, in any thread, and in any order with others.
 
         Args:
             graph: gives the features of images.
@@ -108,33 +108,33 @@ class SpatialFeatures:
         self.valid[to].reshape(masks.shape)[:] = masks
 
     def features_of(self, dates: Places, some: Places, pixels: Places) -> Any:
-        """What the temporal graph takes: `some` of `dates`, and `pixels`, as `(p, t, d)`."""
+        """Return what the temporal graph takes: `some` of `dates`, and `pixels`, as `(p, t, d)`."""
         if self._there is None:
             return np.ascontiguousarray(self._here[:, pixels][dates][some].transpose(1, 0, 2))
         all_dates, all_pixels = (np.arange(size) for size in self.valid.shape)
         return self._there.rows(all_dates[dates][some], all_pixels[pixels])
 
     def places_of(self, period: Period) -> tuple[Places, Float]:
-        """Where the dates of a period are in `features`, and their days."""
+        """Return where the dates of a period are in `features`, and their days."""
         days = dict(zip(np.asarray(period.dates).tolist(), np.asarray(period.days, np.float32)))
         places = [place for place, date in enumerate(self.kept) if date in days]
         return as_slice(places), np.array([days[self.kept[i]] for i in places], np.float32)
 
 
 def regular_pixels(shape: tuple[int, ...], every: int) -> Places:
-    """Places of every n-th row and column in an image without its shape."""
+    """Return places of every n-th row and column in an image without its shape."""
     if every == 1:
         return slice(0, shape[0] * shape[1])
     return np.arange(shape[0] * shape[1]).reshape(shape)[::every, ::every].ravel()
 
 
 def stack_arrays(arrays: list[Any]) -> Any:
-    """As `np.stack`, without a copy of a single one."""
+    """Do as `np.stack`, without a copy of a single one."""
     return np.stack(arrays) if len(arrays) > 1 else arrays[0][None]
 
 
 def as_slice(places: list[int]) -> Places:
-    """A run of places as a slice, which copies nothing; others as an array."""
+    """Return a run of places as a slice, which copies nothing; others as an array."""
     if not places or places[-1] - places[0] + 1 == len(places):
         return slice(places[0], places[-1] + 1) if places else slice(0, 0)
     return np.array(places)

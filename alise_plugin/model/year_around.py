@@ -23,7 +23,7 @@ TOO_FEW = 8
 
 
 def year_around(days: NDArray[np.floating[Any]], day: float) -> NDArray[np.intp]:
-    """Places of the acquisitions that a day is reconstructed from, ascending.
+    """Return places of the acquisitions that a day is reconstructed from, ascending.
 
     All of a series of a year; otherwise those of the year around the day, of two years where that
     has fewer than 24, and all where these have fewer than 8.
@@ -46,7 +46,7 @@ def year_around(days: NDArray[np.floating[Any]], day: float) -> NDArray[np.intp]
 def by_year_around(
     days: NDArray[np.floating[Any]], wanted: NDArray[np.floating[Any]]
 ) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Days to be reconstructed, those together that share their acquisitions.
+    """Return days to be reconstructed, those together that share their acquisitions.
 
     Args:
         days: `(T,)` of the acquisitions, in any order.

@@ -49,7 +49,7 @@ OUTPUTS = (
 
 
 def run(given: Given, feedback: Feedback) -> Results:
-    """Map the similarity."""
+    """Return map the similarity."""
     examples = given["EXAMPLES"].examples()
     with opened(given["INPUT"], (), given, feedback) as features:
         result = find_similar(

@@ -63,7 +63,7 @@ def check_runtime(profile: Path) -> RuntimeReport:
 
 
 def scikit_learn_problem(profile: Path) -> str | None:
-    """One sentence, or None when scikit-learn, which classifiers are trained with, works."""
+    """Return one sentence, or None when scikit-learn, which classifiers are trained with, works."""
     if not location.is_installed("sklearn"):
         return location.missing_sentence(profile, "scikit-learn")
     try:

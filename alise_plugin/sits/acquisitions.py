@@ -42,7 +42,7 @@ FIRST_YEAR = 2015
 
 
 def parse_date(text: str | None) -> date | None:
-    """The one calendar date that a text holds.
+    """Return the one calendar date that a text holds.
 
     Args:
         text: an ISO date or time, a TIFF date-time, YYYYMMDD, a Sentinel-2 product name, or a
@@ -57,7 +57,7 @@ def parse_date(text: str | None) -> date | None:
 
 
 def dates_in(text: str) -> set[date]:
-    """The calendar dates that a text holds: those of sensing alone, where it names such."""
+    """Return the calendar dates that a text holds: those of sensing alone, where it names such."""
     for pattern in _SENSED:
         sensed = {match["sensed"][:8] for match in pattern.finditer(text)}
         if sensed:
@@ -73,12 +73,12 @@ def dates_in(text: str) -> set[date]:
 
 
 def without_date(text: str) -> str:
-    """A text without the dates that it holds."""
+    """Return a text without the dates that it holds."""
     return _DATE.sub("", text)
 
 
 def days_since_reference(dates: Iterable[date]) -> NDArray[np.float32]:
-    """Days from REFERENCE_DATE, `(T,)` float32, negative before it."""
+    """Return days from REFERENCE_DATE, `(T,)` float32, negative before it."""
     return np.array([(day - REFERENCE_DATE).days for day in dates], dtype=np.float32)
 
 
@@ -100,7 +100,7 @@ class Scene:
 
 
 def scene_of(text: str) -> Scene:
-    """The scene that a product's name, an image's name or an Earth Engine index states."""
+    """Return the scene that a product's name, an image's name or an Earth Engine index states."""
     name = _NAME.search(text)
     if name:
         baseline = f"{name['baseline'][:2]}.{name['baseline'][2:]}"
@@ -118,7 +118,7 @@ def scene_of(text: str) -> Scene:
 
 
 def refuse_impossible_day(day: date, name: str) -> None:
-    """Raises SeriesError where no Sentinel-2 can have taken an image on that day."""
+    """Raise SeriesError where no Sentinel-2 can have taken an image on that day."""
     # A day of grace: it is already tomorrow elsewhere.
     if day > date.today() + timedelta(days=1):
         raise SeriesError(

@@ -55,7 +55,7 @@ _BAND = re.compile(r"(?<![A-Za-z0-9])B(8A|0?[1-9]|1[0-2])(?![A-Za-z0-9])", re.IG
 
 
 def canonical_band(text: str | None) -> str | None:
-    """The name in BANDS that a description, a variable or a file name holds.
+    """Return the name in BANDS that a description, a variable or a file name holds.
 
     Args:
         text: for example "B2", "b02", "B8a", "B08_10m" or "2019-05-14 B02".
@@ -74,23 +74,23 @@ def canonical_band(text: str | None) -> str | None:
 
 
 def canonical_mask(text: str | None) -> str | None:
-    """The one name in MASKS that a description, a variable or a file name holds, else None."""
+    """Return the one name in MASKS that a text holds, else None."""
     names = {name.upper() for name in _MASK.findall(text or "")}
     return names.pop() if len(names) == 1 else None
 
 
 def names_another_band(text: str | None) -> bool:
-    """Whether a text names a Sentinel-2 band that the model does not read (B01, B09, B10)."""
+    """Return whether a text names a band that the model does not read (B01, B09, B10)."""
     return bool(_BAND.search(text or "")) and canonical_band(text) is None
 
 
 def asset_band(text: str | None) -> str | None:
-    """Band or mask that an asset, or a band of a cube, is called after: "B04", "red", "scl"."""
+    """Return the band or mask that an asset is called after: "B04", "red", "scl"."""
     return canonical_band(text) or canonical_mask(text) or _COLOURS.get(_bare(text or ""))
 
 
 def colour_bands(texts: Sequence[str]) -> list[str | None]:
-    """The bands that the descriptions of a raster mean by colours, None where one means none."""
+    """Return the bands that descriptions mean by colours; None if one means none."""
     names = [_bare(text) for text in texts]
     known = dict(_COLOURS)
     if _BROAD in names:  # so FORCE calls B08, and B8A plainly NIR
@@ -109,7 +109,7 @@ def _bare(text: str) -> str:
 
 
 def are_positions(texts: Sequence[str]) -> bool:
-    """Whether "B1" to "B10", or to a higher number, without B8A, count bands and name none.
+    """Return whether "B1" to "B10", or to a higher number, without B8A, count bands and name none.
 
     No image of Sentinel-2 has B10 and lacks B11, B12 or B8A.
     """

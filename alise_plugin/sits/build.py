@@ -104,7 +104,7 @@ class SeriesPlan:
 
     @property
     def bands_missing(self) -> tuple[str, ...]:
-        """Names of BANDS that no acquisition has."""
+        """Return names of BANDS that no acquisition has."""
         return tuple(
             band
             for band in BANDS
@@ -112,7 +112,7 @@ class SeriesPlan:
         )
 
     def write(self, output: str | os.PathLike[str]) -> ImageSeries:
-        """Writes the VRT and opens it.
+        """Write the VRT and open it.
 
         Raises:
             OutputError: it cannot be written.
@@ -129,7 +129,7 @@ def build_series(
     feedback: Feedback | None = None,
     **options: Any,
 ) -> ImageSeries:
-    """Writes the VRT of an image series over what is given, without copying pixels.
+    """Write the VRT of an image series over what is given, without copying pixels.
 
     Args:
         inputs: files and folders, see `plan_series`.
@@ -154,7 +154,7 @@ def plan_series(
     options: SeriesOptions,
     feedback: Feedback | None = None,
 ) -> SeriesPlan:
-    """Reads what is given and decides what the series is made of; writes nothing.
+    """Read what is given and decide what the series is made of; write nothing.
 
     Inputs may be SAFE and Theia products (folders or zips), rasters of one date or of one band,
     stacks, image series, NetCDF and Zarr cubes, STAC files, and folders of all these, mixed.
@@ -223,7 +223,7 @@ def _read(
     options: SeriesOptions,
     feedback: Feedback,
 ) -> Readings:
-    """Records of everything that is given, each read by the reader of its kind."""
+    """Return records of everything that is given, each read by the reader of its kind."""
     paths = [os.fspath(path) for path in inputs]
     files = list({_identity(path): path for path in reversed(paths)}.values())[::-1]
     if not files:
@@ -254,7 +254,7 @@ def _read(
 def _in_time(
     records: Sequence[SourceBand], options: SeriesOptions, left_out: list[tuple[str, str]]
 ) -> list[SourceBand]:
-    """Records between the first and the last day to keep."""
+    """Return records between the first and the last day to keep."""
     kept = []
     for record in records:
         early = options.start is not None and record.day < options.start
@@ -273,7 +273,7 @@ def _in_time(
 
 
 def _refuse_safe_without_mask(chosen: Chosen) -> None:
-    """Raises where a SAFE product, which all come with scene classes, has lost them."""
+    """Raise where a SAFE product, which all come with scene classes, has lost them."""
     masked = {mask.product for masks in chosen.masks.values() for mask in masks}
     piles = [pile for by_band in chosen.bands.values() for pile in by_band.values()]
     products = {record.product for pile in piles for record in pile}
@@ -286,7 +286,7 @@ def _refuse_safe_without_mask(chosen: Chosen) -> None:
 
 
 def _leave_outside(chosen: Chosen, grid: Grid, left_out: list[tuple[str, str]]) -> None:
-    """Takes out the sources that lie outside the grid, and dates of which nothing is left."""
+    """Take out the sources that lie outside the grid, and dates of which nothing is left."""
     inside: dict[Grid, bool] = {}
 
     def is_inside(record: SourceBand) -> bool:
@@ -309,7 +309,7 @@ def _leave_outside(chosen: Chosen, grid: Grid, left_out: list[tuple[str, str]]) 
 
 
 def _acquisitions(chosen: Chosen, values: Values) -> list[Acquisition]:
-    """Acquisitions in order of date, their values settled together."""
+    """Return acquisitions in order of date, their values settled together."""
     placed = [
         (day, band, record)
         for day in sorted(chosen.bands)
@@ -333,7 +333,7 @@ def _filtered(
     left_out: list[tuple[str, str]],
     warnings: list[str],
 ) -> list[PlannedDate]:
-    """Dates within the limits of cloud and validity; what nobody measured is kept, and said."""
+    """Return the dates within the limits of cloud and validity; keep those not measured."""
     kept = []
     unknown = 0
     for item in planned:
@@ -381,7 +381,7 @@ def _grid_notes(grid: Grid, records: Sequence[SourceBand]) -> list[str]:
 
 
 def _remarks(planned: Sequence[PlannedDate]) -> list[str]:
-    """What the readers had to decide, and where dates come from, each once."""
+    """Return what the readers had to decide, and where dates come from, each once."""
     remarks: dict[str, set[str]] = {}
     given = []
     for item in planned:

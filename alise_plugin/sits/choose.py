@@ -37,7 +37,7 @@ class Chosen:
 
 
 def choose(records: Sequence[SourceBand], check: Callable[[], None] = lambda: None) -> Chosen:
-    """Resolves repetitions: reprocessings, copies, pixel sizes, mosaics of a day.
+    """Return resolves repetitions: reprocessings, copies, pixel sizes, mosaics of a day.
 
     Two processings of a scene: the newer, or both where each has a part of the scene. One band at
     two pixel sizes: the finer, where it covers the coarser. Two scenes of a day: both, as a mosaic.
@@ -73,7 +73,7 @@ def _order(record: SourceBand) -> tuple[float, str]:
 def _newest(
     records: Sequence[SourceBand], chosen: Chosen, check: Callable[[], None]
 ) -> list[SourceBand]:
-    """Records without those of older processings of the same scene.
+    """Return records without those of older processings of the same scene.
 
     A tile at the seam of two data strips comes as two products of one scene, each with its part of
     the pixels: these are no processings of each other, and all are kept.
@@ -105,7 +105,7 @@ def _newest(
 
 
 def _baseline(processed: str) -> str:
-    """The processing baseline that "02.12_20190516T135205" begins with; empty where none does."""
+    """Return the processing baseline that "02.12_20190516T135205" begins with, if any."""
     return processed.rpartition("_")[0]
 
 
@@ -114,7 +114,7 @@ def _is_another_part(
     others: Sequence[Sequence[SourceBand]],
     check: Callable[[], None],
 ) -> bool:
-    """Whether an image has values in a part of its scene where the others have none.
+    """Return whether an image has values in a part of its scene where the others have none.
 
     Files on servers are described without a reading of their pixels, so they are no parts.
     """
@@ -130,7 +130,7 @@ def _is_another_part(
 
 
 def _has_values(record: SourceBand) -> NDArray[np.bool_]:
-    """Where a band holds values, in a small picture of it."""
+    """Return where a band holds values, in a small picture of it."""
     dataset = open_raster(record.dataset_name, record.open_options)
     width, height = min(_PICTURE, record.grid.width), min(_PICTURE, record.grid.height)
     values = read_small(dataset, [record.index], width, height)
@@ -142,7 +142,7 @@ def _has_values(record: SourceBand) -> NDArray[np.bool_]:
 def _add(
     pile: list[SourceBand], record: SourceBand, chosen: Chosen, check: Callable[[], None]
 ) -> None:
-    """Puts a record among those of its day and band, or leaves it, or another, out."""
+    """Put a record among those of its day and band, or leaves it, or another, out."""
     for other in list(pile):
         if record.band != other.band:
             continue  # masks of two kinds
@@ -175,14 +175,14 @@ def _add(
 
 
 def _is_other_processor(first: SourceBand, second: SourceBand) -> bool:
-    """Whether two records are of one tile, from two providers that name its scenes differently."""
+    """Return whether two records of one tile come from providers with different scene names."""
     tiles = {record.product.scene.partition("_")[0].lstrip("T") for record in (first, second)}
     kinds = {record.product.kind for record in (first, second)}
     return len(tiles) == 1 and len(kinds) == 2 and kinds <= set(_COPIES)
 
 
 def _covers(finer: SourceBand, coarser: SourceBand) -> bool:
-    """Whether a record holds all that a coarser one does, better."""
+    """Return whether a record holds all that a coarser one does, better."""
     if finer.grid.pixel_size >= coarser.grid.pixel_size or not finer.grid.same_crs(coarser.grid):
         return False
     dx, dy = coarser.grid.pixel_size
@@ -207,7 +207,7 @@ def _same_pixels(first: SourceBand, second: SourceBand, check: Callable[[], None
 
 
 def refuse_too_few_bands(bands: set[str]) -> None:
-    """Raises SeriesError below four bands, or without red or near infrared."""
+    """Raise SeriesError below four bands, or without red or near infrared."""
     listed = ", ".join(band for band in BANDS if band in bands) or "none"
     if "B04" not in bands or not bands & {"B08", "B8A"}:
         raise SeriesError(

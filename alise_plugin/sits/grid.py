@@ -24,21 +24,21 @@ class Window:
 
     @property
     def col_end(self) -> int:
-        """The first column after the window."""
+        """Return the first column after the window."""
         return self.col + self.width
 
     @property
     def row_end(self) -> int:
-        """The first row after the window."""
+        """Return the first row after the window."""
         return self.row + self.height
 
     @property
     def pixels(self) -> int:
-        """How many pixels it holds."""
+        """Return how many pixels it holds."""
         return self.width * self.height
 
     def expand(self, halo: int, within: Window) -> Window:
-        """The window with `halo` pixels more on each side, cut at the edges of `within`."""
+        """Return the window with `halo` pixels more on each side, cut at the edges of `within`."""
         return _between(
             max(self.col - halo, within.col),
             max(self.row - halo, within.row),
@@ -47,7 +47,7 @@ class Window:
         )
 
     def snap(self, stride: int, within: Window) -> Window:
-        """The smallest window around this one whose edges are multiples of `stride`.
+        """Return the smallest window around this one whose edges are multiples of `stride`.
 
         Multiples are counted from the origin of `within`, and its edges cut the result.
         """
@@ -63,12 +63,12 @@ class Window:
         )
 
     def slices_in(self, outer: Window) -> tuple[slice, slice]:
-        """Where this window lies in an array read from `outer`: (rows, columns)."""
+        """Return where this window lies in an array read from `outer`: (rows, columns)."""
         row, col = self.row - outer.row, self.col - outer.col
         return slice(row, row + self.height), slice(col, col + self.width)
 
     def relative_to(self, origin: Window) -> Window:
-        """The same pixels, counted from the first row and column of another window."""
+        """Return the same pixels, counted from the first row and column of another window."""
         return Window(self.col - origin.col, self.row - origin.row, self.width, self.height)
 
     def squares(self, side: int) -> list[Window]:
@@ -106,7 +106,7 @@ class Grid:
 
     @classmethod
     def from_dataset(cls, dataset: gdal.Dataset, name: str) -> Grid:
-        """The grid of an open raster, named `name` in messages.
+        """Return the grid of an open raster, named `name` in messages.
 
         Raises:
             SeriesError: it has no CRS, no georeferencing, or is rotated or upside down.
@@ -132,23 +132,23 @@ class Grid:
 
     @staticmethod
     def registered_wkt(reference: osr.SpatialReference) -> str:
-        """WKT of the EPSG definition of a CRS that states its code, else of the CRS as it is."""
+        """Return the WKT of the EPSG definition of a CRS with a code, else of the CRS as it is."""
         return str(_registered(reference).ExportToWkt())
 
     @property
     def window(self) -> Window:
-        """The whole raster."""
+        """Return the whole raster."""
         return Window(0, 0, self.width, self.height)
 
     @property
     def extent(self) -> tuple[float, float, float, float]:
-        """(xmin, ymin, xmax, ymax) in CRS units."""
+        """Return (xmin, ymin, xmax, ymax) in CRS units."""
         left, dx, _, top, _, dy = self.geotransform
         return left, top + dy * self.height, left + dx * self.width, top
 
     @property
     def crs_name(self) -> str:
-        """The name of the CRS, with its code where it has one."""
+        """Return the name of the CRS, with its code where it has one."""
         reference = osr.SpatialReference()
         reference.ImportFromWkt(self.crs_wkt)
         code = reference.GetAuthorityCode(None)
@@ -157,11 +157,11 @@ class Grid:
 
     @property
     def pixel_size(self) -> tuple[float, float]:
-        """Width and height of a pixel in CRS units, both positive."""
+        """Return width and height of a pixel in CRS units, both positive."""
         return self.geotransform[1], -self.geotransform[5]
 
     def window_of(self, extent: Sequence[float]) -> Window:
-        """The pixels that an extent touches, cut at the raster's edges.
+        """Return the pixels that an extent touches, cut at the raster's edges.
 
         Args:
             extent: (xmin, ymin, xmax, ymax) in this grid's CRS.
@@ -183,17 +183,17 @@ class Grid:
         return _between(col, row, col_end, row_end)
 
     def subgrid(self, window: Window) -> Grid:
-        """The grid of a window of this raster."""
+        """Return the grid of a window of this raster."""
         left, dx, _, top, _, dy = self.geotransform
         transform = (left + dx * window.col, dx, 0.0, top + dy * window.row, 0.0, dy)
         return Grid(self.crs_wkt, transform, window.width, window.height)
 
     def same_crs(self, other: Grid) -> bool:
-        """Whether both CRS are one, however their WKT is spelled."""
+        """Return whether both CRS are one, however their WKT is spelled."""
         return self.crs_wkt == other.crs_wkt or _same_crs(self.crs_wkt, other.crs_wkt)
 
     def same_grid(self, other: Grid) -> bool:
-        """Whether both have the same CRS, size and place, to a hundredth of a pixel."""
+        """Return whether both have the same CRS, size and place, to a hundredth of a pixel."""
         dx, dy = self.pixel_size
         return (
             (self.width, self.height) == (other.width, other.height)
@@ -210,7 +210,7 @@ def _numbers(extent: Sequence[float]) -> str:
 
 
 def _registered(reference: osr.SpatialReference) -> osr.SpatialReference:
-    """The EPSG definition of a CRS that states its code, else the CRS as it is.
+    """Return the EPSG definition of a CRS that states its code, else the CRS as it is.
 
     Files add shifts to WGS 84 of their own, which QGIS then shows as an unknown CRS.
     """
@@ -246,7 +246,7 @@ def plan_tiles(
     halo: int,
     stride: int,
 ) -> list[Tile]:
-    """Cuts a window into tiles whose values do not depend on the cutting.
+    """Cut a window into tiles whose values do not depend on the cutting.
 
     A convolutional encoder with `stride` gives a pixel the same value in two reads if both begin
     on multiples of its stride and both hold its receptive field. So reads begin and end on

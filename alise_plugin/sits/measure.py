@@ -44,7 +44,7 @@ def measure(
     products: Sequence[Sequence[Product]],
     feedback: Feedback,
 ) -> list[Fractions]:
-    """The fractions of every acquisition.
+    """Return the fractions of every acquisition.
 
     What a product states of itself counts where it and the grid have the same extent. Elsewhere
     pixels are counted: all, or those of 16 windows where the grid has more than a million.
@@ -100,7 +100,7 @@ def measure(
 
 
 def _stated(grid: Grid, acquisition: Acquisition, products: Sequence[Product]) -> Fractions | None:
-    """What the one product of a date states of itself, if it speaks for the grid."""
+    """Return what the one product of a date states of itself, if it speaks for the grid."""
     if len(products) != 1 or products[0].cloud is None or products[0].valid is None:
         return None
     tolerance = _STATED * max(

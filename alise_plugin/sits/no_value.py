@@ -123,12 +123,12 @@ def _lut(steps: Sequence[tuple[float, float]]) -> str:
 
 
 def has_mask(band: gdal.Band) -> bool:
-    """Whether a mask, inside the file or in a `.msk` beside it, says which pixels have a value."""
+    """Return whether a mask, in the file or in a `.msk` beside it, marks pixels with a value."""
     return not band.GetMaskFlags() & (gdal.GMF_ALL_VALID | gdal.GMF_NODATA | gdal.GMF_ALPHA)
 
 
 def is_alpha(band: gdal.Band) -> bool:
-    """Whether a band is an alpha band, and no band of Sentinel-2 that is taken for one."""
+    """Return whether a band is an alpha band, and no band of Sentinel-2 that is taken for one."""
     return (
         band.GetColorInterpretation() == gdal.GCI_AlphaBand
         and canonical_band(band.GetDescription()) is None
@@ -161,7 +161,7 @@ def is_hidden(
 
 
 def zeros_are_missing(records: Sequence[SourceBand]) -> bool:
-    """Whether an image that declares another nodata value, or none, plainly holds 0 for it.
+    """Return whether an image that declares another nodata value, or none, plainly holds 0 for it.
 
     That is so where many pixels along its edges are 0 in all of its finest bands. It matters where
     bands of several resolutions are laid on one grid: resampling smears the zeros of the coarse

@@ -44,7 +44,7 @@ class PixelAreas:
         self._eccentricity = float(np.sqrt(squared))
 
     def of(self, window: Window) -> NDArray[np.float64]:
-        """`(H, W)` m2 of the pixels of a window."""
+        """Return `(H, W)` m2 of the pixels of a window."""
         shape = (window.height, window.width)
         if self._transform is None:
             return np.full(shape, self._planar)
@@ -58,12 +58,12 @@ class PixelAreas:
         return pixels[top : top + window.height, left : left + window.width]
 
     def mean(self) -> float:
-        """m2 of the pixel in the middle of the grid."""
+        """Return m2 of the pixel in the middle of the grid."""
         middle = Window(self._grid.width // 2, self._grid.height // 2, 1, 1)
         return float(self.of(middle)[0, 0])
 
     def _cells(self, columns: NDArray[Any], rows: NDArray[Any]) -> NDArray[np.float64]:
-        """m2 of the quadrilaterals between columns and rows of pixel corners."""
+        """Return m2 of the quadrilaterals between columns and rows of pixel corners."""
         assert self._transform is not None
         left, dx, _, top, _, dy = self._grid.geotransform
         x, y = np.meshgrid(left + dx * columns, top + dy * rows)
@@ -86,7 +86,7 @@ class PixelAreas:
         return np.asarray(np.abs(twice) / 2)
 
     def _equal_area(self, latitude: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Northing of the cylindrical equal-area projection with the equator true, in m."""
+        """Return northing of the cylindrical equal-area projection with the equator true, in m."""
         sine, e = np.sin(latitude), self._eccentricity
         if e == 0:
             return np.asarray(self._major * sine)

@@ -29,7 +29,7 @@ _cache_limits: list[int] = []  # what GDAL had before, and what runs ask for (se
 
 @contextmanager
 def quiet_gdal() -> Iterator[list[str]]:
-    """Collects GDAL's failures of this thread in a list, instead of printing them.
+    """Collect GDAL's failures of this thread in a list, instead of printing them.
 
     Exceptions that GDAL raises in its exception mode join the list too and go no further.
     """
@@ -52,7 +52,7 @@ def quiet_gdal() -> Iterator[list[str]]:
 
 
 def _quiet_hdf5() -> None:
-    """Keeps HDF5 from printing, in this thread, what netCDF asks for and may not find.
+    """Keep HDF5 from printing, in this thread, what netCDF asks for and may not find.
 
     netCDF looks for attributes that few files have. It switches HDF5's printing of such "errors"
     off, but HDF5 keeps that switch per thread, and netCDF sets it only in the thread that used it
@@ -72,13 +72,13 @@ def _quiet_hdf5() -> None:
 
 
 def _one_line(message: str) -> str:
-    """A message of GDAL without its line breaks: since 3.8 it may tell a whole story."""
+    """Return a message of GDAL without its line breaks: since 3.8 it may tell a whole story."""
     return " ".join(message.split())
 
 
 @contextmanager
 def block_cache(size: float) -> Iterator[None]:
-    """Lets GDAL keep at most `size` bytes of blocks inside the `with` block.
+    """Let GDAL keep at most `size` bytes of blocks inside the `with` block.
 
     Its default is a share of the machine's memory, whatever the user allowed. The limit is one for
     the whole process, so it is only ever lowered, to the least that runs side by side ask for, and
@@ -100,7 +100,7 @@ def block_cache(size: float) -> Iterator[None]:
 
 
 def open_raster(name: str, open_options: Sequence[str] = ()) -> gdal.Dataset:
-    """Opens a raster for reading.
+    """Open a raster for reading.
 
     Args:
         name: a path, or a GDAL dataset name such as `NETCDF:"cube.nc":B4`.
@@ -122,7 +122,7 @@ def open_raster(name: str, open_options: Sequence[str] = ()) -> gdal.Dataset:
 
 
 def refuse_unspeakable(name: str) -> None:
-    """Raises SeriesError where a name is not UTF-8, as of old disks, which GDAL does not take."""
+    """Raise SeriesError where a name is not UTF-8, as of old disks, which GDAL does not take."""
     try:
         name.encode()
     except UnicodeEncodeError as error:
@@ -138,7 +138,7 @@ _CHECKED_BLOCKS = 256  # of a TIFF's first band, spread, and its last row of blo
 
 
 def refuse_truncated(path: str) -> None:
-    """Raises SeriesError where a JPEG 2000 or TIFF on this machine ends before its image does.
+    """Raise SeriesError where a JPEG 2000 or TIFF on this machine ends before its image does.
 
     GDAL opens such a file without a word and fails when somebody reads the missing part. A JPEG
     2000 states the length of its boxes, and its codestream ends with a marker; a TIFF states where
@@ -165,7 +165,7 @@ def refuse_truncated(path: str) -> None:
 
 
 def _boxes_are_cut(file: BinaryIO, size: int) -> bool:
-    """Whether the boxes of a JP2 end beyond the file, or no codestream is among them."""
+    """Return whether the boxes of a JP2 end beyond the file, or no codestream is among them."""
     place, codestream = 0, False
     while place + 8 <= size:
         file.seek(place)
@@ -188,7 +188,7 @@ def _ends_as_jp2(file: BinaryIO) -> bool:
 
 
 def _blocks_end(path: str) -> int:
-    """The last byte that a sample of a TIFF's blocks takes."""
+    """Return the last byte that a sample of a TIFF's blocks takes."""
     dataset = gdal.OpenEx(path, gdal.OF_RASTER, allowed_drivers=["GTiff"])
     if dataset is None:
         return 0
@@ -208,7 +208,7 @@ def _blocks_end(path: str) -> int:
 
 
 def files_behind(path: str) -> list[str]:
-    """A file, and all that it refers to where it is a VRT, through VRTs of VRTs."""
+    """Return a file, and all that it refers to where it is a VRT, through VRTs of VRTs."""
     found: dict[str, None] = {}
     waiting = [path]
     while waiting:
@@ -227,7 +227,7 @@ def files_behind(path: str) -> list[str]:
 def read_bands(
     dataset: gdal.Dataset, bands: Sequence[int], col: int, row: int, width: int, height: int
 ) -> NDArray[np.float32]:
-    """Raw values of a window, all bands in one call.
+    """Return raw values of a window, all bands in one call.
 
     ReadRaster, not ReadAsArray: it does not need GDAL's NumPy extension, which is what breaks
     first when a user's NumPy changes.
@@ -262,7 +262,7 @@ def read_bands(
 def read_small(
     dataset: gdal.Dataset, bands: Sequence[int], width: int, height: int
 ) -> NDArray[np.float32] | None:
-    """Whole bands, made small by taking pixels; None where a file behind them cannot be read.
+    """Return whole bands made small by taking pixels; None if a file behind them is unreadable.
 
     Returns:
         `(len(bands), height, width)` float32, raw, as `read_bands`.
@@ -285,12 +285,12 @@ def read_small(
 
 
 def is_integer(dtype: int) -> bool:
-    """Whether a GDAL data type holds integers."""
+    """Return whether a GDAL data type holds integers."""
     return dtype not in (gdal.GDT_Float32, gdal.GDT_Float64)
 
 
 def stated_scale(band: gdal.Band) -> tuple[float | None, float | None]:
-    """Scale and offset of a band, both None where the file states none.
+    """Return scale and offset of a band, both None where the file states none.
 
     A scale of 1 with an offset of 0 states nothing: GDAL reports it for every band of a VRT.
     """

@@ -24,7 +24,7 @@ _EDGE_POINTS = 21  # of each side of a window, for its outline in another CRS
 
 
 def extent_on(source: Grid, target: Grid) -> tuple[float, float, float, float] | None:
-    """The extent of one grid in the CRS of another; None where it has no place there."""
+    """Return the extent of one grid in the CRS of another; None where it has no place there."""
     return _transformed(source.extent, source, target)
 
 
@@ -40,15 +40,15 @@ class SeriesOnGrid(ImageSeries):
         self._source = source
 
     def reopen(self) -> SeriesOnGrid:
-        """The same acquisitions on a dataset of its own, for another thread."""
+        """Return the same acquisitions on a dataset of its own, for another thread."""
         return SeriesOnGrid(self._source.reopen(), self.grid)
 
     def subset(self, dates: Iterable[date]) -> SeriesOnGrid:
-        """The series of some of the dates, on a dataset of its own."""
+        """Return the series of some of the dates, on a dataset of its own."""
         return SeriesOnGrid(self._source.subset(dates), self.grid)
 
     def read(self, window: Window, acquisition: int) -> NDArray[np.float32]:
-        """One acquisition in a window of the grid, as `ImageSeries.read` gives it."""
+        """Return one acquisition in a window of the grid, as `ImageSeries.read` gives it."""
         return read_on_grid(
             lambda part: self._source.read(part, acquisition),
             self._source.grid,
@@ -61,7 +61,7 @@ class SeriesOnGrid(ImageSeries):
 def read_on_grid(
     read: Read, source: Grid, target: Grid, window: Window, resampling: str
 ) -> NDArray[np.float32]:
-    """A window of `target` from a raster on `source`.
+    """Return a window of `target` from a raster on `source`.
 
     Where the two lattices are one, pixels are taken as they are.
 
@@ -90,7 +90,7 @@ def read_on_grid(
 
 
 def _whole_pixels(source: Grid, target: Grid) -> tuple[int, int] | None:
-    """Columns and rows from the source's corner to the target's; None for other lattices."""
+    """Return columns and rows from the source's corner to the target's; None for other lattices."""
     dx, dy = source.pixel_size
     target_dx, target_dy = target.pixel_size
     size = max(target.width, target.height)
@@ -123,7 +123,7 @@ def _shifted(read: Read, source: Grid, window: Window, cols: int, rows: int) -> 
 
 
 def _source_window(source: Grid, target: Grid, window: Window) -> Window | None:
-    """What a window of the target needs of the source; None where they do not meet."""
+    """Return what a window of the target needs of the source; None where they do not meet."""
     extent = _transformed(target.subgrid(window).extent, target, source)
     if extent is None:
         return None
@@ -141,7 +141,7 @@ def _source_window(source: Grid, target: Grid, window: Window) -> Window | None:
 
 
 def _scale(source: Grid, target: Grid) -> tuple[float, float]:
-    """Pixels of the target for each pixel of the source, in the middle of the target."""
+    """Return pixels of the target for each pixel of the source, in the middle of the target."""
     middle = target.subgrid(Window(target.width // 2, target.height // 2, 1, 1))
     extent = _transformed(middle.extent, target, source)
     if extent is None:
@@ -154,7 +154,7 @@ def _scale(source: Grid, target: Grid) -> tuple[float, float]:
 def _transformed(
     extent: tuple[float, float, float, float], source: Grid, target: Grid
 ) -> tuple[float, float, float, float] | None:
-    """The box around an extent's outline in another CRS."""
+    """Return the box around an extent's outline in another CRS."""
     if source.same_crs(target):
         return extent
     xmin, ymin, xmax, ymax = extent

@@ -34,7 +34,7 @@ def write_report(
     page: str | os.PathLike[str],
     feedback: Feedback | None = None,
 ) -> None:
-    """Writes timeline, fractions, thumbnails, what was decided and what was left out.
+    """Write timeline, fractions, thumbnails, what was decided and what was left out.
 
     The series need not be written yet: pictures are read through a copy in memory, so that a
     report that fails or is stopped leaves no series behind.
@@ -104,7 +104,7 @@ def _row(plan: SeriesPlan, item: PlannedDate) -> list[object]:
 
 
 def _timeline(dates: Sequence[PlannedDate]) -> str:
-    """An SVG of all acquisitions on a time axis."""
+    """Return an SVG of all acquisitions on a time axis."""
     days = [item.acquisition.day for item in dates]
     begin, end = days[0] - timedelta(days=5), days[-1] + timedelta(days=5)
     span = (end - begin).days
@@ -145,7 +145,7 @@ def _timeline(dates: Sequence[PlannedDate]) -> str:
 
 
 def _ticks(begin: date, end: date) -> list[tuple[date, str]]:
-    """Firsts of months, of quarters or of years, a dozen or so."""
+    """Return firsts of months, of quarters or of years, a dozen or so."""
     months = (end.year - begin.year) * 12 + end.month - begin.month + 1
     every = next((step for step in (1, 3, 12) if months / step <= 14), 12)
     ticks = []
@@ -185,7 +185,7 @@ def _thumbnails(plan: SeriesPlan, feedback: Feedback) -> list[str]:
 def _picture(
     plan: SeriesPlan, dataset: gdal.Dataset, number: int, item: PlannedDate, side: int
 ) -> tuple[NDArray[np.uint8] | None, str]:
-    """Pixels of a thumbnail, and what to add to its caption."""
+    """Return pixels of a thumbnail, and what to add to its caption."""
     present = item.acquisition.layers
     colours = next((c for c in _COLOURS if all(band in present for band in c)), None)
     bands = colours or (("B04",) * 3 if "B04" in present else (next(iter(present)),) * 3)
@@ -211,7 +211,7 @@ def _picture(
 
 
 def _preview(path: str, side: int) -> NDArray[np.uint8] | None:
-    """A product's own picture, made small; None where it cannot be read."""
+    """Return a product's own picture, made small; None where it cannot be read."""
     opened = None
     with quiet_gdal():
         opened = gdal.OpenEx(path, gdal.OF_RASTER)

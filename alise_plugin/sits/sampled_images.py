@@ -129,7 +129,7 @@ class SampledImage:
         return {band: self.low(band) for band in self.bands(bands)}
 
     def whole_numbers(self) -> bool:
-        """Whether the dark bands hold whole numbers only."""
+        """Return whether the dark bands hold whole numbers only."""
         return all(self._sample(band).whole for band in self.bands(DARK_BANDS))
 
     def close(self) -> None:
@@ -137,7 +137,7 @@ class SampledImage:
         self._opened.clear()
 
     def is_tiny(self) -> bool:
-        """Whether too few pixels were looked at to hold water, shadow or leaves for sure."""
+        """Return whether too few pixels were looked at to hold water, shadow or leaves for sure."""
         return max(self._sample(band).count for band in self.bands(DARK_BANDS)) < _TINY
 
     def _sample(self, band: str) -> Sample:

@@ -27,7 +27,7 @@ RECONSTRUCTED = "ALISE_RECONSTRUCTED_BY"
 
 
 def band_identity(band: gdal.Band) -> tuple[date | None, str | None]:
-    """Date and band name that a raster band states in its metadata or, else, its description."""
+    """Return the date and band name that a band states in its metadata or its description."""
     items, description = band.GetMetadata() or {}, band.GetDescription()
     return (
         parse_date(items.get("ACQUISITION_DATE") or description),
@@ -70,7 +70,7 @@ class ImageSeries:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> ImageSeries:
-        """Opens a series that `build_series` wrote, or any raster with the same bands.
+        """Open a series that `build_series` wrote, or any raster with the same bands.
 
         Raises:
             SeriesError: it cannot be opened, or is not a series.
@@ -93,11 +93,11 @@ class ImageSeries:
         return cls(path, dataset, grid, tuple(acquisitions))
 
     def reopen(self) -> ImageSeries:
-        """The same acquisitions on a dataset of its own, for another thread."""
+        """Return the same acquisitions on a dataset of its own, for another thread."""
         return ImageSeries(self.path, open_raster(self.path), self.grid, self._acquisitions)
 
     def subset(self, dates: Iterable[date]) -> ImageSeries:
-        """The series of some of the dates, on a dataset of its own.
+        """Return the series of some of the dates, on a dataset of its own.
 
         Raises:
             SeriesError: none is asked for, or one of them is not in the series.
@@ -114,7 +114,7 @@ class ImageSeries:
         return ImageSeries(self.path, open_raster(self.path), self.grid, kept)
 
     def read(self, window: Window, acquisition: int) -> NDArray[np.float32]:
-        """One acquisition in a window.
+        """Return one acquisition in a window.
 
         Args:
             window: pixels inside the grid.
@@ -144,11 +144,11 @@ class ImageSeries:
         return reflectance
 
     def read_all(self, window: Window) -> NDArray[np.float32]:
-        """Every acquisition in a window: `(T, 10, H, W)` float32 reflectance, NaN for no value."""
+        """Return all acquisitions in a window: `(T, 10, H, W)` reflectance, NaN for no value."""
         return np.stack([self.read(window, index) for index in range(len(self.dates))])
 
     def close(self) -> None:
-        """Lets go of the files."""
+        """Let go of the files."""
         self._dataset = None
 
     def __enter__(self) -> ImageSeries:
@@ -171,7 +171,7 @@ def _not_a_series(name: str) -> SeriesError:
 
 
 def _acquisition(dataset: gdal.Dataset, first: int, name: str) -> _Acquisition:
-    """The acquisition whose ten bands begin at GDAL band `first`."""
+    """Return the acquisition whose ten bands begin at GDAL band `first`."""
     planes, bands = [], []
     days = set()
     for plane, expected in enumerate(BANDS):

@@ -19,7 +19,7 @@ _NOT_VALUES = ("SourceProperties", "SourceFilename", "SourceBand")
 
 
 def shared_acquisitions(first: ImageSeries, second: ImageSeries) -> dict[int, int]:
-    """Which acquisitions of the second series are acquisitions of the first.
+    """Return which acquisitions of the second series are acquisitions of the first.
 
     They are where the date, the grid, the files, their bands, masks and scale are the same; a copy
     of a file under another name counts as another file, and so does a band that was warped.
@@ -44,7 +44,7 @@ class _Origins:
         self._helpers: dict[str, gdal.Dataset] = {}
 
     def identity(self, series: ImageSeries, acquisition: int) -> Hashable:
-        """Everything that decides the values of an acquisition."""
+        """Return everything that decides the values of an acquisition."""
         item = series._acquisitions[acquisition]
         dataset = series._dataset
         assert dataset is not None
@@ -57,7 +57,7 @@ class _Origins:
         return item.day, bands
 
     def _of(self, path: str, dataset: gdal.Dataset, band: int) -> Hashable:
-        """File and band behind a band: the sources of a VRT, else the file itself."""
+        """Return file and band behind a band: the sources of a VRT, else the file itself."""
         sources = dataset.GetRasterBand(band).GetMetadata("vrt_sources") or {}
         if not sources:
             return os.path.realpath(path), band
@@ -82,7 +82,7 @@ class _Origins:
 
 
 def _content(element: ET.Element) -> Hashable:
-    """An element with its attributes, text and children."""
+    """Return an element with its attributes, text and children."""
     text = (element.text or "").strip()
     children = tuple(_content(child) for child in element)
     return element.tag, text, tuple(sorted(element.items())), children

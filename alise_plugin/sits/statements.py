@@ -57,7 +57,7 @@ def some(names: set[str]) -> str:
 
 
 def are_no_dn(infrared: float, red: float) -> bool:
-    """Whether the middle infrared and red of an image, read as DN, are those of no ground."""
+    """Return whether an image, read as DN, has the middle infrared and red of no ground."""
     return infrared > _LEAVES and red < _LEAF_RED * infrared
 
 
@@ -250,7 +250,7 @@ class StatementCheck:
         clear: Sequence[SampledImage],
         found: CheckedStatements,
     ) -> None:
-        """Subtract an offset that values hold and their statement does not know, where sure."""
+        """Subtract an offset that values hold and their statement leaves out."""
         suspects = [image for image in images if _may_hold_offset(image)]
         if not suspects:
             return
@@ -319,7 +319,7 @@ def _is_clear(image: SampledImage) -> bool:
 
 
 def _may_hold_offset(image: SampledImage) -> bool:
-    """Whether the darkest pixels of all bands of an image lie where the offset puts black."""
+    """Return whether the darkest pixels of all bands lie where the offset puts black."""
     if abs(image.offset) > abs(OFFSET) / 2:
         return False
     lows = image.lows(DARK_BANDS).values()
@@ -330,7 +330,7 @@ def _may_hold_offset(image: SampledImage) -> bool:
 
 
 def _surely_holds_offset(image: SampledImage) -> bool:
-    """Whether dark pixels of an image are those of leaves, water and shadow with the offset."""
+    """Return whether dark pixels are those of leaves, water and shadow with the offset."""
     lows = image.lows((*DARK_BANDS, *_SHORTWAVE))
     if image.is_tiny() or not all(band in lows for band in DARK_BANDS):
         return False
@@ -338,7 +338,7 @@ def _surely_holds_offset(image: SampledImage) -> bool:
 
 
 def _is_shifted(image: SampledImage, clear: Sequence[SampledImage]) -> bool:
-    """Whether an image is brighter than the clear ones by the offset, in all bands alike."""
+    """Return whether an image is brighter than the clear ones by the offset, in all bands alike."""
     own = image.lows((*DARK_BANDS, *_SHORTWAVE))
     others: dict[str, list[float]] = {}
     for other in clear[:_IMAGES_REMOTE]:

@@ -20,7 +20,7 @@ Extent = tuple[float, float, float, float]
 
 
 def extent_in(grid: Grid, crs_wkt: str) -> Extent:
-    """(xmin, ymin, xmax, ymax) of a grid in another CRS.
+    """Return (xmin, ymin, xmax, ymax) of a grid in another CRS.
 
     Raises:
         SeriesError: the grid lies where that CRS is not defined.
@@ -47,7 +47,7 @@ def target_grid(
     extent: Sequence[float] | None = None,
     extent_crs: str | None = None,
 ) -> Grid:
-    """The grid of a series.
+    """Return the grid of a series.
 
     Without a word from the user: the lattice of the finest source (of the commonest CRS, if
     sources differ), extended over all sources.
@@ -107,7 +107,7 @@ def target_grid(
 
 
 def _reference(records: Sequence[SourceBand]) -> SourceBand:
-    """The source that sets the lattice: a finest one, in the CRS that most of the finest have."""
+    """Return the source that sets the lattice: a finest one, in the CRS of most of the finest."""
 
     def size(record: SourceBand) -> float:
         dx = record.grid.pixel_size[0]
@@ -127,7 +127,7 @@ def _reference(records: Sequence[SourceBand]) -> SourceBand:
 def _lattice(
     grid: Grid, own: bool, resolution: float | None, geographic: bool, crs_wkt: str
 ) -> tuple[float, float, float, float]:
-    """A corner and the pixel size of the lattice; multiples of the pixel size if it is not own."""
+    """Return a corner and the pixel size of the lattice."""
     dx, dy = grid.pixel_size
     if own and (resolution is None or all(math.isclose(resolution, size) for size in (dx, dy))):
         return grid.extent[0], grid.extent[3], dx, dy
@@ -150,7 +150,7 @@ def _checked(extent: Sequence[float]) -> Extent:
 
 
 def overlap(first: Extent, second: Extent, gap: tuple[float, float] = (0.0, 0.0)) -> bool:
-    """Whether two extents share an area, or lie no farther apart than `gap`."""
+    """Return whether two extents share an area, or lie no farther apart than `gap`."""
     return (
         first[0] < second[2] + gap[0]
         and second[0] < first[2] + gap[0]
@@ -162,7 +162,7 @@ def overlap(first: Extent, second: Extent, gap: tuple[float, float] = (0.0, 0.0)
 def _refuse_apart(
     boxes: list[tuple[Extent, SourceBand]], reference: SourceBand, pixel: tuple[float, float]
 ) -> None:
-    """Raises where a source neither overlaps nor touches the others, step by step."""
+    """Raise where a source neither overlaps nor touches the others, step by step."""
     reached = [item for item in boxes if item[1].grid == reference.grid]
     left = [item for item in boxes if item[1].grid != reference.grid]
     frontier = reached
@@ -196,7 +196,7 @@ def _ceil(value: float) -> int:
 
 
 def on_lattice(grid: Grid, target: Grid) -> bool:
-    """Whether a grid's edges lie on the pixel edges of another, so that it need not be warped."""
+    """Return whether a grid's edges lie on the pixel edges of another."""
     if not grid.same_crs(target):
         return False
     dx, dy = target.pixel_size
@@ -207,7 +207,7 @@ def on_lattice(grid: Grid, target: Grid) -> bool:
 
 
 def _utm(grid: Grid) -> str:
-    """The UTM zone of a grid in degrees."""
+    """Return the UTM zone of a grid in degrees."""
     xmin, ymin, xmax, ymax = grid.extent
     zone = min(60, max(1, math.floor(((xmin + xmax) / 2 + 180) / 6) + 1))
     return f"EPSG:{(32600 if ymin + ymax >= 0 else 32700) + zone}"

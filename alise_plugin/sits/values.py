@@ -82,7 +82,7 @@ class Values:
         self.warnings: list[str] = []
 
     def settle(self, records: Sequence[SourceBand]) -> list[Layer]:
-        """A layer for every record, in their order.
+        """Return a layer for every record, in their order.
 
         Raises:
             SeriesError: the values may be read in two ways, or in none.
@@ -110,7 +110,7 @@ class Values:
         return self._with_zeros(layers)
 
     def _with_zeros(self, layers: Sequence[Layer]) -> list[Layer]:
-        """The layers, and of which images 0 is no value besides what they declare."""
+        """Return the layers, and of which images 0 is no value besides what they declare."""
         images: dict[tuple[date, str, float], list[Layer]] = {}
         for layer in layers:
             if layer.nodata != 0:
@@ -171,7 +171,7 @@ class Values:
             self.notes.append("Scale or offset were given by the user for files of no product.")
 
     def _judge(self, records: Sequence[SourceBand]) -> dict[bool, float]:
-        """Scale of the integer records (key True) and of the floating-point ones (key False).
+        """Return the scale of integer records (key True) and of floating-point ones (key False).
 
         Integers beyond 2 are DN; floating-point values up to 2 are reflectance, and whole numbers
         far beyond are DN that a program has stored as floating point. A dark or empty file says
@@ -236,12 +236,12 @@ class Values:
         return judged
 
     def _highest(self, record: SourceBand) -> float:
-        """The highest of the sampled values of a record; -inf where all are nodata."""
+        """Return the highest of the sampled values of a record; -inf where all are nodata."""
         self._check()
         return float(sampled_values(record).max(initial=-np.inf))
 
     def _refuse_implausible(self, records: Sequence[SourceBand]) -> None:
-        """Raises where integers, taken as DN, are too bright or too dark for a landscape.
+        """Raise where integers, taken as DN, are too bright or too dark for a landscape.
 
         Days are judged by the middle one of a few, which is not the one with the most cloud. Too
         dark is only what is brighter in the infrared than in red, which water is not.
@@ -275,7 +275,7 @@ class Values:
             )
 
     def _darkness(self, records: Sequence[SourceBand], unit: float) -> list[_Darkness]:
-        """How dark some of the images are, spread over them; `unit` is DN per raw unit."""
+        """Return how dark some of the images are, spread over them; `unit` is DN per raw unit."""
         images: dict[tuple[date, str], list[SourceBand]] = {}
         for record in records:
             if record.band in DARK_BANDS:
@@ -295,7 +295,7 @@ class Values:
         return found
 
     def _refuse_hidden_offset(self, records: Sequence[SourceBand]) -> None:
-        """Raises where DN look as if they held BOA_ADD_OFFSET, and nothing says so.
+        """Raise where DN look as if they held BOA_ADD_OFFSET, and nothing says so.
 
         Images since 2022-01-25, or of a baseline that has it, must show that they do not, or most
         of them. Others that may, being processed again or hazy, are named in the log.
@@ -343,7 +343,7 @@ class Values:
             self.warnings.append(f"{text}, so give an offset of -0.1 if they hold it.")
 
     def _warn_of_offset_in_floats(self, records: Sequence[SourceBand]) -> None:
-        """Warns where all reflectance begins as if BOA_ADD_OFFSET had never been taken off."""
+        """Warn where all reflectance begins as if BOA_ADD_OFFSET had never been taken off."""
         images = self._darkness(records, 1 / DN_SCALE)
         suspects = [image for image in images if image.may_hold_offset]
         if suspects and not any(image.shows_no_offset for image in images):
@@ -360,12 +360,12 @@ def _first(*values: float | None) -> float:
 
 
 def _spread(items: Sequence[_Item], count: int) -> Sequence[_Item]:
-    """Some `count` of the items, at even steps."""
+    """Return some `count` of the items, at even steps."""
     return items[:: max(1, len(items) // count)]
 
 
 def _some_per_file(records: Sequence[SourceBand]) -> list[SourceBand]:
-    """At most _SAMPLED_BANDS records of each file, spread over its bands."""
+    """Return at most _SAMPLED_BANDS records of each file, spread over its bands."""
     by_file: dict[str, list[SourceBand]] = {}
     for record in records:
         by_file.setdefault(record.file, []).append(record)

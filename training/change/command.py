@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure every distance and print the tables."""
+    """Return measure every distance and print the tables."""
     if args.out:
         make_folder(args.out)
     package = load_package(args.model)
@@ -120,7 +120,7 @@ class Pixels:
 
 
 def measure(pairs: Iterable[Rotation], methods: dict[str, distances.Distance]) -> Pixels:
-    """Distances of every place.
+    """Return distances of every place.
 
     Raises:
         LabelledDataError: no pixel changed, or every one did.
@@ -137,7 +137,7 @@ def measure(pairs: Iterable[Rotation], methods: dict[str, distances.Distance]) -
 
 
 def scores_table(scores: dict[str, measures.ChangeScores]) -> str:
-    """One row a method."""
+    """Return one row a method."""
     recall = f"recall at {measures.FALSE_ALARMS:.0%} false alarms"
     at = [f"precision at recall {least:.0%}" for least in measures.RECALLS]
     rows = [
@@ -148,7 +148,7 @@ def scores_table(scores: dict[str, measures.ChangeScores]) -> str:
 
 
 def transitions_table(pixels: Pixels, threshold: float) -> str:
-    """Change matrix, and in brackets the share of each transition that ALISE flags."""
+    """Return change matrix, and in brackets the share of each transition that ALISE flags."""
     codes = tuple(code for code in CROPS if code in {*pixels.before, *pixels.after})
     flagged = pixels.distance[OURS] >= threshold
     shares = measures.transition_shares(pixels.before, pixels.after, codes)

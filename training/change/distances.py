@@ -26,7 +26,7 @@ YEAR_DAYS = 365
 
 
 def mean_squared_difference(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """Eq. 12: `(features, H, W)` twice -> `(H, W)`."""
+    """Map eq. 12: `(features, H, W)` twice to `(H, W)`."""
     return np.asarray(((before - after) ** 2).mean(0))
 
 
@@ -52,7 +52,7 @@ def in_one_season(embed: Embed, between: Between = mean_squared_difference) -> D
 
 
 def without_common_shift(embed: Embed) -> Distance:
-    """Eq. 12 after taking the place's median difference from each feature."""
+    """Return eq. 12 after taking the place's median difference from each feature."""
 
     def distance(pair: Rotation) -> np.ndarray:
         difference = embed(pair.after) - embed(pair.before)
@@ -63,7 +63,7 @@ def without_common_shift(embed: Embed) -> Distance:
 
 
 def alise(encoder: Encoder) -> Embed:
-    """The 640 features of a model package; clouds are seen, no mask is."""
+    """Return the 640 features of a model package; clouds are seen, no mask is."""
 
     def embed(year: AnnualSeries) -> np.ndarray:
         vectors = encoder.encode(year.reflectance, year.days)
@@ -73,7 +73,7 @@ def alise(encoder: Encoder) -> Embed:
 
 
 def malice(path: Path, package: ModelPackage) -> Embed:
-    """The features of the published MALICE-S2 encoder, run from its own file.
+    """Return the features of the published MALICE-S2 encoder, run from its own file.
 
     Args:
         path: the ONNX file of the peer's repository.
@@ -103,7 +103,7 @@ def malice(path: Path, package: ModelPackage) -> Embed:
 
 
 def gap_filled(pair: Rotation) -> np.ndarray:
-    """The baseline GF (section IV-C2): both years on one annual grid, distance in reflectance.
+    """Return the baseline GF (section IV-C2): the distance of both years on one annual grid.
 
     Valid acquisitions are interpolated linearly every five days of the year; before the first and
     after the last one the nearest is repeated.
@@ -112,7 +112,7 @@ def gap_filled(pair: Rotation) -> np.ndarray:
 
 
 def on_grid(year: AnnualSeries) -> np.ndarray:
-    """A year as `(grid dates x 10, H, W)`, NaN where a band of a pixel was never valid.
+    """Return a year as `(grid dates x 10, H, W)`, NaN where a band of a pixel was never valid.
 
     The grid begins on 1 January of the year in which the median acquisition lies.
     """

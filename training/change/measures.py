@@ -38,7 +38,7 @@ class ChangeScores:
 
 
 def change_scores(distance: np.ndarray, changed: np.ndarray) -> ChangeScores:
-    """Measures over pixels.
+    """Return measures over pixels.
 
     Args:
         distance: `(N,)`, finite.
@@ -57,7 +57,7 @@ def change_scores(distance: np.ndarray, changed: np.ndarray) -> ChangeScores:
 
 
 def transition_shares(before: np.ndarray, after: np.ndarray, codes: tuple[int, ...]) -> np.ndarray:
-    """The change matrix (Figure 11): share of each crop of the first year that became each one.
+    """Return the change matrix (Figure 11): what became of each crop of the first year.
 
     Args:
         before, after: `(N,)` codes.
@@ -74,7 +74,7 @@ def transition_shares(before: np.ndarray, after: np.ndarray, codes: tuple[int, .
 def transition_rates(
     before: np.ndarray, after: np.ndarray, codes: tuple[int, ...], flagged: np.ndarray
 ) -> np.ndarray:
-    """Share of the pixels of each transition that is flagged as changed.
+    """Return share of the pixels of each transition that is flagged as changed.
 
     On the diagonal these are false alarms, elsewhere detections.
 

@@ -58,6 +58,6 @@ class Rotation:
 
     @property
     def known(self) -> np.ndarray:
-        """`(H, W)` bool: a crop stood there in both years; the rest is background."""
+        """Return `(H, W)` bool: a crop stood there in both years; the rest is background."""
         codes = list(CROPS)
         return np.isin(self.crop_before, codes) & np.isin(self.crop_after, codes)

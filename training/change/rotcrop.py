@@ -23,7 +23,7 @@ YEARS = (2019, 2020)
 
 
 def read_rotations(folder: Path) -> Iterator[Rotation]:
-    """The places of a folder, one after the other.
+    """Yield the places of a folder, one after the other.
 
     Raises:
         LabelledDataError: there is none, or a file is not laid out as above.
@@ -38,7 +38,7 @@ def read_rotations(folder: Path) -> Iterator[Rotation]:
 
 
 def read_rotation(path: Path) -> Rotation:
-    """One place.
+    """Return one place.
 
     Raises:
         LabelledDataError: the file is not laid out as above.

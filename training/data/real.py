@@ -85,14 +85,14 @@ def _reflectance(dn: np.ndarray, planes: Sequence[int]) -> np.ndarray:
 
 
 def screened(site: Site) -> Site:
-    """The same site, but what its neighbours in time contradict is not clear."""
+    """Return the same site, but what its neighbours in time contradict is not clear."""
     reflectance = _reflectance(site.dn, site.planes)
     return replace(site, clear=site.clear & ~doubtful(reflectance, site.clear, site.days))
 
 
 @lru_cache(maxsize=4)
 def read_sites(data: Path = DATA_FOLDER, exclude: tuple[str, ...] = ()) -> tuple[Site, ...]:
-    """Every site that may train a model.
+    """Return every site that may train a model.
 
     Args:
         data: the folder with `index.json`.
@@ -147,7 +147,7 @@ def read_sites(data: Path = DATA_FOLDER, exclude: tuple[str, ...] = ()) -> tuple
 
 
 def _fields(file: np.lib.npyio.NpzFile, name: str, planes: Sequence[int]) -> list[Site]:
-    """Ragged field means as sites of one pixel."""
+    """Return ragged field means as sites of one pixel."""
     reflectance, cloud, dates = file["reflectance"], file["cloud"], file["dates"]
     found = []
     for start, stop in itertools.pairwise(file["offset"].tolist()):
@@ -252,7 +252,7 @@ class RealSeries(IterableDataset[dict[str, Tensor]]):
             yield {key: torch.from_numpy(np.stack([s[key] for s in series])) for key in series[0]}
 
     def _series(self, site: Site, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """One series, as the batch without its first axis."""
+        """Return one series, as the batch without its first axis."""
         size = self.size
         row, column = site.pixels[rng.integers(len(site.pixels))]
         height, width = site.clear.shape[1:]
@@ -302,7 +302,7 @@ class RealSeries(IterableDataset[dict[str, Tensor]]):
     def _blend(
         self, site: Site, dn: np.ndarray, clear: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        """A pixel and another of its site, in a random share; it alone if they share too few."""
+        """Return a random blend of a pixel with another of its site that shares enough dates."""
         row, column = site.pixels[rng.integers(len(site.pixels))]
         other = site.dn[:, :, row : row + 1, column : column + 1]
         both = (dn > 0) & (other > 0)
@@ -313,7 +313,7 @@ class RealSeries(IterableDataset[dict[str, Tensor]]):
         return blended, clear & site.clear[:, row : row + 1, column : column + 1]
 
     def _thin(self, held: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """At most T acquisitions: half the time successive ones, half the time any."""
+        """Return at most T acquisitions: half the time successive ones, half the time any."""
         if len(held) <= self.dates:
             return held
         if rng.random() < 0.5:

@@ -39,12 +39,12 @@ class CropPixels:
 
     @property
     def north(self) -> np.ndarray:
-        """`(N,)` bool: the northern quarter, held out from training."""
+        """Return `(N,)` bool: the northern quarter, held out from training."""
         latitude = self.lonlat[:, 1]
         return np.asarray(latitude >= np.quantile(latitude, 0.75))
 
     def subset(self, keep: np.ndarray) -> CropPixels:
-        """The pixels that an index array or a mask names."""
+        """Return the pixels that an index array or a mask names."""
         return CropPixels(self.reflectance[keep], self.days, self.labels[keep], self.lonlat[keep])
 
 
@@ -67,12 +67,12 @@ def load(path: Path, pixels: int | None = None, seed: int = 0) -> CropPixels:
 
 
 def score(data: CropPixels, features: Features) -> tuple[float, float]:
-    """Macro-F1 on the northern quarter with all labels of the rest, and with ten a class."""
+    """Return Macro-F1 on the northern quarter with all labels of the rest, and with ten a class."""
     return score_vectors(data, features(data.reflectance, data.days))
 
 
 def score_vectors(data: CropPixels, vectors: np.ndarray) -> tuple[float, float]:
-    """The same of features `(N, D)` that are there already."""
+    """Return the same of features `(N, D)` that are there already."""
     north = data.north
     split = (vectors[~north], data.labels[~north], vectors[north], data.labels[north])
     # What is left out to choose the regularisation is another latitude too, as the test is.

@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def reconstruction_table(encoder: Encoder, data: Path, figures: dict[str, object]) -> str:
-    """Measure 1: RMSE of hidden clear dates on real sites never trained on."""
+    """Return measure 1: RMSE of hidden clear dates on real sites never trained on."""
     sites = held_out_series(data)
     rows = reconstruction_rows(encoder, sites)
     figures["reconstruction"] = rows
@@ -110,7 +110,7 @@ def reconstruction_table(encoder: Encoder, data: Path, figures: dict[str, object
 
 
 def months_table(encoder: Encoder, data: Path, figures: dict[str, object]) -> str:
-    """Measure 1 by month, on its sites and on places elsewhere."""
+    """Return measure 1 by month, on its sites and on places elsewhere."""
     predictors = {
         "ALISE": reconstruction.from_the_year_around(encoder),
         "linear": reconstruction.linear,
@@ -146,7 +146,7 @@ def snow_table(encoder: Encoder, data: Path, figures: dict[str, object]) -> str:
 
 
 def reconstruction_rows(encoder: Encoder, sites: Sequence[RealSeries]) -> list[list[str | float]]:
-    """A row for each gap and method: its name, RMSE, ratio to linear, NDVI, the ten bands."""
+    """Return a row for each gap and method: name, RMSE, ratio to linear, NDVI, ten bands."""
     predictors = {
         "ALISE": reconstruction.from_the_year_around(encoder),
         AT_ONCE: reconstruction.decoded(encoder),
@@ -171,7 +171,7 @@ def reconstruction_rows(encoder: Encoder, sites: Sequence[RealSeries]) -> list[l
 def arkansas_table(
     package: ModelPackage, encoder: Encoder, args: argparse.Namespace, figures: dict[str, object]
 ) -> str:
-    """Measure 2: crop pixels of Arkansas."""
+    """Return measure 2: crop pixels of Arkansas."""
     data = arkansas.load(args.data / "evaluation" / "crop_pixels_arkansas.npz", args.pixels)
     methods: dict[str, features.Features] = {"gap-filled raw series": features.gap_filled}
     if args.presto:
@@ -239,7 +239,7 @@ def checkpoints_table(args: argparse.Namespace) -> str:
 
 
 def robustness_table(encoder: Encoder, args: argparse.Namespace, figures: dict[str, object]) -> str:
-    """Measure 4: measure 2 with fewer bands and dates."""
+    """Return measure 4: measure 2 with fewer bands and dates."""
     whole = arkansas.load(args.data / "evaluation" / "crop_pixels_arkansas.npz", args.pixels)
     ours = features.alise(encoder)
     rows = []
@@ -257,7 +257,7 @@ def robustness_table(encoder: Encoder, args: argparse.Namespace, figures: dict[s
 def places_table(
     package: ModelPackage, encoder: Encoder, args: argparse.Namespace, figures: dict[str, object]
 ) -> str:
-    """Measure 5: ten labels a class in other places."""
+    """Return measure 5: ten labels a class in other places."""
     sets = places.load(args.places)
     ours = features.alise(encoder)
     methods: dict[str, Callable[[places.Place], np.ndarray]] = {

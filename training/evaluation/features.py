@@ -28,7 +28,7 @@ PATCH = 16
 
 
 def gap_filled(reflectance: np.ndarray, days: np.ndarray, step: int = 5) -> np.ndarray:
-    """Linear interpolation of the valid dates on a regular grid (paper, section IV-C2).
+    """Return linear interpolation of the valid dates on a regular grid (paper, section IV-C2).
 
     Args:
         reflectance: `(N, T, 10)`, NaN where there is no value.
@@ -49,7 +49,7 @@ def gap_filled(reflectance: np.ndarray, days: np.ndarray, step: int = 5) -> np.n
 
 
 def alise(encoder: Encoder) -> Features:
-    """Features of a model package: the 640 of the pixel, seen as a constant patch."""
+    """Return features of a model package: the 640 of the pixel, seen as a constant patch."""
     centre = (slice(PATCH // 2, PATCH // 2 + 1),) * 2
 
     def features(reflectance: np.ndarray, days: np.ndarray) -> np.ndarray:
@@ -63,14 +63,14 @@ def alise(encoder: Encoder) -> Features:
 
 
 def in_one_byte(vectors: np.ndarray) -> np.ndarray:
-    """Features `(N, D)` as an embedding raster of format int8 would give them back."""
+    """Return features `(N, D)` as an embedding raster of format int8 would give them back."""
     quantiser = Quantiser.from_sample(vectors)
     raw, _ = quantiser.encode(vectors.T[..., None])
     return quantiser.decode(raw)[..., 0].T
 
 
 def compact(encoder: Encoder, vectors: np.ndarray) -> np.ndarray:
-    """Features `(N, D)` as an embedding raster of format compact would give them back."""
+    """Return features `(N, D)` as an embedding raster of format compact would give them back."""
     form = encoder.package.require_compact()
     quantiser = Quantiser(form.scale, form.offset)
     raw, _ = quantiser.encode(encoder.compact(vectors.T[..., None]))
@@ -97,7 +97,7 @@ def checkpoint(model: Alise) -> Features:
 
 
 def malice(path: Path, band_median: np.ndarray, q05: np.ndarray, q95: np.ndarray) -> Features:
-    """Features of the published MALICE-S2 encoder, run from its own file.
+    """Return features of the published MALICE-S2 encoder, run from its own file.
 
     Args:
         path: the ONNX file of the peer's repository.
@@ -133,7 +133,7 @@ def malice(path: Path, band_median: np.ndarray, q05: np.ndarray, q95: np.ndarray
 
 
 def presto(folder: Path, latlon: np.ndarray) -> Features:
-    """Features of Presto: monthly means of the valid dates, run from its own repository.
+    """Return features of Presto: monthly means of the valid dates, run from its own repository.
 
     Args:
         folder: a checkout of the peer's repository (its single-file model and its weights).

@@ -131,5 +131,5 @@ def _reflectance(digital: np.ndarray) -> np.ndarray:
 
 
 def held_out_series(data: Path) -> list[RealSeries]:
-    """The held-out sites of the shared data folder."""
+    """Return the held-out sites of the shared data folder."""
     return [read_site(data / "image_series" / f"{site}.npz", LARGEST_SIZE) for site in SITES]

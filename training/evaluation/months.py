@@ -53,7 +53,7 @@ class HiddenDate:
 
     @property
     def month(self) -> int:
-        """1 to 12."""
+        """Return 1 to 12."""
         return _month(self.day)
 
 

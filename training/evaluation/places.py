@@ -51,7 +51,7 @@ class Place:
 
 
 def load(folder: Path) -> list[Place]:
-    """The labelled sets of a folder that `gather` wrote.
+    """Return the labelled sets of a folder that `gather` wrote.
 
     Raises:
         DataMissingError: there is no index, or no labelled set.
@@ -94,7 +94,7 @@ def _place(name: str, trained_on: bool, file: np.lib.npyio.NpzFile) -> Place:
 
 
 def by_season(place: Place) -> np.ndarray:
-    """Gap-filled raw series on a grid of one year, whatever year they are of: `(N, D)`."""
+    """Return Gap-filled raw series on a grid of one year, whatever year they are of: `(N, D)`."""
     grid = np.arange(0, YEAR_DAYS, GRID_DAYS)
     out = np.zeros((len(place.labels), len(grid), 10), np.float32)
     for n, (pixel, days) in enumerate(zip(place.reflectance, place.days, strict=True)):
@@ -106,7 +106,7 @@ def by_season(place: Place) -> np.ndarray:
 
 
 def one_by_one(features: Features) -> Callable[[Place], np.ndarray]:
-    """A way to make vectors of pixels that share no dates: `(N, D)`."""
+    """Return a way to make vectors of pixels that share no dates: `(N, D)`."""
 
     def vectors(place: Place) -> np.ndarray:
         pairs = zip(place.reflectance, place.days, strict=True)
@@ -116,7 +116,7 @@ def one_by_one(features: Features) -> Callable[[Place], np.ndarray]:
 
 
 def ten_labels(vectors: np.ndarray, labels: np.ndarray, draws: int = DRAWS) -> float:
-    """Mean macro-F1 over draws of ten labels a class, measured on all the others.
+    """Return mean macro-F1 over draws of ten labels a class, measured on all the others.
 
     Args:
         vectors: features `(N, D)`.

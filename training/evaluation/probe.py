@@ -23,7 +23,7 @@ def macro_f1(
     test_y: np.ndarray,
     groups: np.ndarray | None = None,
 ) -> float:
-    """Macro-F1 of logistic regression on standardised features.
+    """Return Macro-F1 of logistic regression on standardised features.
 
     Its regularisation is chosen by cross-validation on the training samples, as the plugin's own
     linear classifier does: one strength would favour features of one number and not of another.
@@ -45,7 +45,7 @@ def classifier(strength: float) -> Pipeline:
 
 
 def best_strength(x: np.ndarray, y: np.ndarray, groups: np.ndarray | None) -> float:
-    """The C of STRENGTHS with the best macro-F1 on left-out folds, of a sample of the pixels."""
+    """Return the C of STRENGTHS with the best macro-F1 on left-out folds of some pixels."""
     chosen = np.random.default_rng(0).permutation(len(y))[:CHOOSING_PIXELS]
     x, y = x[chosen], y[chosen]
     folds = StratifiedKFold(FOLDS) if groups is None else StratifiedGroupKFold(FOLDS)
@@ -74,7 +74,7 @@ def few_label_macro_f1(
     draws: int = 10,
     seed: int = 0,
 ) -> float:
-    """Mean macro-F1 over random draws of `per_class` labelled samples a class.
+    """Return mean macro-F1 over random draws of `per_class` labelled samples a class.
 
     Raises:
         AliseError: a class has fewer samples than that.
@@ -95,7 +95,7 @@ def few_label_macro_f1(
 
 
 def drawn(labels: np.ndarray, per_class: int, rng: np.random.Generator) -> np.ndarray:
-    """Places of `per_class` random samples of each class of `labels` `(N,)`."""
+    """Return places of `per_class` random samples of each class of `labels` `(N,)`."""
     return np.concatenate(
         [
             rng.choice(np.flatnonzero(labels == label), per_class, replace=False)
@@ -107,7 +107,7 @@ def drawn(labels: np.ndarray, per_class: int, rng: np.random.Generator) -> np.nd
 def ridge_r2(
     train_x: np.ndarray, train_y: np.ndarray, test_x: np.ndarray, test_y: np.ndarray
 ) -> float:
-    """R2 of ridge regression on standardised features, for a quantity such as LAI."""
+    """Return R2 of ridge regression on standardised features, for a quantity such as LAI."""
     model = make_pipeline(StandardScaler(), Ridge(alpha=10.0))
     model.fit(train_x, train_y)
     return float(r2_score(test_y, model.predict(test_x)))

@@ -26,7 +26,7 @@ Predictor = Callable[[np.ndarray, np.ndarray, np.ndarray, float], np.ndarray]
 
 
 def linear(reflectance: np.ndarray, clear: np.ndarray, days: np.ndarray, day: float) -> np.ndarray:
-    """Linear interpolation between the clear dates around `day`, per pixel and band."""
+    """Return linear interpolation between the clear dates around `day`, per pixel and band."""
     usable = clear[:, None] & np.isfinite(reflectance)
     before = usable & (days <= day)[:, None, None, None]
     after = usable & (days > day)[:, None, None, None]
@@ -67,7 +67,7 @@ def harmonic(
 
 
 def from_the_year_around(encoder: Encoder) -> Predictor:
-    """As the plugin reconstructs a day: from what is left of the year around it."""
+    """Return as the plugin reconstructs a day: from what is left of the year around it."""
     predict_from = decoded(encoder)
 
     def predict(
@@ -80,7 +80,7 @@ def from_the_year_around(encoder: Encoder) -> Predictor:
 
 
 def decoded(encoder: Encoder) -> Predictor:
-    """The model's own prediction: encode what is left, clouds included, decode the hidden day."""
+    """Return the model's prediction: encode what is left, clouds too; decode the hidden day."""
 
     def predict(
         reflectance: np.ndarray, clear: np.ndarray, days: np.ndarray, day: float
@@ -111,13 +111,13 @@ class SquaredErrors:
 
     @property
     def rmse(self) -> np.ndarray:
-        """`(11,)` root mean square error: the ten bands, then NDVI; NaN without a sample."""
+        """Return `(11,)` root mean square error: the ten bands, then NDVI; NaN without a sample."""
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.sqrt(self.sums / self.counts)
 
 
 def ndvi(reflectance: np.ndarray) -> np.ndarray:
-    """NDVI of `(10, H, W)` reflectance."""
+    """Return NDVI of `(10, H, W)` reflectance."""
     red, nir = reflectance[BANDS.index("B04")], reflectance[BANDS.index("B08")]
     # Predictions may be negative; the index of a surface lies between -1 and 1.
     return np.clip((nir - red) / np.maximum(nir + red, 1e-6), -1.0, 1.0)

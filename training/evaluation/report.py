@@ -12,7 +12,7 @@ END = "<!-- end of evaluation -->"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A Markdown table; floats with three decimals, None as a dash."""
+    """Return a Markdown table; floats with three decimals, None as a dash."""
     lines = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
     for row in rows:
         lines.append("| " + " | ".join(cell(value) for value in row) + " |")
@@ -20,7 +20,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def cell(value: object) -> str:
-    """One cell of a table."""
+    """Return one cell of a table."""
     if value is None:
         return "-"
     return f"{value:.3f}" if isinstance(value, float) else str(value)

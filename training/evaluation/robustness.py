@@ -17,7 +17,7 @@ SEASON_MONTHS = (5, 6, 7, 8)
 
 
 def keep_bands(names: tuple[str, ...]) -> Callable[[CropPixels], CropPixels]:
-    """A series in which only the bands named have a value."""
+    """Return a series in which only the bands named have a value."""
 
     def reduce(data: CropPixels) -> CropPixels:
         absent = [BANDS.index(band) for band in BANDS if band not in names]
@@ -29,7 +29,7 @@ def keep_bands(names: tuple[str, ...]) -> Callable[[CropPixels], CropPixels]:
 
 
 def keep_dates(which: Callable[[np.ndarray], np.ndarray]) -> Callable[[CropPixels], CropPixels]:
-    """A series with only the dates that `which(days)` (bool, `(T,)`) names."""
+    """Return a series with only the dates that `which(days)` (bool, `(T,)`) names."""
 
     def reduce(data: CropPixels) -> CropPixels:
         keep = which(data.days)
@@ -39,7 +39,7 @@ def keep_dates(which: Callable[[np.ndarray], np.ndarray]) -> Callable[[CropPixel
 
 
 def in_season(days: np.ndarray) -> np.ndarray:
-    """Whether a day falls in the four months of northern summer."""
+    """Return whether a day falls in the four months of northern summer."""
     months = [(REFERENCE_DATE + timedelta(days=int(day))).month for day in days]
     return np.isin(months, SEASON_MONTHS)
 

@@ -28,7 +28,7 @@ PAIRS = 400
 
 
 def table(encoder: Encoder, figures: dict[str, object]) -> str:
-    """Measure 3 as Markdown."""
+    """Return measure 3 as Markdown."""
     ours = features.alise(encoder)
     rows: list[list[Any]] = []
     cover = cover_and_lai(ours)

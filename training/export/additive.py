@@ -28,7 +28,7 @@ TOKENS, FINISH = "tokens.onnx", "finish.onnx"
 
 
 def token_image_graph(network: TokenNetwork) -> onnx.ModelProto:
-    """`image` (N, bands, H, W) normalised -> `features` (N, H, W, d_model)."""
+    """Map `image` (N, bands, H, W) normalised to `features` (N, H, W, d_model)."""
     graph = Graph()
     bands = network.linear1.in_features // 2
     both = graph.add("Concat", "image", _present(graph, "image"), axis=1)
@@ -63,7 +63,7 @@ def additive_temporal_graph(encoder: AdditiveEncoder) -> onnx.ModelProto:
 
 
 def tokens_graph(network: TokenNetwork, encoder: AdditiveEncoder) -> onnx.ModelProto:
-    """Acquisitions to what they add up to (`training.models.additive.Sums`).
+    """Map acquisitions to what they add up to (`training.models.additive.Sums`).
 
     `image` (T, P, bands) normalised, `days` (T,), `valid` (T, P) bool -> `numerator`
     (P, n_queries, d), `denominator` and `maximum` (P, heads, n_queries). T is 1 for one acquisition
@@ -109,7 +109,7 @@ def tokens_graph(network: TokenNetwork, encoder: AdditiveEncoder) -> onnx.ModelP
 
 
 def finish_graph(encoder: AdditiveEncoder) -> onnx.ModelProto:
-    """`numerator` (P, n_queries, d), `denominator` (P, heads, n_queries) -> `embedding`."""
+    """Map `numerator` (P, n_queries, d), `denominator` (P, heads, n_queries) to `embedding`."""
     graph = Graph()
     projector = encoder.projector
     heads, n_queries, _ = projector.query.shape
@@ -131,7 +131,7 @@ def finish_graph(encoder: AdditiveEncoder) -> onnx.ModelProto:
 
 
 def _finish(graph: Graph, mean: str, encoder: AdditiveEncoder) -> None:
-    """The layers on the queries: weighted means (P, n_queries, d) -> `embedding`."""
+    """Add the layers on the queries: weighted means (P, n_queries, d) to `embedding`."""
     width = encoder.projector.key.in_features
     layers = [checked_layer(layer) for layer in encoder.transformer.layers]
     # A layer's rows come with the bias that its attention will add (`transformer_layer`).
@@ -150,13 +150,13 @@ def _finish(graph: Graph, mean: str, encoder: AdditiveEncoder) -> None:
 
 
 def _present(graph: Graph, image: str) -> str:
-    """1 where an image holds a value, 0 where it holds the one that stands for none."""
+    """Return 1 where an image holds a value, 0 where it holds the one that stands for none."""
     absent = graph.add("Equal", image, graph.weight(MISSING_VALUE))
     return graph.add("Where", absent, graph.weight(0.0), graph.weight(1.0))
 
 
 def _pointwise(graph: Graph, image: str, linear: nn.Linear) -> str:
-    """A linear layer on the bands of every pixel (N, C, H, W)."""
+    """Return a linear layer on the bands of every pixel (N, C, H, W)."""
     weight: Tensor = linear.weight.detach()[:, :, None, None]
     return graph.add(
         "Conv", image, graph.weight(weight), graph.weight(linear.bias), kernel_shape=[1, 1]

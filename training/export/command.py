@@ -129,7 +129,7 @@ def _card(args: argparse.Namespace, model: Alise, facts: dict[str, Any]) -> str:
 
 
 def untrained(preset: str, seed: int = 0) -> Alise:
-    """A model with random weights, also in its normalisations, so that folding them shows."""
+    """Return a model with random weights, also in its normalisations, to show folding."""
     torch.manual_seed(seed)
     model = Alise(AliseConfig.from_dict({"preset": preset}))
     for module in model.modules():

@@ -87,7 +87,7 @@ def add_compact(folder: Path, landscapes: int = LANDSCAPES) -> float:
 
 
 def simulated_embeddings(encoder: Encoder, landscapes: int, seed: int = SEED) -> np.ndarray:
-    """Embeddings of pixels of simulated landscapes, clouds and swath edges in: `(N, F)`."""
+    """Return embeddings of pixels of simulated landscapes, clouds and swath edges in: `(N, F)`."""
     rng = np.random.default_rng(seed)
     rows = []
     for number in range(landscapes):
@@ -105,7 +105,7 @@ def simulated_embeddings(encoder: Encoder, landscapes: int, seed: int = SEED) ->
 
 
 def principal_components(embeddings: np.ndarray, features: int = FEATURES) -> Projection:
-    """The first components of a sample, and ranges for them.
+    """Return the first components of a sample, and ranges for them.
 
     Args:
         embeddings: `(N, F)`, N at least 2.

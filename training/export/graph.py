@@ -22,7 +22,7 @@ class Graph:
         self._weights: list[onnx.TensorProto] = []
 
     def weight(self, value: Tensor | np.ndarray | list[int] | float) -> str:
-        """A constant; tensors and floats become float32, lists of integers int64."""
+        """Return a constant; tensors and floats become float32, lists of integers int64."""
         if isinstance(value, Tensor):
             array = value.detach().cpu().numpy().astype(np.float32)
         elif isinstance(value, list):
@@ -38,7 +38,7 @@ class Graph:
     def add(
         self, operator: str, *inputs: str, domain: str = "", output: str = "", **attributes: Any
     ) -> str:
-        """A node with one output; returns the output's name."""
+        """Add a node with one output; return the output's name."""
         name = output or f"n{len(self._nodes)}"
         self._nodes.append(
             helper.make_node(operator, list(inputs), [name], domain=domain, **attributes)
@@ -46,14 +46,14 @@ class Graph:
         return name
 
     def linear(self, x: str, weight: Tensor, bias: Tensor | None) -> str:
-        """`x W^T + b` for rows `(N, in)` and a weight `(out, in)` as PyTorch keeps it."""
+        """Return `x W^T + b` for rows `(N, in)` and a weight `(out, in)` as PyTorch keeps it."""
         operands = [x, self.weight(weight.detach().t())]
         if bias is not None:
             operands.append(self.weight(bias))
         return self.add("Gemm", *operands)
 
     def added_to(self, rows: str, x: str, weight: Tensor) -> str:
-        """`rows + x W^T`, in one product that begins with the rows."""
+        """Return `rows + x W^T`, in one product that begins with the rows."""
         return self.add("Gemm", x, self.weight(weight.detach().t()), rows)
 
     def model(self, inputs: dict[str, Any], outputs: dict[str, list[Any]]) -> onnx.ModelProto:

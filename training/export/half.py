@@ -70,7 +70,7 @@ def add_half(folder: Path) -> int:
 
 
 def half_graph(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A graph of ours in half precision.
+    """Return a graph of ours in half precision.
 
     Args:
         model: spatial or temporal graph in float32, its nodes in order.
@@ -94,7 +94,7 @@ def half_graph(model: onnx.ModelProto) -> onnx.ModelProto:
     used: dict[str, np.ndarray] = {}
 
     def as_kind(name: str, kind: int) -> str:
-        """A value as float32 or float16; whole numbers and truths as they are."""
+        """Return a value as float32 or float16; whole numbers and truths as they are."""
         if name in weights:
             value = weights[name]
             if kinds[name] not in _KINDS:
@@ -150,7 +150,7 @@ def half_graph(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _exact_nodes(graph: onnx.GraphProto) -> set[int]:
-    """Places of the nodes that stay in float32."""
+    """Return places of the nodes that stay in float32."""
     weights = {weight.name for weight in graph.initializer}
     of_days = {"days"}
     exact = set()

@@ -182,7 +182,7 @@ def _same_graph(one: onnx.ModelProto, other: onnx.ModelProto) -> bool:
 
 
 def sees_whole_tile(config: AliseConfig) -> bool:
-    """Whether group normalisation makes each pixel depend on the whole tile.
+    """Return whether group normalisation makes each pixel depend on the whole tile.
 
     Maps of such a model show seams between tiles, whatever the halo.
     """
@@ -194,7 +194,7 @@ def sees_whole_tile(config: AliseConfig) -> bool:
 
 
 def _halo(config: AliseConfig) -> int:
-    """Halo of the convolutions: all of it with batch normalisation, a part with group."""
+    """Return halo of the convolutions: all of it with batch normalisation, a part with group."""
     return receptive_halo(
         replace(config, encoder_norm="batch", decoder_norm="batch", skip_norm="batch")
     )

@@ -17,7 +17,7 @@ from .graph import Graph
 
 
 def spatial_graph(unet: UNet) -> onnx.ModelProto:
-    """`image` (N, bands, H, W) normalised -> `features` (N, H, W, d_model)."""
+    """Map `image` (N, bands, H, W) normalised to `features` (N, H, W, d_model)."""
     graph = Graph()
     levels = [_layers(graph, "image", unet.input_block.conv1, unet.input_block.conv2)]
     for down in unet.down_blocks:
@@ -61,7 +61,7 @@ def _layers(graph: Graph, image: str, *layers: ConvLayer) -> str:
 def _folded(
     conv: nn.Conv2d | nn.ConvTranspose2d, norm: nn.BatchNorm2d
 ) -> tuple[Tensor, Tensor | None]:
-    """Weight and bias of a convolution that does the work of the normalisation after it."""
+    """Return weight and bias of a convolution that does the work of the normalisation after it."""
     assert norm.running_mean is not None
     assert norm.running_var is not None
     return fuse_conv_bn_weights(
@@ -77,7 +77,7 @@ def _folded(
 
 
 def _group_normalisation(graph: Graph, image: str, norm: nn.GroupNorm) -> str:
-    """Each group of channels becomes one channel of an instance normalisation."""
+    """Return each group of channels becomes one channel of an instance normalisation."""
     shape = graph.add("Shape", image)
     ones, zeros = torch.ones(norm.num_groups), torch.zeros(norm.num_groups)
     grouped = graph.add(
@@ -99,7 +99,7 @@ def _convolution(
     weight: Tensor,
     bias: Tensor | None,
 ) -> str:
-    """A convolution with weights of its own; reflect padding is a node before it."""
+    """Return a convolution with weights of its own; reflect padding is a node before it."""
     pad_y, pad_x = int(conv.padding[0]), int(conv.padding[1])
     pads = [pad_y, pad_x, pad_y, pad_x]
     if conv.padding_mode == "reflect" and any(pads):

@@ -79,7 +79,7 @@ def decoder_graph(decoder: Decoder, n_queries: int) -> onnx.ModelProto:
 
 
 def day_encoding_nodes(graph: Graph, encoding: DayEncoding, days: str) -> str:
-    """(T,) -> (T, d): sines and cosines interleaved, as `DayEncoding`."""
+    """Map (T,) to (T, d): sines and cosines interleaved, as `DayEncoding`."""
     column = graph.add("Unsqueeze", days, graph.weight([1]))
     angles = graph.add("Mul", column, graph.weight(encoding.frequencies))
     last = graph.weight([2])
@@ -108,7 +108,7 @@ class Shapes:
         self._made: dict[tuple[str | int, ...], str] = {}
 
     def __call__(self, *shape: str | int) -> str:
-        """A shape as `Reshape` takes it: numbers, "T", and "T", "P" side by side."""
+        """Return a shape as `Reshape` takes it: numbers, "T", and "T", "P" side by side."""
         if shape not in self._made:
             parts: list[str] = []
             places = iter(shape)
@@ -125,7 +125,7 @@ class Shapes:
 
 
 def _mask(graph: Graph, shapes: Shapes) -> str:
-    """What attention adds to its scores: (P, T) bool -> (P, 1, T, T), the same in every row.
+    """Map what attention adds to its scores: (P, T) bool to (P, 1, T, T), the same in every row.
 
     The rows are written out because adding one row to many is slow in onnxruntime.
     """
@@ -143,7 +143,7 @@ def checked_layer(layer: nn.Module) -> TransformerLayer:
 def transformer_layer(
     graph: Graph, rows: str, mask: str, shapes: Shapes, layer: TransformerLayer, ahead: Tensor
 ) -> str:
-    """One post-norm layer on rows (T * P, d).
+    """Return one post-norm layer on rows (T * P, d).
 
     The product that ends a branch takes the rows that skip it as what it adds to, in the place of
     its bias. So these rows already hold that bias, and what else reads them takes it away again
@@ -157,7 +157,7 @@ def transformer_layer(
     d_head = width // layer.heads
 
     def project(weight: Tensor, bias: Tensor | None) -> str:
-        """(T * P, d) -> (T, P, heads, d_head)."""
+        """Map (T * P, d) to (T, P, heads, d_head)."""
         out = graph.linear(rows, weight, bias)
         return graph.add("Reshape", out, shapes("T", "P", layer.heads, d_head))
 
@@ -189,12 +189,12 @@ def transformer_layer(
 
 
 def _without(constant: Tensor, linear: nn.Linear) -> Tensor:
-    """The bias with which a layer gives the same for rows that hold a constant too much."""
+    """Return the bias with which a layer gives the same for rows that hold a constant too much."""
     return (linear.bias.double() - linear.weight.double() @ constant.double()).float()
 
 
 def _normalise(graph: Graph, rows: str, norm: nn.LayerNorm, ahead: Tensor) -> str:
-    """Layer normalisation, with a constant on top."""
+    """Return layer normalisation, with a constant on top."""
     weight, bias = graph.weight(norm.weight), graph.weight(norm.bias + ahead)
     return graph.add("LayerNormalization", rows, weight, bias, epsilon=norm.eps)
 
@@ -209,7 +209,7 @@ def _projector(graph: Graph, rows: str, shapes: Shapes, projector: TemporalProje
 def projector_scores(
     graph: Graph, rows: str, valid: str, shapes: Shapes, projector: TemporalProjector
 ) -> str:
-    """Scores (P, heads * n_queries, T) of rows (T * P, d).
+    """Return scores (P, heads * n_queries, T) of rows (T * P, d).
 
     The key projection is folded into the learned queries.
 
@@ -235,7 +235,7 @@ def projector_mix(
     projector: TemporalProjector,
     output: str = "",
 ) -> str:
-    """Rows (T * P, d) summed with weights (P, heads * n_queries, T): (P, n_queries, d).
+    """Return rows (T * P, d) summed with weights (P, heads * n_queries, T): (P, n_queries, d).
 
     Every head weighs all features of a date, then keeps its own share of them: the same sums as
     splitting the values first, in one product.

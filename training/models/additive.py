@@ -80,7 +80,7 @@ class Sums:
 
     @property
     def mean(self) -> Tensor:
-        """The weighted means (P, n_queries, d_model); 0 without any acquisition."""
+        """Return the weighted means (P, n_queries, d_model); 0 without any acquisition."""
         return _weighted(self.numerator, 1 / self.denominator)
 
 

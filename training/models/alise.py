@@ -79,7 +79,7 @@ class AliseConfig:
 
     @property
     def stride(self) -> int:
-        """Height and width of an image must be multiples of this."""
+        """Return height and width of an image must be multiples of this."""
         if self.additive:
             return 1
         return int(self.strided[1] ** (len(self.encoder_widths) - 1))
@@ -156,7 +156,7 @@ class TemporalEncoder(nn.Module):
         )
 
     def forward(self, features: Tensor, days: Tensor, valid: Tensor) -> Tensor:
-        """Eq. 1.
+        """Return eq. 1.
 
         Args:
             features: (P, T, d_model) of the spatial encoder.
@@ -209,12 +209,12 @@ class Alise(nn.Module):
         self.decoder = Decoder(config.d_model, config.bands, day_encoding)
 
     def encoder_parameters(self) -> int:
-        """Parameters of the encoder, the figure that the publications state."""
+        """Return parameters of the encoder, the figure that the publications state."""
         parts = (self.spatial, self.temporal)
         return sum(p.numel() for part in parts for p in part.parameters())
 
     def forward(self, image: Tensor, days: Tensor, observed: Tensor) -> Tensor:
-        """Aligned vectors of every pixel.
+        """Return aligned vectors of every pixel.
 
         Args:
             image: (B, T, bands, H, W) normalised, without NaN; H = W = 1 is the pixel mode.
@@ -232,12 +232,12 @@ class Alise(nn.Module):
         return aligned.unflatten(0, (batch, height, width)).permute(0, 3, 4, 1, 2)
 
     def encode_dates(self, image: Tensor, observed: Tensor) -> Tensor:
-        """Spatial features of the dates that hold anything: see `encode_dates`."""
+        """Return spatial features of the dates that hold anything: see `encode_dates`."""
         return encode_dates(self.spatial, image, observed)
 
 
 def encode_dates(spatial: UNet | TokenNetwork, image: Tensor, observed: Tensor) -> Tensor:
-    """Spatial features of the dates that hold anything, zero elsewhere.
+    """Return spatial features of the dates that hold anything, zero elsewhere.
 
     Padding dates are left out, which costs nothing and keeps them out of the statistics of the
     batch normalisation.

@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def average(paths: Sequence[Path], shares: Sequence[float] | None = None) -> Alise:
-    """The mean of models of one architecture.
+    """Return the mean of models of one architecture.
 
     Args:
         paths: their files.

@@ -45,7 +45,7 @@ def filled(
     state: dict[str, Any],
     path: str | Path,
 ) -> T:
-    """A model of some options and weights, in evaluation mode.
+    """Return a model of some options and weights, in evaluation mode.
 
     Raises:
         ModelFileError: the weights are of another model, as those of another version may be.
@@ -70,7 +70,7 @@ def write_model_file(path: str | Path, content: dict[str, Any], model: torch.nn.
 
 
 def read_model_file(path: str | Path) -> dict[str, Any]:
-    """What a model file of either kind holds: `config` or `ubarn`, `state` and `facts`.
+    """Return what a model file of either kind holds: `config` or `ubarn`, `state` and `facts`.
 
     Raises:
         ModelFileError: it is none, or only a part of one.

@@ -46,5 +46,5 @@ class EmbeddingHead(nn.Module):
         self.linear2 = nn.Linear(d_embedding, d_embedding)
 
     def forward(self, aligned: Tensor) -> Tensor:
-        """(..., d_model) -> (M, d_embedding), M the product of the leading axes."""
+        """Map (..., d_model) to (M, d_embedding), M the product of the leading axes."""
         return self.linear2(F.relu(self.norm(self.linear1(aligned.flatten(0, -2)))))

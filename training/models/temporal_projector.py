@@ -33,7 +33,7 @@ class TemporalProjector(nn.Module):
         nn.init.normal_(self.key.weight, std=math.sqrt(2 / d_key))
 
     def forward(self, encoded: Tensor, mask: Tensor) -> Tensor:
-        """(P, T, d_model), mask (P, 1, 1, T) -> (P, n_queries, d_model)."""
+        """Map (P, T, d_model), mask (P, 1, 1, T) to (P, n_queries, d_model)."""
         key = self.key(encoded).unflatten(-1, (self.heads, -1)).transpose(1, 2)
         value = encoded.unflatten(-1, (self.heads, -1)).transpose(1, 2)
         query = self.query.to(key.dtype).expand(len(encoded), -1, -1, -1)

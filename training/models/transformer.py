@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 def attendable(valid: Tensor) -> Tensor:
-    """Attention mask of dates that can be looked at: (P, T) bool -> (P, 1, 1, T) bool.
+    """Map attention mask of dates that can be looked at: (P, T) bool to (P, 1, 1, T) bool.
 
     A pixel without any valid date looks at all of them: its answer means nothing, but it is finite
     and so are the gradients of its neighbours in the batch.
@@ -41,7 +41,7 @@ class TransformerLayer(nn.Module):
             nn.init.zeros_(projection.bias)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """(P, T, d_model), mask (P, 1, 1, T) of `attendable` -> (P, T, d_model)."""
+        """Map (P, T, d_model), mask (P, 1, 1, T) of `attendable` to (P, T, d_model)."""
         x = self.norm1(x + self.dropout(self._attend(x, mask)))
         hidden = self.dropout(F.relu(self.linear1(x), inplace=True))
         return self.norm2(x + self.dropout(self.linear2(hidden)))
@@ -66,7 +66,7 @@ class Transformer(nn.Module):
         )
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """(P, T, d_model), mask (P, 1, 1, T) of `attendable` -> (P, T, d_model)."""
+        """Map (P, T, d_model), mask (P, 1, 1, T) of `attendable` to (P, T, d_model)."""
         for layer in self.layers:
             x = layer(x, mask)
         return x

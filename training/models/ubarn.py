@@ -49,7 +49,7 @@ class UBarn(nn.Module):
         self.decoder = nn.Linear(config.d_model, config.bands)
 
     def forward(self, image: Tensor, days: Tensor, observed: Tensor) -> Tensor:
-        """Encoded dates of every pixel.
+        """Return encoded dates of every pixel.
 
         Args:
             image: (B, T, bands, H, W) normalised, without NaN; H = W = 1 is the pixel mode.
@@ -67,11 +67,11 @@ class UBarn(nn.Module):
         return encoded.unflatten(0, (batch, height, width)).permute(0, 3, 4, 1, 2)
 
     def encode_dates(self, image: Tensor, observed: Tensor) -> Tensor:
-        """Spatial features of the dates that hold anything: see `alise.encode_dates`."""
+        """Return spatial features of the dates that hold anything: see `alise.encode_dates`."""
         return encode_dates(self.spatial, image, observed)
 
     def temporal(self, features: Tensor, days: Tensor, valid: Tensor) -> Tensor:
-        """Transformer over the dates of pixels.
+        """Return transformer over the dates of pixels.
 
         Args:
             features: (P, T, d_model) of the spatial encoder.
@@ -109,7 +109,7 @@ class ShallowClassifier(nn.Module):
             nn.init.normal_(layer.weight, std=math.sqrt(2 / (d_model // heads)))
 
     def forward(self, encoded: Tensor, valid: Tensor) -> Tensor:
-        """(P, T, d_model) and which dates count (P, T) -> scores (P, classes)."""
+        """Map (P, T, d_model) and which dates count (P, T) to scores (P, classes)."""
         weight = valid[..., None].to(encoded.dtype)
         mean = (self.query(encoded) * weight).sum(1) / weight.sum(1).clamp(min=1)
         query, key, value = (

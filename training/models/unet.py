@@ -71,7 +71,7 @@ class BatchNorm(nn.BatchNorm2d):
 
 
 def build_norm(name: NormName, channels: int, groups: int) -> nn.Module:
-    """Normalisation layer over ``channels``.
+    """Return normalisation layer over ``channels``.
 
     Raises:
         ValueError: if ``name`` is neither "batch" nor "group".
@@ -84,12 +84,12 @@ def build_norm(name: NormName, channels: int, groups: int) -> nn.Module:
 
 
 def conv3x3(channels_in: int, channels_out: int) -> nn.Conv2d:
-    """A 3x3 convolution that keeps H and W (reflect padding)."""
+    """Return a 3x3 convolution that keeps H and W (reflect padding)."""
     return nn.Conv2d(channels_in, channels_out, 3, padding=1, padding_mode="reflect")
 
 
 def convolve_constant(conv: nn.Conv2d | nn.ConvTranspose2d, pixels: Tensor) -> Tensor:
-    """What ``conv`` makes of an image that is constant in space: (N, C_in) -> (N, C_out).
+    """Map what ``conv`` makes of an image that is constant in space: (N, C_in) to (N, C_out).
 
     A convolution sums its kernel over the window, which is exact. A transposed convolution answers
     a constant image with a pattern that repeats every ``stride`` pixels; its mean over that pattern
@@ -110,11 +110,11 @@ class ConvLayer(nn.Module):
         self.norm = norm
 
     def forward(self, image: Tensor) -> Tensor:
-        """(N, C_in, H, W) -> (N, C_out, H', W')."""
+        """Map (N, C_in, H, W) to (N, C_out, H', W')."""
         return F.relu(self.norm(self.conv(image)), inplace=True)
 
     def forward_pixels(self, pixels: Tensor) -> Tensor:
-        """(N, C_in) -> (N, C_out); see `convolve_constant`."""
+        """Map (N, C_in) to (N, C_out); see `convolve_constant`."""
         return F.relu(self.norm(convolve_constant(self.conv, pixels)), inplace=True)
 
 
@@ -128,11 +128,11 @@ class InputBlock(nn.Module):
         self.conv2 = ConvLayer(conv3x3(width, width), build_norm(*norm))
 
     def forward(self, image: Tensor) -> Tensor:
-        """(N, bands, H, W) -> (N, width, H, W)."""
+        """Map (N, bands, H, W) to (N, width, H, W)."""
         return self.conv2(self.conv1(image))
 
     def forward_pixels(self, pixels: Tensor) -> Tensor:
-        """(N, bands) -> (N, width)."""
+        """Map (N, bands) to (N, width)."""
         return self.conv2.forward_pixels(self.conv1.forward_pixels(pixels))
 
 
@@ -151,12 +151,12 @@ class DownBlock(nn.Module):
         self.conv2 = ConvLayer(conv3x3(width_out, width_out), build_norm(*norm))
 
     def forward(self, image: Tensor) -> Tensor:
-        """(N, width_in, H, W) -> (N, width_out, H / stride, W / stride)."""
+        """Map (N, width_in, H, W) to (N, width_out, H / stride, W / stride)."""
         image = self.conv1(self.down(image))
         return image + self.conv2(image)
 
     def forward_pixels(self, pixels: Tensor) -> Tensor:
-        """(N, width_in) -> (N, width_out)."""
+        """Map (N, width_in) to (N, width_out)."""
         pixels = self.conv1.forward_pixels(self.down.forward_pixels(pixels))
         return pixels + self.conv2.forward_pixels(pixels)
 
@@ -185,12 +185,12 @@ class UpBlock(nn.Module):
         self.conv2 = ConvLayer(conv3x3(width_out, width_out), build_norm(*norm))
 
     def forward(self, image: Tensor, skip: Tensor) -> Tensor:
-        """(N, width_in, H, W), (N, width_skip, sH, sW) -> (N, width_out, sH, sW)."""
+        """Map (N, width_in, H, W), (N, width_skip, sH, sW) to (N, width_out, sH, sW)."""
         image = self.conv1(torch.cat([self.up(image), self.skip(skip)], dim=1))
         return image + self.conv2(image)
 
     def forward_pixels(self, pixels: Tensor, skip: Tensor) -> Tensor:
-        """(N, width_in), (N, width_skip) -> (N, width_out)."""
+        """Map (N, width_in), (N, width_skip) to (N, width_out)."""
         up, skip = self.up.forward_pixels(pixels), self.skip.forward_pixels(skip)
         pixels = self.conv1.forward_pixels(torch.cat([up, skip], dim=1))
         return pixels + self.conv2.forward_pixels(pixels)
@@ -237,7 +237,7 @@ class UNet(nn.Module):
         self.output = conv3x3(decoder_widths[0], d_model)
 
     def forward(self, image: Tensor) -> Tensor:
-        """(N, bands, H, W) normalised -> (N, d_model, H, W).
+        """Map (N, bands, H, W) normalised to (N, d_model, H, W).
 
         Raises:
             ImageSizeError: H or W is no multiple of the stride (8), or less than twice it.
@@ -257,7 +257,7 @@ class UNet(nn.Module):
         return self.output(features)
 
     def forward_pixels(self, pixels: Tensor) -> Tensor:
-        """The answer to images constant in space: (N, bands) normalised -> (N, d_model).
+        """Map the answer to images constant in space: (N, bands) normalised to (N, d_model).
 
         Exact but for the transposed convolutions, whose periodic pattern is replaced by its mean
         (`convolve_constant`).
@@ -272,7 +272,7 @@ class UNet(nn.Module):
 
 
 def receptive_radius(levels: int, strided: tuple[int, int, int]) -> int:
-    """Pixels on each side that one output pixel of a `UNet` can depend on.
+    """Return pixels on each side that one output pixel of a `UNet` can depend on.
 
     Walks back from an output pixel through the deepest path, keeping the first and the last index
     that count; the shallower skips see less. The answer depends on where the pixel lies in the

@@ -32,12 +32,12 @@ def reconstruction_loss(
 
 
 def cross_reconstruction_loss(loss_a: Tensor, loss_b: Tensor) -> Tensor:
-    """L_rec (Eq. 10): mean of the loss of A predicted from B and of B predicted from A."""
+    """Return L_rec (Eq. 10): mean of the loss of A predicted from B and of B predicted from A."""
     return (loss_a + loss_b) / 2
 
 
 def invariance_loss(embedded_a: Tensor, embedded_b: Tensor) -> Tensor:
-    """L_inv (Eq. 5): mean over the vectors of the squared distance.
+    """Return L_inv (Eq. 5): mean over the vectors of the squared distance.
 
     Args:
         embedded_a: (M, d_emb) embedded aligned vectors of view A.
@@ -50,7 +50,7 @@ def invariance_loss(embedded_a: Tensor, embedded_b: Tensor) -> Tensor:
 
 
 def covariance_loss(embedded: Tensor) -> Tensor:
-    """l_cov (Eq. 6): squared covariances between different features, summed, over d_emb.
+    """Return l_cov (Eq. 6): squared covariances between different features, summed, over d_emb.
 
     Args:
         embedded: (M, d_emb); centred here.

@@ -45,7 +45,7 @@ def normalise(reflectance: Tensor, statistics: BandStatistics = EUROPE) -> Tenso
 
 
 def normalise_target(reflectance: Tensor, statistics: BandStatistics = EUROPE) -> Tensor:
-    """As `normalise`, for what is to be predicted: clipped to `GROUND` only.
+    """Do as `normalise`, for what is to be predicted: clipped to `GROUND` only.
 
     A model that learns from clipped targets never decodes dark water or a canopy at its brightest.
     """
@@ -55,7 +55,7 @@ def normalise_target(reflectance: Tensor, statistics: BandStatistics = EUROPE) -
 
 
 def _columns(statistics: BandStatistics, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Median, q05 and q95 as (10, 1, 1)."""
+    """Return median, q05 and q95 as (10, 1, 1)."""
     median, low, high = (
         torch.as_tensor(values, dtype=torch.float32, device=like.device)[:, None, None]
         for values in (statistics.median, statistics.q05, statistics.q95)

@@ -14,7 +14,7 @@ MASKING_RATE = 0.6
 
 
 def corrupted_dates(seen: Tensor, rate: float = MASKING_RATE) -> Tensor:
-    """Which dates of each series are corrupted, with a date or more left as they are.
+    """Return which dates of each series are corrupted, with a date or more left as they are.
 
     All pixels of a date are: a neighbour left alone would tell what the spatial encoder saw.
 

@@ -21,7 +21,7 @@ class TooFewDatesError(AliseError, ValueError):
 
 
 def interleaved_views(dates: int, window: int) -> tuple[Tensor, Tensor]:
-    """Places of the dates of views A and B (Eq. 4a, 4b).
+    """Return places of the dates of views A and B (Eq. 4a, 4b).
 
     Args:
         dates: T, cut down to a multiple of twice the window so that both views are as long.

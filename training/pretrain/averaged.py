@@ -57,7 +57,7 @@ class AveragedTraining(lightning.LightningModule, Generic[Network]):
 
     @property
     def kept_model(self) -> Network:
-        """The network with the averaged weights."""
+        """Return the network with the averaged weights."""
         model = self.averaged.module
         assert isinstance(model, type(self.model))
         return model

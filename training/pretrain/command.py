@@ -171,7 +171,7 @@ def train(
 
 
 def steps_of(checkpoint: Path, module: Learner) -> int:
-    """The steps after which a checkpoint of the same model was written.
+    """Return the steps after which a checkpoint of the same model was written.
 
     Raises:
         ConfigError: it is no checkpoint, or one of another model.
@@ -196,7 +196,7 @@ def steps_of(checkpoint: Path, module: Learner) -> int:
 
 
 def validation_batches(config: PretrainConfig) -> list[Batch]:
-    """The series that a run is validated on."""
+    """Return the series that a run is validated on."""
     source = dict(config.validation)
     count = int(source.pop("batches", 4))
     stream = make_source(source, mixed_seed(config.seed, VALIDATION_STREAM))

@@ -168,7 +168,7 @@ class PretrainConfig:
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> PretrainConfig:
-        """From the options of a YAML file.
+        """Return from the options of a YAML file.
 
         Raises:
             ConfigError: an option does not exist or is not of its kind, a source is missing, no
@@ -196,7 +196,7 @@ class PretrainConfig:
         return config
 
     def check_model(self) -> None:
-        """Raises ConfigError where no model can be built, or one of other bands."""
+        """Raise ConfigError where no model can be built, or one of other bands."""
         for name, hint in get_type_hints(AliseConfig).items():
             if name in self.model:
                 check(hint, f"model: {name}", self.model[name])
@@ -214,7 +214,7 @@ class PretrainConfig:
 
 
 def known(kind: type[T], options: Any, limits: Mapping[str, Limit] | None = None) -> T:
-    """An instance of a dataclass from options.
+    """Return an instance of a dataclass from options.
 
     Raises:
         ConfigError: an option is unknown or not of its kind, or one that it needs is missing.
@@ -266,7 +266,7 @@ def check(hint: Any, name: str, value: object, limit: Limit | None = None) -> No
 
 
 def make_source(description: dict[str, Any], seed: int) -> IterableDataset[dict[str, Any]]:
-    """The source of batches that a configuration describes.
+    """Return the source of batches that a configuration describes.
 
     Args:
         description: `class` as module:name, and its arguments.

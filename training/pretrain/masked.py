@@ -39,7 +39,7 @@ class MaskedPretraining(AveragedTraining[UBarn]):
         self.validation_mean_loss = MeanMetric()
 
     def training_step(self, batch: Batch) -> Tensor:
-        """Squared error of the corrupted dates of one batch."""
+        """Return squared error of the corrupted dates of one batch."""
         image = normalise(batch["reflectance"])
         seen = drop_bands(image, self.config.drop_bands, MISSING_VALUE)
         loss, mean = self._losses(self.model, batch, image, seen)
@@ -48,7 +48,7 @@ class MaskedPretraining(AveragedTraining[UBarn]):
         return loss
 
     def validation_step(self, batch: Batch) -> None:
-        """The same of the averaged weights, and of each series' own mean."""
+        """Measure the same of the averaged weights, and of each series' own mean."""
         image = normalise(batch["reflectance"])
         loss, mean = self._losses(self.kept_model, batch, image, image)
         self.validation_loss(loss)
@@ -63,7 +63,7 @@ class MaskedPretraining(AveragedTraining[UBarn]):
     def _losses(
         self, model: UBarn, batch: Batch, truth: Tensor, image: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Loss on the corrupted dates, and that of predicting the mean of the others.
+        """Return loss on the corrupted dates, and that of predicting the mean of the others.
 
         Args:
             model: the network.

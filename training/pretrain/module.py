@@ -71,7 +71,7 @@ class Pretraining(AveragedTraining[Alise]):
                     layer.eval()
 
     def training_step(self, batch: Batch) -> Tensor:
-        """Loss of Eq. 2 on one batch."""
+        """Return loss of Eq. 2 on one batch."""
         image = normalise(batch["reflectance"])
         seen = drop_bands(image, self.config.drop_bands, MISSING_VALUE)
         observed = hide_gaps(
@@ -90,7 +90,7 @@ class Pretraining(AveragedTraining[Alise]):
         return total
 
     def validation_step(self, batch: Batch) -> None:
-        """Reconstruction loss of the averaged weights, and of each series' own mean."""
+        """Measure the loss of the averaged weights, and of each series' own mean."""
         image = normalise(batch["reflectance"])
         losses = self._losses(self.kept_model, batch, image, batch["observed"])
         self.validation_loss(losses["reconstruction"])
@@ -109,7 +109,7 @@ class Pretraining(AveragedTraining[Alise]):
     def _losses(
         self, model: Alise, batch: Batch, image: Tensor, observed: Tensor
     ) -> dict[str, Tensor]:
-        """Every term of Eq. 2, and the loss of predicting each series' mean.
+        """Return every term of Eq. 2, and the loss of predicting each series' mean.
 
         Args:
             model: the network.
@@ -176,7 +176,7 @@ class Pretraining(AveragedTraining[Alise]):
         return torch.autocast("cpu", dtype=torch.bfloat16)
 
     def _pick_pixels(self, batch_size: int, pixels: int, device: torch.device) -> Tensor:
-        """(B, K) places of the pixels that go on, others for each series."""
+        """Return (B, K) places of the pixels that go on, others for each series."""
         count = min(pixels, self.config.pixels_per_patch)
         return torch.rand(batch_size, pixels, device=device).argsort(1)[:, :count]
 
@@ -188,7 +188,7 @@ def _gradients_of(part: torch.nn.Module) -> AbstractContextManager[object]:
 
 
 def require_finite(loss: float, step: int) -> None:
-    """Raises DivergedError where a loss is NaN or infinite, before such weights are kept."""
+    """Raise DivergedError where a loss is NaN or infinite, before such weights are kept."""
     if not math.isfinite(loss):
         raise DivergedError(
             f"The loss is {loss} after {step} steps: go on from an older checkpoint, or "
@@ -197,7 +197,7 @@ def require_finite(loss: float, step: int) -> None:
 
 
 def initial_weights(path: str, config: AliseConfig) -> dict[str, Tensor]:
-    """Weights of the model file of another run.
+    """Return weights of the model file of another run.
 
     Raises:
         ConfigError: it is no such file, or its architecture is another.
@@ -213,7 +213,7 @@ def initial_weights(path: str, config: AliseConfig) -> dict[str, Tensor]:
 
 
 def at_pixels(maps: Tensor, picked: Tensor) -> Tensor:
-    """(B, T, C, H, W) at picked pixels (B, K) -> (B * K, T, C)."""
+    """Map (B, T, C, H, W) at picked pixels (B, K) to (B * K, T, C)."""
     flat = maps.flatten(3)
     index = picked[:, None, None].expand(-1, flat.shape[1], flat.shape[2], -1)
     return flat.gather(3, index).permute(0, 3, 1, 2).flatten(0, 1)

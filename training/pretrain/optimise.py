@@ -15,7 +15,7 @@ from .config import PretrainConfig
 def optimiser(
     parameters: Iterable[nn.Parameter], config: PretrainConfig
 ) -> OptimizerLRSchedulerConfig:
-    """Adam or AdamW, warm-up, then cosine annealing with warm restarts (section III-C).
+    """Return adam or AdamW, warm-up, then cosine annealing with warm restarts (section III-C).
 
     Args:
         parameters: what learns.

@@ -60,5 +60,5 @@ class Stream(IterableDataset[dict[str, Any]]):
 
 
 def mixed_seed(*numbers: int) -> int:
-    """A seed in [0, 2^32) that follows from several numbers, each of which counts."""
+    """Return a seed in [0, 2^32) that follows from several numbers, each of which counts."""
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])

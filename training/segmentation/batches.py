@@ -34,7 +34,7 @@ class LabelledBatch:
     target: Tensor
 
     def to(self, device: torch.device) -> LabelledBatch:
-        """The same on a device."""
+        """Return the same on a device."""
         return LabelledBatch(tuple(x.to(device) for x in self.inputs), self.target.to(device))
 
 
@@ -70,7 +70,7 @@ class ImageBatches:
     def __call__(
         self, places: Sequence[int], rng: np.random.Generator | None
     ) -> Iterator[LabelledBatch]:
-        """Batches; the network answers (P, K) for the labelled pixels."""
+        """Yield batches; the network answers (P, K) for the labelled pixels."""
         groups = grouped(places, self.batch_size, rng)
         read = ([cropped(self.data.read(place), self.crop, rng) for place in g] for g in groups)
         for series in ahead(read, GROUPS_AHEAD):
@@ -117,7 +117,7 @@ class FeatureBatches:
     def __call__(
         self, places: Sequence[int], rng: np.random.Generator | None
     ) -> Iterator[LabelledBatch]:
-        """Batches; the network answers (P, K) for the labelled pixels."""
+        """Yield batches; the network answers (P, K) for the labelled pixels."""
         for group in grouped(places, self.batch_size, rng):
             parts = [self._features(place, rng) for place in group]
             features, target = (torch.cat(part) for part in zip(*parts))
@@ -145,7 +145,7 @@ class FeatureBatches:
 def grouped(
     places: Sequence[int], size: int, rng: np.random.Generator | None
 ) -> Iterator[Sequence[int]]:
-    """Groups of at most `size` places, in another order for each pass of a generator."""
+    """Yield groups of at most `size` places, in another order for each pass of a generator."""
     order = np.asarray(places) if rng is None else rng.permutation(places)
     for start in range(0, len(order), size):
         yield [int(place) for place in order[start : start + size]]

@@ -89,7 +89,7 @@ class SegmentationConfig:
 
 
 def open_set(description: dict[str, Any], folder: Path | None) -> LabelledSet:
-    """The labelled set that a configuration describes.
+    """Return the labelled set that a configuration describes.
 
     Raises:
         ConfigError: a folder is wanted and not given, or an argument is unknown or of another kind.
@@ -124,7 +124,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def read_arguments(args: argparse.Namespace) -> tuple[LabelledSet, Protocol]:
-    """The labelled set and the protocol that the arguments name."""
+    """Return the labelled set and the protocol that the arguments name."""
     if args.threads:
         torch.set_num_threads(args.threads)
     if args.out:
@@ -145,7 +145,7 @@ def run_all(
     batches: Batches,
     keep: Callable[[int, Trained], None],
 ) -> list[Trained]:
-    """Every experiment of the set, its table printed and, with `--out`, written as JSON.
+    """Return every experiment of the set, its table printed and, with `--out`, written as JSON.
 
     Args:
         args: of the command.
@@ -181,7 +181,7 @@ def run_all(
 
 
 def summary(runs: list[Trained], data: LabelledSet) -> str:
-    """Mean and standard deviation over the experiments, as Markdown."""
+    """Return mean and standard deviation over the experiments, as Markdown."""
     count = trainable(runs[0].network)
     rows: list[list[object]] = []
     for name, label in MEASURES.items():
@@ -201,7 +201,7 @@ def summary(runs: list[Trained], data: LabelledSet) -> str:
 
 
 def figures(runs: list[Trained]) -> list[dict[str, Any]]:
-    """Scores and confusion matrices as plain numbers."""
+    """Return scores and confusion matrices as plain numbers."""
     found = []
     for run in runs:
         scores: dict[str, Any] = {name: plain(getattr(run.scores, name)) for name in MEASURES}

@@ -137,7 +137,7 @@ def _chunk(
 def _rotations(
     draws: Draws, count: int, seasons: int, covers: Sequence[str], rotation: float
 ) -> Tensor:
-    """(N, seasons) places in COVERS: annual crops rotate, what is permanent stays."""
+    """Return (N, seasons) places in COVERS: annual crops rotate, what is permanent stays."""
     grown = torch.tensor([NAMES.index(name) for name in covers])
     annual = grown[[COVERS[int(place)].annual for place in grown]]
     current = grown[draws.integers(0, len(grown), count)]
@@ -164,7 +164,7 @@ def _pass_days(draws: Draws, year: int) -> Tensor:
 
 
 def _northern(lai: Tensor, days: Tensor) -> Tensor:
-    """(N,) bool: the leaves of a place (N, T) are those of a northern summer."""
+    """Return (N,) bool: the leaves of a place (N, T) are those of a northern summer."""
     summer = (((days - FIRST_DAY) % YEAR) > 91) & (((days - FIRST_DAY) % YEAR) < 274)
     in_summer = (lai * summer).sum(1) / summer.sum(1)
     return in_summer > (lai * ~summer).sum(1) / (~summer).sum(1)

@@ -27,7 +27,7 @@ class Scores:
 
 
 def confusion_matrix(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
-    """`(K, K)` counts, truth in rows; a negative truth is ignored.
+    """Return `(K, K)` counts, truth in rows; a negative truth is ignored.
 
     Args:
         truth, predicted: places of classes, of one shape.
@@ -39,7 +39,7 @@ def confusion_matrix(truth: np.ndarray, predicted: np.ndarray, classes: int) -> 
 
 
 def scores(confusion: np.ndarray) -> Scores:
-    """Measures of a confusion matrix.
+    """Return measures of a confusion matrix.
 
     The averages run over the classes that the truth holds: a class that does not occur in a fold
     has no F1. What is taken for it all the same counts as an error of the class that was there.

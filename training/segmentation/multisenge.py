@@ -101,7 +101,7 @@ class MultiSenGE:
         return len(self._patches)
 
     def read(self, index: int) -> LabelledSeries:
-        """One patch: see the module for its layout."""
+        """Return one patch: see the module for its layout."""
         name, images = self._patches[index]
         labels = self.labels(index)
         days, series = [], []
@@ -120,7 +120,7 @@ class MultiSenGE:
         return LabelledSeries(name, reflectance, since[order], labels)
 
     def labels(self, index: int) -> np.ndarray:
-        """`(H, W)` codes of one patch."""
+        """Return `(H, W)` codes of one patch."""
         match = _PATCH.fullmatch(self._patches[index][0])
         assert match is not None  # _images has looked
         reference = "{tile}_GR_{x}_{y}.tif".format(**match.groupdict())
@@ -128,7 +128,7 @@ class MultiSenGE:
         return np.asarray(found.astype(np.int64))
 
     def splits(self) -> list[Split]:
-        """Two random splits of 60, 16 and 24 % (one for each training of Table II)."""
+        """Return two random splits of 60, 16 and 24 % (one for each training of Table II)."""
         found = []
         for seed in SEEDS:
             order = np.random.default_rng(seed).permutation(len(self)).tolist()
@@ -139,7 +139,7 @@ class MultiSenGE:
         return found
 
     def _images(self, path: Path) -> list[Path]:
-        """The Sentinel-2 files of a patch that are on disk."""
+        """Return the Sentinel-2 files of a patch that are on disk."""
         try:
             names = json.loads(path.read_text(encoding="utf-8"))["corresponding_s2"].split(";")
         except (OSError, ValueError, KeyError, AttributeError) as error:
@@ -155,7 +155,7 @@ class MultiSenGE:
         return [image for image in images if image.is_file()]
 
     def _read(self, path: Path) -> np.ndarray:
-        """All bands of a GeoTIFF; ten of them come in the order of BANDS."""
+        """Return all bands of a GeoTIFF; ten of them come in the order of BANDS."""
         dataset = open_raster(str(path))
         count = dataset.RasterCount
         numbers = list(range(1, count + 1))

@@ -50,7 +50,7 @@ class UBarnSegmenter(nn.Module):
         self.head = ShallowClassifier(ubarn.config.d_model, classes, ubarn.config.heads)
 
     def train(self, mode: bool = True) -> UBarnSegmenter:
-        """A frozen encoder stays in evaluation mode."""
+        """Return a frozen encoder stays in evaluation mode."""
         super().train(mode)
         if self.frozen:
             self.ubarn.eval()
@@ -65,19 +65,19 @@ class UBarnSegmenter(nn.Module):
 
 
 def linear_head(features: int, classes: int) -> nn.Linear:
-    """The single linear layer of the paper."""
+    """Return the single linear layer of the paper."""
     return nn.Linear(features, classes)
 
 
 def segmenter(encoder: Alise | UBarn, classes: int) -> nn.Module:
-    """The network of an encoder that learns along."""
+    """Return the network of an encoder that learns along."""
     if isinstance(encoder, UBarn):
         return UBarnSegmenter(encoder, classes)
     return AliseSegmenter(encoder, classes)
 
 
 def load_encoder(path: Path) -> Alise | UBarn:
-    """A pre-trained encoder, of either kind.
+    """Return a pre-trained encoder, of either kind.
 
     Raises:
         ModelFileError: the file is none.
@@ -104,5 +104,5 @@ def save_encoder(folder: Path | None, number: int, network: nn.Module) -> None:
 
 
 def trainable(network: nn.Module) -> int:
-    """Parameters that learn."""
+    """Return parameters that learn."""
     return sum(p.numel() for p in network.parameters() if p.requires_grad)

@@ -91,7 +91,7 @@ class Pastis:
         return len(self._ids)
 
     def read(self, index: int) -> LabelledSeries:
-        """One patch: see the module for its layout."""
+        """Return one patch: see the module for its layout."""
         name = str(self._ids[index])
         series = self._array(f"DATA_S2/S2_{name}.npy", 4)
         labels = self.labels(index)
@@ -115,12 +115,12 @@ class Pastis:
         return LabelledSeries(name, reflectance[order], days[order], labels)
 
     def labels(self, index: int) -> np.ndarray:
-        """`(H, W)` codes of one patch."""
+        """Return `(H, W)` codes of one patch."""
         name = f"ANNOTATIONS/TARGET_{self._ids[index]}.npy"
         return np.asarray(self._array(name, 3)[0].astype(np.int64))
 
     def splits(self) -> list[Split]:
-        """The five official experiments."""
+        """Return the five official experiments."""
         return rotating_folds(self._folds)
 
     def _array(self, name: str, axes: int) -> np.ndarray:
@@ -139,7 +139,7 @@ class Pastis:
 
 
 def _days(dates: dict[str, Any] | str) -> np.ndarray:
-    """`dates-S2`, `{"0": 20180924, ...}` or the same as text, as `(T,)` days."""
+    """Return `dates-S2`, `{"0": 20180924, ...}` or the same as text, as `(T,)` days."""
     table = json.loads(dates) if isinstance(dates, str) else dates
     found = [parse_date(str(table[key])) for key in sorted(table, key=int)]
     if None in found or not found:

@@ -64,7 +64,7 @@ class Trained:
 
 
 def experiments(data: LabelledSet, protocol: Protocol) -> Iterator[tuple[int, Split]]:
-    """Seed and series of every experiment: the splits, or random few of each (Table III).
+    """Yield seed and series of every experiment: the splits, or random few of each (Table III).
 
     Raises:
         LabelledDataError: a part of a split holds no series, or no series to draw has a label.
@@ -88,7 +88,7 @@ def experiments(data: LabelledSet, protocol: Protocol) -> Iterator[tuple[int, Sp
 
 
 def chances(data: LabelledSet, places: tuple[int, ...]) -> np.ndarray:
-    """How likely each series is drawn where few train (U-BARN, appendix B, Eq. 5).
+    """Return how likely each series is drawn where few train (U-BARN, appendix B, Eq. 5).
 
     Series of scarce classes are likelier, so that all classes are among the few.
 
@@ -182,7 +182,7 @@ def test_confusion(
     classes: int,
     device: torch.device,
 ) -> np.ndarray:
-    """`(K, K)` counts over the labelled pixels of some series."""
+    """Return `(K, K)` counts over the labelled pixels of some series."""
     network.eval()
     confusion = np.zeros((classes, classes), np.int64)
     for batch in batches(places, None):

@@ -55,20 +55,20 @@ class LabelledSet(Protocol):
     classes: tuple[MapClass, ...]
 
     def __len__(self) -> int:
-        """Number of series."""
+        """Return number of series."""
 
     def read(self, index: int) -> LabelledSeries:
-        """One series."""
+        """Return one series."""
 
     def labels(self, index: int) -> np.ndarray:
-        """`(H, W)` codes of one series, without reading its images."""
+        """Return `(H, W)` codes of one series, without reading its images."""
 
     def splits(self) -> list[Split]:
-        """The experiments whose scores are averaged."""
+        """Return the experiments whose scores are averaged."""
 
 
 def named_classes(names: dict[int, str]) -> tuple[MapClass, ...]:
-    """Classes of codes and names, with colours that are as far apart as they can be."""
+    """Return classes of codes and names, with colours that are as far apart as they can be."""
     found = []
     for place, (code, name) in enumerate(names.items()):
         # Neighbours in the list lie a golden angle apart and differ in lightness too.
@@ -79,7 +79,7 @@ def named_classes(names: dict[int, str]) -> tuple[MapClass, ...]:
 
 
 def targets(labels: np.ndarray, classes: tuple[MapClass, ...]) -> np.ndarray:
-    """Codes to places in `classes`; `IGNORED` for every code that is none of them."""
+    """Map codes to places in `classes`; `IGNORED` for every code that is none of them."""
     found = np.full(labels.shape, IGNORED, np.int64)
     for place, one in enumerate(classes):
         found[labels == one.code] = place
@@ -87,7 +87,7 @@ def targets(labels: np.ndarray, classes: tuple[MapClass, ...]) -> np.ndarray:
 
 
 def rotating_folds(fold: np.ndarray) -> list[Split]:
-    """The five experiments of PASTIS: three folds train, the next validates, the next tests.
+    """Return the five experiments of PASTIS: three folds train, the next validates, the next tests.
 
     Args:
         fold: `(N,)` number of the fold of each series, 1 to 5.

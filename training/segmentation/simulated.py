@@ -60,7 +60,7 @@ class SimulatedSegmentation:
         return len(self._farmlands)
 
     def read(self, index: int) -> LabelledSeries:
-        """One farmland; codes are places in GROWN, from 1 on, and 0 for background."""
+        """Return one farmland; codes are places in GROWN, from 1 on, and 0 for background."""
         year = self._farmlands[index].years[0]
         count = len(year.days)
         kept = np.linspace(0, count - 1, min(count, self.most_dates or count)).round().astype(int)
@@ -69,7 +69,7 @@ class SimulatedSegmentation:
         )
 
     def labels(self, index: int) -> np.ndarray:
-        """`(H, W)` codes of one farmland."""
+        """Return `(H, W)` codes of one farmland."""
         cover = self._farmlands[index].years[0].cover
         labels = np.zeros(cover.shape, np.int64)
         for code, name in enumerate(GROWN, start=1):
@@ -77,5 +77,5 @@ class SimulatedSegmentation:
         return labels
 
     def splits(self) -> list[Split]:
-        """Five experiments of three, one and one folds."""
+        """Return five experiments of three, one and one folds."""
         return rotating_folds(np.arange(len(self)) % 5 + 1)

@@ -35,7 +35,7 @@ def _moments(centre: float, width: float, origin: float, unit: float, count: int
 
 
 def _gauss_nodes(band: int) -> np.ndarray:
-    """Gauss-Legendre nodes of a box that is as wide as the band."""
+    """Return Gauss-Legendre nodes of a box that is as wide as the band."""
     centre = (CENTRE_A[band] + CENTRE_B[band]) / 2.0
     unit = (WIDTH_A[band] + WIDTH_B[band]) / 4.0
     return centre + unit * np.polynomial.legendre.leggauss(_GAUSS_NODES[band])[0]
@@ -50,7 +50,7 @@ NODE_SPANS = np.concatenate([np.zeros(sum(_GAUSS_NODES)), np.diff(_TILE_EDGES)])
 
 
 def band_weights(satellite: str = "A") -> np.ndarray:
-    """Weights (nodes, 10) that take reflectance at `NODES` to the ten bands.
+    """Return weights (nodes, 10) that take reflectance at `NODES` to the ten bands.
 
     Args:
         satellite: "A" or "B".
@@ -75,6 +75,6 @@ def band_weights(satellite: str = "A") -> np.ndarray:
 
 
 def bands_to_nodes() -> np.ndarray:
-    """Matrix (10, nodes): linear interpolation of a smooth band spectrum to the nodes."""
+    """Return matrix (10, nodes): linear interpolation of a smooth band spectrum to the nodes."""
     centres = np.array(CENTRE_A)
     return np.stack([np.interp(NODES, centres, row) for row in np.eye(10)]).astype(np.float32)

@@ -101,13 +101,13 @@ class PatchWorlds(IterableDataset[dict[str, Tensor]]):
 
 
 def require_positive(**sizes: int) -> None:
-    """Raises ValueError where one of the sizes of a batch is not above 0."""
+    """Raise ValueError where one of the sizes of a batch is not above 0."""
     for name, size in sizes.items():
         if size < 1:
             raise ValueError(f"{name} is {size}; write 1 or more")
 
 
 def numbers() -> Iterator[int]:
-    """0, 1, 2, ...; in a loader's worker, that worker's share of them."""
+    """Return 0, 1, 2, ...; in a loader's worker, that worker's share of them."""
     worker = get_worker_info()
     return itertools.count(worker.id, worker.num_workers) if worker else itertools.count()

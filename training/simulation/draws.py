@@ -22,25 +22,25 @@ class Draws:
         self.generator.manual_seed(int(seed) % (2**63))
 
     def uniform(self, low: float, high: float, *shape: int) -> Tensor:
-        """Uniform in [low, high), float32."""
+        """Return uniform in [low, high), float32."""
         unit = torch.rand(shape, generator=self.generator, device=self.device)
         return low + (high - low) * unit
 
     def between(self, low: Tensor, high: Tensor) -> Tensor:
-        """Uniform between two tensors of one shape."""
+        """Return uniform between two tensors of one shape."""
         unit = torch.rand(low.shape, generator=self.generator, device=self.device)
         return low + (high - low) * unit
 
     def normal(self, scale: float, *shape: int) -> Tensor:
-        """Normal with mean 0 and standard deviation `scale`."""
+        """Return normal draws with mean 0 and standard deviation `scale`."""
         return scale * torch.randn(shape, generator=self.generator, device=self.device)
 
     def chance(self, probability: float, *shape: int) -> Tensor:
-        """Boolean, True with `probability`."""
+        """Return boolean, True with `probability`."""
         return torch.rand(shape, generator=self.generator, device=self.device) < probability
 
     def integers(self, low: int, high: int, *shape: int) -> Tensor:
-        """Integers in [low, high), int64."""
+        """Return integers in [low, high), int64."""
         return torch.randint(low, high, shape, generator=self.generator, device=self.device)
 
     def category(self, weights: Tensor, count: int = 1) -> Tensor:
@@ -56,6 +56,6 @@ class Draws:
         return weight / weight.sum(-1, keepdim=True)
 
     def pick(self, values: Sequence[float], *shape: int) -> Tensor:
-        """One of `values`, with equal chance."""
+        """Return one of `values`, with equal chance."""
         table = torch.tensor(list(values), dtype=torch.float32, device=self.device)
         return table[self.integers(0, len(values), *shape)]

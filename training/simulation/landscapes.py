@@ -120,7 +120,7 @@ def simulate_landscapes(
         return torch.cat([values, *time_steps(values, days)], 1)
 
     def moved(shares: Tensor) -> Tensor:
-        """For what `in_time` gives: pixels ahead of their unit, or behind it."""
+        """Return for what `in_time` gives: pixels ahead of their unit, or behind it."""
         on, back = ahead.clamp(min=0)[:, None], (-ahead).clamp(min=0)[:, None]
         return torch.cat([shares, shares * on, shares * back], 1)
 
@@ -167,7 +167,7 @@ def in_space(values: Tensor, fine: Tensor, twenty: Tensor) -> Tensor:
 
 
 def draw_unit_covers(draws: Draws, count: int, fields: int, seasons: int) -> Tensor:
-    """(N * units, seasons): covers of the fields and of what is no field."""
+    """Return (N * units, seasons): covers of the fields and of what is no field."""
     grown = draw_covers(draws, count * fields, seasons)
     # A landscape has few kinds of cover: fields borrow from their neighbours in the list.
     borrow = draws.chance(0.35, count * fields)
@@ -181,7 +181,7 @@ def draw_unit_covers(draws: Draws, count: int, fields: int, seasons: int) -> Ten
 
 
 def time_steps(values: Tensor, days: Tensor) -> tuple[Tensor, Tensor]:
-    """What a patch differs that is MOST_AHEAD days ahead, and one that is as much behind.
+    """Return what a patch differs that is MOST_AHEAD days ahead, and one that is as much behind.
 
     A patch that is ahead looks today as the field will on a later date: linear between the dates,
     and never beyond the next one, so that nothing appears that the field does not go through.
@@ -207,7 +207,7 @@ def unit_shares(units: Tensor, count: int) -> Tensor:
 
 
 def plan(draws: Draws, count: int, size: int, fields: int) -> Tensor:
-    """(N, FINE * size, FINE * size): the unit of each cell of 5 m."""
+    """Return (N, FINE * size, FINE * size): the unit of each cell of 5 m."""
     cells = FINE * size
     # From one field to all of them in a square of 320 m, as often large as small.
     number = torch.exp(draws.uniform(0.4, math.log(fields + 0.99), count)).floor()
@@ -268,7 +268,7 @@ def turned(draws: Draws, count: int, cells: int) -> tuple[Tensor, Tensor]:
 def parcels(
     draws: Draws, count: int, cells: int, number: Tensor, most: int
 ) -> tuple[Tensor, Tensor]:
-    """Fields of all forms and sizes: cells round points, or strips cut into rectangles.
+    """Return fields of all forms and sizes: cells round points, or strips cut into rectangles.
 
     Args:
         draws: of everything random.
@@ -315,7 +315,7 @@ def parcels(
 
 
 def field_map(draws: Draws, count: int, size: int, fields: int) -> Tensor:
-    """(N, H, W): fields of all forms; the last number is roads, hedges and ditches."""
+    """Return (N, H, W): fields of all forms; the last number is roads, hedges and ditches."""
     number = torch.full((count,), float(fields - 1))
     field, gap = parcels(draws, count, FINE * size, number, fields - 1)
     wide = draws.uniform(0, 1.6, count, 1, 1) * draws.chance(0.6, count, 1, 1)
@@ -323,7 +323,7 @@ def field_map(draws: Draws, count: int, size: int, fields: int) -> Tensor:
 
 
 def smooth_noise(draws: Draws, size: int, coarse: Tensor | int, *shape: int) -> Tensor:
-    """(*shape, size, size), about normal, correlated over `size / coarse` pixels."""
+    """Return (*shape, size, size), about normal, correlated over `size / coarse` pixels."""
     cells = int(coarse)
     rough = draws.normal(1.0, *shape, cells + 1, cells + 1)
     flat = rough.flatten(0, -3)[:, None]
@@ -332,7 +332,7 @@ def smooth_noise(draws: Draws, size: int, coarse: Tensor | int, *shape: int) -> 
 
 
 def texture(draws: Draws, count: int, size: int) -> Tensor:
-    """(N, 10, H, W) factor: gradients and damage, rows, and pixel noise, in one field."""
+    """Return (N, 10, H, W) factor: gradients and damage, rows, and pixel noise, in one field."""
     whole = torch.zeros(count, size, size, dtype=torch.long)
     return texture_and_thinness(draws, count, size, whole)[0]
 
@@ -340,7 +340,7 @@ def texture(draws: Draws, count: int, size: int) -> Tensor:
 def texture_and_thinness(
     draws: Draws, count: int, size: int, field: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """A factor (N, 10, H, W) and, where plants are thin, the logarithm (N, H, W) of fewer leaves.
+    """Return a factor (N, 10, H, W) and the logarithm (N, H, W) of fewer leaves.
 
     Args:
         draws: of everything random.
@@ -372,7 +372,7 @@ def texture_and_thinness(
 
 
 def blur(image: Tensor) -> Tensor:
-    """(N, C, H, W) as the optics blur it."""
+    """Return (N, C, H, W) as the optics blur it."""
     weights = torch.tensor([0.12, 0.76, 0.12])
     kernel = (weights[:, None] * weights[None])[None, None]
     padded = F.pad(image, (1, 1, 1, 1), mode="replicate").flatten(0, 1)[:, None]
@@ -382,7 +382,7 @@ def blur(image: Tensor) -> Tensor:
 def twenty_metre(
     image: Tensor, blocks: Tensor | None = None, corner: tuple[int, int] = (0, 0)
 ) -> Tensor:
-    """A 20 m band on the 10 m grid.
+    """Return a 20 m band on the 10 m grid.
 
     Args:
         image: (N, C, H, W) at 10 m.
@@ -400,7 +400,7 @@ def twenty_metre(
 
 
 def sharpness(ground: Tensor) -> Tensor:
-    """What the instrument resolves: a little blur, and 20 m bands resampled to 10 m (bicubic)."""
+    """Return what the instrument resolves: some blur, 20 m bands at 10 m (bicubic)."""
     image = blur(ground.flatten(0, 1))
     image[:, TWENTY_METRE] = twenty_metre(image[:, TWENTY_METRE])
     return image.unflatten(0, ground.shape[:2]).clamp(min=0.0)
@@ -409,7 +409,7 @@ def sharpness(ground: Tensor) -> Tensor:
 def observe_space(
     draws: Draws, ground: Tensor, days: Tensor, held: Tensor, options: Options
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """What the satellite delivers (N, T, 10, H, W), where it looked, and what is called clear."""
+    """Return what the satellite delivers (N, T, 10, H, W), where it looked, and what is clear."""
     count, dates, bands, size, _ = ground.shape
     column = (count, dates, 1, 1, 1)
     seen = displaced(draws, ground)  # a copy: what follows may change it in place
@@ -491,7 +491,7 @@ def clouds(draws: Draws, cloudiness: Tensor, dates: int, size: int) -> tuple[Ten
 
 
 def mask_of(draws: Draws, opacity: Tensor, shadow: Tensor) -> Tensor:
-    """(N, T, H, W) bool: what a mask calls cloud or shadow, with a mask's mistakes."""
+    """Return (N, T, H, W) bool: what a mask calls cloud or shadow, with a mask's mistakes."""
     count, dates = opacity.shape[:2]
     each = (count, dates, 1, 1)
     dark = (shadow > draws.uniform(0.25, 0.5, *each)) & ~draws.chance(0.15, *each)
@@ -519,7 +519,7 @@ def displaced(draws: Draws, ground: Tensor) -> Tensor:
 
 
 def outside_swath(draws: Draws, count: int, dates: int, size: int) -> Tensor:
-    """(N, T, H, W): on some dates one side of a slanting line lies beyond the swath."""
+    """Return (N, T, H, W): on some dates one side of a slanting line lies beyond the swath."""
     y, x = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")
     edge = draws.uniform(-0.4, 1.4, count, 1, 1, 1) * size
     side = draws.chance(0.5, count, 1, 1, 1)

@@ -54,7 +54,7 @@ class Options:
 
     @property
     def seasons(self) -> int:
-        """Calendar years that a series may touch, and the one before it."""
+        """Return calendar years that a series may touch, and the one before it."""
         return math.ceil(self.longest / YEAR) + 2
 
 
@@ -137,7 +137,7 @@ def simulate_pixels(
 def acquisition_days(
     draws: Draws, count: int, dates: int, options: Options
 ) -> tuple[Tensor, Tensor]:
-    """(N, T) ascending days and whether each is a date or padding."""
+    """Return (N, T) ascending days and whether each is a date or padding."""
     span = torch.where(
         draws.chance(options.one_year_share, count),
         draws.uniform(330, 366, count),
@@ -166,7 +166,7 @@ def acquisition_days(
 
 
 def draw_covers(draws: Draws, count: int, seasons: int) -> Tensor:
-    """(N, seasons) covers: permanent ones stay, fields rotate among crops."""
+    """Return (N, seasons) covers: permanent ones stay, fields rotate among crops."""
     weights = torch.ones(len(COVERS))
     first = draws.category(weights.expand(count, -1))
     crops = draws.category(_ANNUAL.float().expand(count, -1), seasons)
@@ -178,7 +178,7 @@ def draw_covers(draws: Draws, count: int, seasons: int) -> Tensor:
 def ground_truth(
     draws: Draws, days: Tensor, cover: Tensor, options: Options, neighbours: int = 1
 ) -> GroundTruth:
-    """What the ground is like on every date.
+    """Return what the ground is like on every date.
 
     Args:
         draws: of everything random.
@@ -378,14 +378,14 @@ def slow_noise(draws: Draws, days: Tensor, kinds: int) -> Tensor:
 
 
 def soil_moisture(draws: Draws, count: int, dates: int) -> Tensor:
-    """(N, T) in 0 to 1: rain comes at random, soils dry within days."""
+    """Return (N, T) in 0 to 1: rain comes at random, soils dry within days."""
     wetness = draws.uniform(0.1, 0.9, count, 1)
     since_rain = -torch.log(torch.rand(count, dates, generator=draws.generator).clamp(min=1e-6))
     return torch.exp(-since_rain * (1.2 - wetness) * 2.5)
 
 
 def persistent_weather(draws: Draws, count: int, dates: int) -> Tensor:
-    """(N, T) uniform in 0 to 1, where a date is much like the one before it."""
+    """Return (N, T) uniform in 0 to 1, where a date is much like the one before it."""
     fresh = draws.normal(1.0, count, dates + 2)
     weights = torch.tensor([0.25, 0.5, 1.0])
     smooth = sum(weight * fresh[:, i : i + dates] for i, weight in enumerate(weights))
@@ -395,7 +395,7 @@ def persistent_weather(draws: Draws, count: int, dates: int) -> Tensor:
 def observe(
     draws: Draws, clean: Tensor, days: Tensor, held: Tensor, options: Options
 ) -> tuple[Tensor, Tensor]:
-    """What the satellite delivers (N, T, 10), and what its cloud mask calls clear (N, T)."""
+    """Return what the satellite delivers (N, T, 10), and what its cloud mask calls clear (N, T)."""
     count, dates = days.shape
     # Light: slopes and the sun's height, the atmosphere left over, the sensor.
     slope = draws.normal(0.06, count, 1)

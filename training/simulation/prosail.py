@@ -170,7 +170,7 @@ class Prosail:
         self._steps = tensor(steps)
 
     def leaf(self, leaves: Leaves) -> tuple[Tensor, Tensor]:
-        """Leaf reflectance and transmittance, each (N, W)."""
+        """Return leaf reflectance and transmittance, each (N, W)."""
         contents = torch.stack(
             [leaves.cab, leaves.car, leaves.ant, leaves.brown, leaves.water, leaves.dry], dim=1
         )
@@ -206,7 +206,7 @@ class Prosail:
         geometry: Geometry,
         background: Tensor,
     ) -> Tensor:
-        """Bidirectional reflectance factor (N, W) of a canopy over a Lambertian background.
+        """Return bidirectional reflectance factor (N, W) of a canopy over a Lambertian background.
 
         Args:
             leaf_reflectance: (N, W).
@@ -263,7 +263,7 @@ class Prosail:
         return rso + (column(both_gap) + ground) * background
 
     def _geometry(self, leaf_angle: Tensor, geometry: Geometry) -> tuple[Tensor, ...]:
-        """Extinctions, bidirectional scattering weights and hot-spot distance, each (N,)."""
+        """Return extinctions, bidirectional scattering weights and hot-spot distance, each (N,)."""
         to_rad = torch.pi / 180.0
         sun, view = geometry.sun * to_rad, geometry.view * to_rad
         azimuth = (geometry.azimuth % 360.0) * to_rad
@@ -308,7 +308,7 @@ class Prosail:
     def _hotspot(
         self, ks: Tensor, ko: Tensor, lai: Tensor, size: Tensor, distance: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Bidirectional gap fraction and the mean of it over depth (Kuusk's hot spot)."""
+        """Return bidirectional gap fraction and the mean of it over depth (Kuusk's hot spot)."""
         alpha = (distance / size.clamp_min(1e-3) * 2.0 / (ks + ko)).clamp(1e-3, 200.0)[:, None]
         # Depths closer together near the top, where the overlap changes fastest.
         x = -torch.log1p(self._steps * torch.expm1(-alpha)) / alpha
@@ -323,7 +323,7 @@ class Prosail:
 
 
 def _j1(k: Tensor, m: Tensor, lai: Tensor, exp_k: Tensor, exp_m: Tensor) -> Tensor:
-    """Integral of exp(-k x) exp(-m (lai - x)) over depth, safe where k = m."""
+    """Return integral of exp(-k x) exp(-m (lai - x)) over depth, safe where k = m."""
     difference = (k - m) * lai
     close = difference.abs() < 1e-3
     limit = 0.5 * lai * (exp_k + exp_m) * (1.0 - difference * difference / 12.0)
@@ -333,7 +333,7 @@ def _j1(k: Tensor, m: Tensor, lai: Tensor, exp_k: Tensor, exp_m: Tensor) -> Tens
 
 @lru_cache(maxsize=1)
 def _angle_frequencies() -> np.ndarray:
-    """Campbell's ellipsoidal frequencies (76, 18) for mean angles of 10 to 85 degrees."""
+    """Return Campbell's ellipsoidal frequencies (76, 18) for mean angles of 10 to 85 degrees."""
     edges = np.radians(np.arange(0.0, 90.1, 5.0))
     rows = []
     for mean in np.arange(10.0, 86.0):

@@ -1,6 +1,6 @@
 """How simulated series look beside real ones: `python -m training.simulation.realism --out DIR`.
 
-Draws bands, NDVI over the season, gaps between clear dates, spatial autocorrelation and a few
+Draws bands, Draw NDVI over the season, gaps between clear dates, spatial autocorrelation and a few
 images, simulated beside real (`../shared/data`), and prints one table of the same comparisons.
 The real series are of European and African farmland, so the simulated pixels are farmland too.
 """
@@ -37,7 +37,7 @@ Batch = dict[str, Tensor]
 
 
 def farmland(count: int, dates: int, seed: int, options: Options | None = None) -> Batch:
-    """Simulated single pixels of farmland, about two thirds of `count`."""
+    """Return simulated single pixels of farmland, about two thirds of `count`."""
     world = simulate_pixels(count, dates, seed, options)
     keep = FARMLAND[world.cover].all(1)
     return {
@@ -49,7 +49,7 @@ def farmland(count: int, dates: int, seed: int, options: Options | None = None) 
 
 
 def clear_bands(batches: Iterable[Batch]) -> np.ndarray:
-    """Clear spectra (N, 10) of single pixels, NaN where a site lacks a band."""
+    """Return clear spectra (N, 10) of single pixels, NaN where a site lacks a band."""
     parts = [batch["reflectance"][batch["clear"].unsqueeze(2).expand_as(batch["reflectance"])]
              .reshape(-1, len(BANDS)) for batch in batches]  # fmt: skip
     return torch.cat(parts).numpy()
@@ -77,12 +77,12 @@ def ndvi_by_season(batches: Iterable[Batch]) -> np.ndarray:
 
 
 def ndvi_of(near_infrared: Tensor, red: Tensor) -> Tensor:
-    """Normalised difference vegetation index."""
+    """Return normalised difference vegetation index."""
     return (near_infrared - red) / (near_infrared + red).clamp(min=1e-3)
 
 
 def clear_gaps(days: np.ndarray, clear: np.ndarray) -> np.ndarray:
-    """Days between successive clear dates of one pixel."""
+    """Return days between successive clear dates of one pixel."""
     return np.diff(days[clear])
 
 
@@ -99,7 +99,7 @@ def autocorrelation(image: np.ndarray) -> np.ndarray | None:
 
 
 def clear_images(batch: Batch, band: int) -> Iterator[np.ndarray]:
-    """Images (H, W) of one band of the dates that are clear nearly everywhere."""
+    """Yield images (H, W) of one band of the dates that are clear nearly everywhere."""
     for series, clear in zip(batch["reflectance"], batch["clear"]):
         for date, seen in zip(series, clear):
             if seen.float().mean() > 0.98:
@@ -107,19 +107,19 @@ def clear_images(batch: Batch, band: int) -> Iterator[np.ndarray]:
 
 
 def mean_autocorrelation(batches: Iterable[Batch], band: int) -> np.ndarray:
-    """Mean (lags,) over clear images."""
+    """Return mean (lags,) over clear images."""
     images = (image for batch in batches for image in clear_images(batch, band))
     found = [one for image in images if (one := autocorrelation(image)) is not None]
     return np.mean(found, 0)
 
 
 def whole_series(sites: Iterable[Site]) -> list[Site]:
-    """Sites with every acquisition, clouds included."""
+    """Return sites with every acquisition, clouds included."""
     return [s for s in sites if s.kind == "image" and len(s.days) > 60]
 
 
 def real_weather(sites: Iterable[Site]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Days and clear flags of some pixels of the sites with every acquisition."""
+    """Yield days and clear flags of some pixels of the sites with every acquisition."""
     rng = np.random.default_rng(0)
     for site in whole_series(sites):
         for row, column in site.pixels[rng.choice(len(site.pixels), 60)]:
@@ -127,7 +127,7 @@ def real_weather(sites: Iterable[Site]) -> Iterator[tuple[np.ndarray, np.ndarray
 
 
 def simulated_weather(batches: Iterable[Batch]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Days and clear flags of the dates that were observed."""
+    """Yield days and clear flags of the dates that were observed."""
     for batch in batches:
         for days, observed, clear in zip(
             batch["days"], batch["observed"][..., 0, 0], batch["clear"][..., 0, 0]
@@ -136,7 +136,7 @@ def simulated_weather(batches: Iterable[Batch]) -> Iterator[tuple[np.ndarray, np
 
 
 def weather_facts(weather: Iterable[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
-    """Gaps, and how much a clear date says of the next acquisition."""
+    """Return gaps, and how much a clear date says of the next acquisition."""
     gaps, after_clear, after_cloud, share = [], [], [], []
     for days, clear in weather:
         gaps.append(clear_gaps(days, clear))
@@ -154,7 +154,7 @@ def weather_facts(weather: Iterable[tuple[np.ndarray, np.ndarray]]) -> dict[str,
 
 
 def draw_bands(spectra: Mapping[str, np.ndarray], path: Path) -> None:
-    """Density of each band."""
+    """Draw the density of each band."""
     figure, axes = plt.subplots(2, 5, figsize=(10, 3.6), layout="constrained")
     for band, axis in enumerate(axes.flat):
         edges = np.linspace(0, (0.3 if band < 4 else 0.65), 60)
@@ -205,7 +205,7 @@ def draw_facts(
 
 
 def draw_images(batch: Batch, path: Path, rows: int = 3, columns: int = 7) -> None:
-    """Dates of some landscapes, B8A B04 B03 as red, green, blue."""
+    """Draw dates of some landscapes, B8A B04 B03 as red, green, blue."""
     figure, axes = plt.subplots(
         rows, columns, figsize=(columns * 1.25, rows * 1.3), layout="constrained"
     )
@@ -219,7 +219,7 @@ def draw_images(batch: Batch, path: Path, rows: int = 3, columns: int = 7) -> No
 
 
 def draw_grounds(batches: Iterable[Batch], path: Path, rows: int = 3, columns: int = 8) -> None:
-    """The ground of landscapes on the date when it differs most within them, without clouds."""
+    """Draw the cloudless ground of landscapes on the date when it differs most."""
     figure, axes = plt.subplots(rows, columns, figsize=(columns, rows * 1.04), layout="constrained")
     grounds = itertools.chain.from_iterable(batch["ground"] for batch in batches)
     for axis, series in zip(axes.flat, grounds):
@@ -308,7 +308,7 @@ def compare(out: Path, data: Path = DATA_FOLDER, seed: int = 20_150_623) -> str:
 
 
 def main() -> None:
-    """Command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for the pictures")
     parser.add_argument("--data", type=Path, default=DATA_FOLDER, help="folder of real series")

@@ -54,7 +54,7 @@ class CanopyTable:
     to_b: Tensor
 
     def look_up(self, entry: Tensor, stage: Tensor, lai: Tensor, moisture: Tensor) -> Tensor:
-        """Linear interpolation in stage, leaf area and moisture.
+        """Return linear interpolation in stage, leaf area and moisture.
 
         Args:
             entry: (...) soil * canopies + canopy.
@@ -187,7 +187,7 @@ def soil_bands(draws: Draws, count: int) -> Tensor:
 
 
 def ground_bands(draws: Draws, ground: str, count: int) -> Tensor:
-    """Grounds that carry no field (count, 10): "water", "urban" or "rock"."""
+    """Return grounds that carry no field (count, 10): "water", "urban" or "rock"."""
     nm = torch.tensor([492, 560, 665, 704, 740, 783, 833, 865, 1612, 2194.0])
     if ground == "rock":
         return soil_bands(draws, count) * draws.uniform(0.9, 1.5, count, 1)
@@ -202,7 +202,7 @@ def ground_bands(draws: Draws, ground: str, count: int) -> Tensor:
 
 
 def snow_bands(draws: Draws, count: int) -> Tensor:
-    """Snow, fresh to old (count, 10)."""
+    """Return snow, fresh to old (count, 10)."""
     fresh = torch.tensor([0.93, 0.93, 0.92, 0.91, 0.89, 0.87, 0.86, 0.84, 0.12, 0.10])
     return fresh * draws.uniform(0.55, 1.05, count, 1)
 
@@ -213,7 +213,7 @@ def _wet_colour(draws: Draws, count: int) -> Tensor:
 
 
 def cloud_bands(draws: Draws, *shape: int) -> Tensor:
-    """Tops of clouds (*shape, 10): bright, a little bluish, darker where ice absorbs."""
+    """Return tops of clouds (*shape, 10): bright, a little bluish, darker where ice absorbs."""
     level = draws.uniform(0.25, 1.0, *shape, 1)
     ice = draws.uniform(0.35, 0.95, *shape, 1)
     form = torch.tensor(np.array([1.03, 1.0, 0.99, 1.0, 1.01, 1.02, 1.02, 1.02, 0, 0], np.float32))

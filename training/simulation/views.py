@@ -49,7 +49,7 @@ class Passes:
 
 
 def draw_passes(draws: Draws, days: Tensor) -> Passes:
-    """Satellites that alternate every five days, on one orbit or two, over days (N, T)."""
+    """Return satellites that alternate every five days, on one orbit or two, over days (N, T)."""
     count = len(days)
     since = days + draws.uniform(0, 2 * PASS_DAYS, count, 1)
     in_turn = (since / PASS_DAYS).floor() % 2 == 1
@@ -98,7 +98,7 @@ def kernels(sun: Tensor, view: Tensor, azimuth: Tensor) -> tuple[Tensor, Tensor]
 
 
 def as_seen(ground: Tensor, lai: Tensor, passes: Passes, neighbours: int = 1) -> Tensor:
-    """The ground as each pass sees it.
+    """Return the ground as each pass sees it.
 
     Args:
         ground: (N, T, 10), of Sentinel-2A, from above.

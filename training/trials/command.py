@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def configuration_in(folder: Path) -> object:
-    """What a trial's folder was trained with; None where nothing that can be read says it."""
+    """Return what a trial's folder was trained with; None if nothing readable says it."""
     try:
         return yaml.safe_load((folder / CONFIG_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
@@ -97,7 +97,7 @@ def configuration_in(folder: Path) -> object:
 
 
 def found_in(folder: Path) -> dict[str, Any]:
-    """The `figures` of a trial and the `pixels` that they are of; empty if not written in full."""
+    """Return the `figures` of a trial and their `pixels`; empty if not written in full."""
     try:
         found: dict[str, Any] = json.loads((folder / FIGURES_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -106,7 +106,7 @@ def found_in(folder: Path) -> dict[str, Any]:
 
 
 def is_measured(plan: Plan, trial: Trial, args: argparse.Namespace) -> bool:
-    """Whether the figures of just this configuration, of as many pixels, are there."""
+    """Return whether the figures of just this configuration, of as many pixels, are there."""
     folder = args.out / trial.name
     found = found_in(folder)
     same = configuration_in(folder) == plan.configuration(trial)
@@ -114,7 +114,7 @@ def is_measured(plan: Plan, trial: Trial, args: argparse.Namespace) -> bool:
 
 
 def is_trained(config: dict[str, Any], folder: Path) -> bool:
-    """Whether the folder holds the model of this configuration, trained to its end."""
+    """Return whether the folder holds the model of this configuration, trained to its end."""
     if configuration_in(folder) != config or not (folder / MODEL_FILE).exists():
         return False
     _, facts = load_alise(folder / MODEL_FILE)
@@ -197,7 +197,7 @@ def held_out_loss(model: Alise, base: PretrainConfig) -> float:
 
 
 def draw(plan: Plan, figures: dict[str, dict[str, float]], path: Path) -> None:
-    """A row of axes for each figure, a column for each curve."""
+    """Draw a row of axes for each figure, a column for each curve."""
     columns = len(plan.curves)
     drawn, axes = plt.subplots(
         len(DRAWN), columns, figsize=(4 * columns, 2.2 * len(DRAWN)), squeeze=False, sharey="row"
@@ -221,5 +221,5 @@ def draw(plan: Plan, figures: dict[str, dict[str, float]], path: Path) -> None:
 
 
 def points_of(plan: Plan, curve: str) -> Sequence[tuple[float, str]]:
-    """The trials of a curve as (amount, name), ascending."""
+    """Return the trials of a curve as (amount, name), ascending."""
     return sorted((trial.at[curve], trial.name) for trial in plan.trials if curve in trial.at)

@@ -70,7 +70,7 @@ class Plan:
         return plan
 
     def check(self) -> None:
-        """Raises ConfigError where two trials share a name, or one cannot be trained or drawn."""
+        """Raise ConfigError where two trials share a name, or one cannot be trained or drawn."""
         names = [trial.name for trial in self.trials]
         if not names:
             raise ConfigError("it lists no trials")
@@ -88,7 +88,7 @@ class Plan:
                 raise ConfigError(f"no trial lies on {curve} above 0; take the curve away")
 
     def configuration(self, trial: Trial) -> dict[str, Any]:
-        """What `pretrain --config` takes: the base with the trial's changes and its steps."""
+        """Return what `pretrain --config` takes: the base with the trial's changes."""
         steps = self.steps if trial.steps is None else trial.steps
         content = merged(self.base, trial.change)
         warmup = min(100, steps // 4)
@@ -99,7 +99,7 @@ class Plan:
 
 
 def merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    """The base with the change laid over it; a mapping that names a `class` replaces its whole."""
+    """Return the base with the change laid over it; one that names a `class` replaces all."""
     out = dict(base)
     for key, value in change.items():
         old = out.get(key)

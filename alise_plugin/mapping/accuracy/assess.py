@@ -102,7 +102,7 @@ def assess_accuracy(
     by_polygon = any(geometry.GetDimension() > 0 for geometry in reference.geometries)
 
     def figures(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-        """All figures of a matrix with the reference in rows, weighted by the strata's areas."""
+        """Return all figures of a matrix with the reference in rows, weighted by strata."""
         shares = stratum_shares(matrix.T, mapped)
         return np.concatenate([flat(measures(shares.T)), shares.sum(0)])
 
@@ -140,7 +140,7 @@ def assess_accuracy(
 def _matched(
     class_map: ClassMap, reference: VectorLabels
 ) -> tuple[list[MapClass], NDArray[np.int64]]:
-    """All classes by code, and `(areas,)` the place of the true class of each area."""
+    """Return all classes by code, and `(areas,)` the place of the true class of each area."""
     known = {item.code: item for item in class_map.classes}
 
     def code_of(value: Value) -> int | None:
@@ -185,7 +185,7 @@ def _compared(
     target: NDArray[np.int64],
     feedback: Feedback,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], list[str]]:
-    """Of every labelled pixel: true class, class of the map, area; and what was left out."""
+    """Return of every labelled pixel: true class, class of the map, area; and what was left out."""
     grid = class_map.grid
     geometries = on_grid(reference, grid)
     codes = np.array([item.code for item in classes])
@@ -231,7 +231,7 @@ def _labelled(
     windows: Sequence[Window],
     feedback: Feedback,
 ) -> Iterator[tuple[NDArray[np.int64], ...]]:
-    """Rows, columns and areas (on top, at the bottom) of the labelled pixels, window by window.
+    """Yield rows, columns and areas (top, bottom) of the labelled pixels of each window.
 
     Points are looked up one by one: two in one pixel are two of the sample.
     """
@@ -346,7 +346,7 @@ def _with_range(figure: Interval) -> list[object]:
 
 
 def class_rows(result: AccuracyResult) -> list[dict[str, Any]]:
-    """The figures of each class, one flat row each; None where the sample does not say."""
+    """Return the figures of each class, one flat row each; None where the sample does not say."""
 
     def finite(value: float) -> float | None:
         return value if math.isfinite(value) else None

@@ -38,7 +38,7 @@ class ClassMap:
         legend: Legend | None = None,
         feedback: Feedback | None = None,
     ) -> None:
-        """Opens it and counts its classes.
+        """Open it and count its classes.
 
         Raises:
             SeriesError: it cannot be opened or read, or is no class raster.
@@ -84,11 +84,11 @@ class ClassMap:
         self.square_metres = np.array([areas[code] for code in codes_found])
 
     def windows(self) -> list[Window]:
-        """Windows that cover the map."""
+        """Return windows that cover the map."""
         return self.grid.window.squares(_SIDE)
 
     def read(self, window: Window) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """`(H, W)` codes of a window, and where there is a class."""
+        """Return `(H, W)` codes of a window, and where there is a class."""
         values = np.empty((window.height, window.width))
         done = None
         with quiet_gdal() as failures:

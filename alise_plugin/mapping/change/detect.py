@@ -75,7 +75,7 @@ class ChangeResult:
 
     @property
     def noise_ratio(self) -> float | None:
-        """The noise floor beside the large distances of the map: near 1, nothing stands out."""
+        """Return the noise floor over the large distances of the map; near 1 nothing stands out."""
         if self.noise_floor is None or not self.large_distance:
             return None
         return self.noise_floor / self.large_distance
@@ -93,7 +93,7 @@ def detect_change(
     budget: TileBudget | None = None,
     feedback: Feedback | None = None,
 ) -> ChangeResult:
-    """Writes how far each pixel is from itself in another year.
+    """Write how far each pixel is from itself in another year.
 
     One pass: each acquisition is read and encoded once, whatever is asked for, and no vector is
     written. Rasters appear when all are complete.

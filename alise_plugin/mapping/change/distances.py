@@ -57,7 +57,7 @@ class CollectedValues:
             self.seen[side] = self.seen[side] or bool(np.isfinite(values).any())
 
     def noise(self) -> NDArray[np.float32]:
-        """All distances between even and odd acquisitions, finite."""
+        """Return all distances between even and odd acquisitions, finite."""
         return np.concatenate(self._noise)
 
 
@@ -112,7 +112,7 @@ class PairWalk:
             stop_if_cancelled(feedback)
 
     def _sampled_shift(self) -> NDArray[np.float32]:
-        """From small windows spread over the map, which are encoded once more later."""
+        """Return from small windows spread over the map, which are encoded once more later."""
         inner = self._inner
         places = (np.arange(3) + 0.5) / 3
         samples = []
@@ -133,7 +133,7 @@ class PairWalk:
 
 
 def _typical_shift(samples: Sequence[Vectors]) -> NDArray[np.float32]:
-    """`(F,)` median difference of the pixels that have one; 0 where none has."""
+    """Return `(F,)` median difference of the pixels that have one; 0 where none has."""
     parts = [(v.after - v.before).reshape(len(v.before), -1) for v in samples]
     differences = np.concatenate(parts, 1)
     known = np.isfinite(differences).any(1)
@@ -158,7 +158,7 @@ class DistanceStrips:
             yield window, read_bands(dataset, [1], 0, row, width, window.height)[0]
 
     def sample(self) -> NDArray[np.float32]:
-        """`(n,)` finite distances: all, or every n-th of a large map."""
+        """Return `(n,)` finite distances: all, or every n-th of a large map."""
         dataset = open_raster(self._path)
         step = max(1, dataset.RasterXSize * dataset.RasterYSize // _SAMPLE)
         parts = [values[np.isfinite(values)][::step] for _, values in self._each()]
@@ -171,7 +171,7 @@ class DistanceStrips:
         metadata: dict[str, str],
         block: int,
     ) -> tuple[float, float, float]:
-        """Share (0 to 1) and true area (m2) of what is above a threshold; also as a raster.
+        """Return share (0 to 1) and true area (m2) of what is above a threshold; also as a raster.
 
         The third is the largest distance.
         """

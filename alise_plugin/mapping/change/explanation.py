@@ -63,7 +63,7 @@ class Explanation:
         ]
 
     def bands(self, vectors: Vectors, shift: NDArray[np.floating[Any]]) -> Float:
-        """`(len(names), h, w)` float32, NaN where there is no distance.
+        """Return `(len(names), h, w)` float32, NaN where there is no distance.
 
         Args:
             vectors: of a tile.

@@ -33,7 +33,7 @@ def gap_filled(
     days: NDArray[np.floating[Any]],
     calendar: NDArray[np.floating[Any]],
 ) -> Float:
-    """Linear interpolation in time of every pixel and band (paper, section IV-C2).
+    """Return linear interpolation in time of every pixel and band (paper, section IV-C2).
 
     Before a pixel's first value and after its last, that value stands.
 
@@ -98,7 +98,7 @@ class GapFilledPair:
         self.calendar = np.arange(first, last + 1, STEP_DAYS, dtype=np.float32)
 
     def plan(self, inner: Window, budget: TileBudget) -> tuple[int, list[Tile]]:
-        """Side and tiles that fit: a year as read, its bookkeeping, and both calendars."""
+        """Return side and tiles that fit: a year as read, its bookkeeping, and both calendars."""
         dates = max(map(len, self.dates))
         per_pixel = len(BANDS) * (dates * (4 + 1 + 3 * 8) + len(self.calendar) * 4 * 5)
         if _BLOCK**2 * per_pixel > budget.bytes:
@@ -112,7 +112,7 @@ class GapFilledPair:
         return side, plan_tiles(self.grid, inner, side, 0, 1)
 
     def vectors(self, tile: Tile, report: Report, stop: Stop) -> Vectors:
-        """Reads both years and interpolates them."""
+        """Read both years and interpolate them."""
         total = sum(map(len, self.dates))
         done = 0
         filled: list[Float] = []

@@ -87,14 +87,14 @@ class Pair(Protocol):
     distance: Distance
 
     def plan(self, inner: Window, budget: TileBudget) -> tuple[int, list[Tile]]:
-        """Side of the tiles, a multiple of 16 pixels, and the tiles."""
+        """Return side of the tiles, a multiple of 16 pixels, and the tiles."""
 
     def vectors(self, tile: Tile, report: Report, stop: Stop) -> Vectors:
-        """Both vectors of a tile's inner pixels."""
+        """Return both vectors of a tile's inner pixels."""
 
 
 def names_of(before: Features, after: Features) -> tuple[str, str]:
-    """What messages call the two: their files, with folder or dates where that is one name."""
+    """Return what messages call the two: file names, with folder or dates where they are equal."""
     first, second = before.name, after.name
     if first != second:
         return first, second
@@ -106,7 +106,7 @@ def names_of(before: Features, after: Features) -> tuple[str, str]:
 
 
 def require_overlap(before: Grid, after: Grid, names: tuple[str, str]) -> Window:
-    """The pixels of the first grid that the second covers.
+    """Return the pixels of the first grid that the second covers.
 
     Raises:
         SeriesError: there is none.
@@ -169,7 +169,7 @@ class SeriesPair:
         )
 
     def plan(self, inner: Window, budget: TileBudget) -> tuple[int, list[Tile]]:
-        """Side and tiles; the features of both years are held at once."""
+        """Return side and tiles; the features of both years are held at once."""
         encoder, raster = self.encoder, self.grid.window
         step = tile_step(encoder)
         # An embedding takes what the features of `n_queries` more dates would take.
@@ -189,7 +189,7 @@ class SeriesPair:
         return side, plan_tiles(self.grid, inner, side, halo, stride)
 
     def vectors(self, tile: Tile, report: Report, stop: Stop) -> Vectors:
-        """Reads each acquisition once and encodes both years."""
+        """Read each acquisition once and encode both years."""
         periods = [self._first, self._second]
         if self.has_noise:
             periods += [half for year in periods for half in _halves(year)]
@@ -228,7 +228,7 @@ class _Reading:
             self._read += 1
 
     def cancelled(self) -> bool:
-        """Whether to stop; on the way, what was read since the last time is reported."""
+        """Return whether to stop; on the way, what was read since the last time is reported."""
         if self._read > self._reported:
             self._reported = self._read
             self._report(self._reported / len(self._reads))
@@ -267,7 +267,7 @@ class RasterPair:
         self._before, self._after = before, after
 
     def plan(self, inner: Window, budget: TileBudget) -> tuple[int, list[Tile]]:
-        """Side and tiles that fit."""
+        """Return side and tiles that fit."""
         pixels = budget.bytes / (2 * (2 + _MORE_EMBEDDINGS) * 4 * len(self._before.names))
         side = (
             math.ceil((budget.tile_size or max(_BLOCK, math.isqrt(int(pixels)))) / _BLOCK) * _BLOCK
@@ -277,7 +277,7 @@ class RasterPair:
         return side, plan_tiles(self.grid, inner, side, 0, 1)
 
     def vectors(self, tile: Tile, report: Report, stop: Stop) -> Vectors:
-        """Reads both rasters."""
+        """Read both rasters."""
         if stop():
             raise Cancelled("The run was cancelled.")
         before = self._before.read(tile.inner)
@@ -294,13 +294,13 @@ _NONE: Float = np.empty(0, np.float32)
 
 
 def on_grid_of(before: ImageSeries, after: ImageSeries) -> ImageSeries:
-    """The second series on the grid of the first."""
+    """Return the second series on the grid of the first."""
     same = after.grid.same_grid(before.grid)
     return after if same else SeriesOnGrid(after, before.grid)
 
 
 def _halves(year: Period) -> list[Period]:
-    """The even and the odd acquisitions of a year, for a lattice of pixels."""
+    """Return the even and the odd acquisitions of a year, for a lattice of pixels."""
     order = np.argsort(year.days)
     halves = [np.sort(order[start::2]) for start in (0, 1)]
     return [Period(year.dates[half], year.days[half], NOISE_EVERY) for half in halves]

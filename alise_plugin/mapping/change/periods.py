@@ -16,18 +16,18 @@ _NAMED_DATES = 12  # of a series, in a message
 
 
 def whole_years(before: Sequence[date], after: Sequence[date]) -> int:
-    """Years from the middle of one period to the middle of another, rounded."""
+    """Return years from the middle of one period to the middle of another, rounded."""
     middles = [dates[0].toordinal() + dates[-1].toordinal() for dates in (before, after)]
     return round((middles[1] - middles[0]) / 2 / YEAR)
 
 
 def days_of_years(years: int) -> int:
-    """Days of a number of years, rounded."""
+    """Return days of a number of years, rounded."""
     return round(years * YEAR)
 
 
 def common_season(before: Sequence[date], after: Sequence[date]) -> tuple[date, date] | None:
-    """First and last day, of the first year, that both cover once they lie in the same years."""
+    """Return the first and the last day, in the first year, of the season that both cover."""
     later = timedelta(days_of_years(whole_years(before, after)))
     first, last = max(before[0], after[0] - later), min(before[-1], after[-1] - later)
     return (first, last) if first <= last else None
@@ -36,7 +36,7 @@ def common_season(before: Sequence[date], after: Sequence[date]) -> tuple[date, 
 def require_common_season(
     before: Sequence[date], after: Sequence[date], names: tuple[str, str]
 ) -> tuple[date, date]:
-    """`common_season`, or a sentence.
+    """Return `common_season`, or a sentence.
 
     Raises:
         SeriesError: there is none.
@@ -51,7 +51,7 @@ def require_common_season(
 
 
 def within(series: ImageSeries, start: date | None, end: date | None, what: str) -> ImageSeries:
-    """The acquisitions of a series in a period, both days included; None is open.
+    """Return the acquisitions of a series in a period, both days included; None is open.
 
     Args:
         series: the series.

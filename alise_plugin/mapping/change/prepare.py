@@ -206,7 +206,7 @@ def describe_inputs(
 
 
 def _say_season(pair: Pair, feedback: Feedback) -> None:
-    """That the two years are not of one season, where they are not."""
+    """Warn where the two years do not cover the same season."""
     season = common_season(*pair.dates)
     shared = (season[1] - season[0]).days if season else -1
     longest = max((dates[-1] - dates[0]).days for dates in pair.dates)
@@ -219,7 +219,7 @@ def _say_season(pair: Pair, feedback: Feedback) -> None:
 
 
 def _lacking(first: Sequence[str], second: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Bands of the second that the first lacks, and the other way round."""
+    """Return bands of the second that the first lacks, and the other way round."""
     return [b for b in second if b not in first], [b for b in first if b not in second]
 
 

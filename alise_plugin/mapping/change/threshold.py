@@ -60,7 +60,7 @@ def threshold_of(
     unchanged: NDArray[np.floating[Any]],
     noise: NDArray[np.floating[Any]],
 ) -> float:
-    """The threshold that a rule gives.
+    """Return the threshold that a rule gives.
 
     Args:
         rule: not "none".
@@ -92,14 +92,14 @@ def threshold_of(
 
 
 def exceeded_by(values: NDArray[np.floating[Any]], share: float) -> float:
-    """The least of the values that at most a share of them exceeds."""
+    """Return the least of the values that at most a share of them exceeds."""
     ordered = np.sort(values)
     allowed = int(np.floor(share * len(ordered) + 1e-9))
     return float(ordered[len(ordered) - 1 - min(allowed, len(ordered) - 1)])
 
 
 def otsu(distances: NDArray[np.floating[Any]]) -> float:
-    """The distance that parts the distances in two classes with the largest variance between.
+    """Return the distance that divides distances in two classes as different as can be.
 
     Otsu (1979).
 

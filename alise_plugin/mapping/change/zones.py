@@ -50,7 +50,7 @@ def zone_changes(
     changed_from: float,
     feedback: Feedback,
 ) -> list[ZoneChange]:
-    """Statistics of the distance in each zone; zones may overlap.
+    """Return statistics of the distance in each zone; zones may overlap.
 
     Args:
         distance: a distance raster.
@@ -91,7 +91,7 @@ def zone_changes(
 def distances_inside(
     distance: str, zones: Sequence[bytes], feedback: Feedback
 ) -> NDArray[np.float32]:
-    """`(n,)` distances of the pixels inside the polygons (see `zone_changes`), finite.
+    """Return `(n,)` distances of the pixels inside the polygons (see `zone_changes`), finite.
 
     Raises:
         Cancelled: the feedback says so.
@@ -129,12 +129,12 @@ class _Distances:
         self._grid = Grid.from_dataset(self._dataset, path)
 
     def pixels_around(self, zone: bytes) -> int:
-        """Pixels of the box around a polygon."""
+        """Return pixels of the box around a polygon."""
         window = self._window(_geometry(zone))
         return window.pixels if window else 0
 
     def inside(self, zone: bytes) -> Iterator[NDArray[np.float32]]:
-        """Finite distances inside a polygon, strip by strip."""
+        """Yield finite distances inside a polygon, strip by strip."""
         geometry = _geometry(zone)
         window = self._window(geometry)
         if geometry is None or window is None:
@@ -159,7 +159,7 @@ class _Distances:
     def _burnt(
         self, geometry: ogr.Geometry, window: Window, all_touched: bool = False
     ) -> Iterator[NDArray[np.float32]]:
-        """All distances under a polygon, NaN too, strip by strip."""
+        """Yield all distances under a polygon, NaN too, strip by strip."""
         shape = numbered_shapes([(1, geometry)], self._grid.crs_wkt)
         rows = max(1, _STRIP_PIXELS // window.width)
         for row in range(window.row, window.row_end, rows):
@@ -171,5 +171,5 @@ class _Distances:
 
 
 def _geometry(zone: bytes) -> ogr.Geometry | None:
-    """A polygon; None for a feature that has none."""
+    """Return a polygon; None for a feature that has none."""
     return ogr.CreateGeometryFromWkb(zone) if zone else None

@@ -72,7 +72,7 @@ class EmbedResult:
 
 
 def feature_names(n_queries: int, d_model: int) -> list[str]:
-    """Band names of an embedding raster: "q03_d17" is feature 17 of query 3."""
+    """Return band names of an embedding raster: "q03_d17" is feature 17 of query 3."""
     return [
         f"q{query:02d}_d{feature:02d}" for query in range(n_queries) for feature in range(d_model)
     ]
@@ -103,7 +103,7 @@ class Plan:
     ready: Sequence[Strip] = ()
 
     def write(self, raster: RasterOutput, origin: Window, features: Any, window: Window) -> int:
-        """Writes features `(F, h, w)` of a window of the series; returns how many were clipped."""
+        """Write features `(F, h, w)` of a window of the series and return how many were clipped."""
         values, clipped = features, 0
         if self.quantiser is not None:
             values, clipped = self.quantiser.encode(features)
@@ -122,7 +122,7 @@ def embed(
     resume: bool = False,
     cog: bool = False,
 ) -> EmbedResult:
-    """Writes the embedding of every pixel (paper, Eq. 1), one band per query and feature.
+    """Write the embedding of every pixel (paper, Eq. 1), one band per query and feature.
 
     Values depend neither on the tiles nor on the extent: every tile is read with the model's halo
     from the whole series, on the model's stride. Reading, encoding and writing overlap.
@@ -180,7 +180,7 @@ def result_of(
     clipped: int,
     feedback: Feedback,
 ) -> EmbedResult:
-    """What `embed` returns once its raster is there; the log hears of clipped values."""
+    """Return what `embed` returns once its raster is there; the log hears of clipped values."""
     share = clipped / (len(plan.form.descriptions) * plan.inner.pixels)
     if share:
         feedback.info(
@@ -193,7 +193,7 @@ def result_of(
 
 
 def steps(feedback: Feedback, cog: bool) -> tuple[Part, Part]:
-    """The feedback of a run until its raster is complete, and of making a COG of that."""
+    """Return the feedback of a run until its raster is complete, and of making a COG of that."""
     complete = _COMPLETE if cog else 1.0
     return Part(feedback, 0.0, complete), Part(feedback, complete, 1.0)
 
@@ -274,7 +274,7 @@ def make_plan(
 
 
 def _fits(encoder: Encoder, series: ImageSeries, tile: Tile, memory_mb: float) -> bool:
-    """Whether all features of a tile can be held at once, and what they are written as."""
+    """Return whether all features of a tile can be held at once, and what they are written as."""
     pixels = tile.inner.pixels
     features = 4 * encoder.package.n_queries * encoder.package.d_model * pixels
     needed = encoder.memory_needed(len(series.dates), tile.read.pixels, pixels) + features
@@ -282,7 +282,7 @@ def _fits(encoder: Encoder, series: ImageSeries, tile: Tile, memory_mb: float) -
 
 
 def summary(series: ImageSeries, encoder: Encoder, plan: Plan) -> str:
-    """What a run is going to do, for its log."""
+    """Return what a run is going to do, for its log."""
     return (
         f"{len(series.dates)} dates from {series.dates[0]} to {series.dates[-1]}, "
         f"{plan.inner.width} x {plan.inner.height} pixels in {len(plan.tiles)} tiles of "
@@ -298,7 +298,7 @@ def _require_memory(
     inner: Window,
     memory_mb: float,
 ) -> None:
-    """Raises AliseError where tiles of a run begun with more memory no longer fit."""
+    """Raise AliseError where tiles of a run begun with more memory no longer fit."""
     needed = strip_memory(encoder, len(series.dates), tile, series.grid.window, inner)
     if needed > memory_mb * 1e6 - cache_size(memory_mb):
         raise AliseError(
@@ -315,7 +315,7 @@ def _embed_at_once(
     raster: RasterOutput,
     feedback: Feedback,
 ) -> int:
-    """Every tile straight into the raster; returns how many values were clipped."""
+    """Encode every tile straight into the raster and return how many values were clipped."""
     clipped = 0
 
     def write(features: NDArray[np.float32], window: Window) -> None:
@@ -336,7 +336,7 @@ def _embed_in_blocks(
     folder: BlockFolder,
     feedback: Feedback,
 ) -> int:
-    """Tiles that are missing into files of their own, then all of them into the raster."""
+    """Return tiles that are missing into files of their own, then all of them into the raster."""
     missing = folder.missing(plan.tiles)
     done = len(plan.tiles) - len(missing)
     if done:
@@ -358,7 +358,7 @@ def write_block(
     tile: Tile,
     feedback: Feedback,
 ) -> int:
-    """One tile of a plan into its file; returns how many values were clipped.
+    """Encode one tile of a plan into its file and return how many values were clipped.
 
     Raises:
         OutputError: it cannot be written.
@@ -383,7 +383,7 @@ def write_block(
 
 
 def join_blocks(plan: Plan, folder: BlockFolder, raster: RasterOutput, feedback: Feedback) -> None:
-    """All blocks of a plan into the raster, and the folder away.
+    """Copy all blocks of a plan into the raster and remove their folder.
 
     Raises:
         OutputError: a block cannot be read, or the raster not be written.
@@ -407,7 +407,7 @@ def _strips(
     tiles: Sequence[Tile],
     feedback: Feedback,
 ) -> Iterator[Strip]:
-    """Strips of the features that the plan's format is made of."""
+    """Yield strips of the features that the plan's format is made of."""
     if plan.ready:
         yield from plan.ready
         return
@@ -438,7 +438,7 @@ def _sampled_quantiser(
     tiles: Sequence[Tile],
     feedback: Feedback,
 ) -> Quantiser:
-    """Ranges from small windows spread over the map, which are encoded once more later.
+    """Return ranges from small windows spread over the map, which are encoded once more later.
 
     Many places, because neighbours are alike: four windows of a map of fields let 1 to 2 % of the
     values fall outside their range.

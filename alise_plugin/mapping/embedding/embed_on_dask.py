@@ -81,7 +81,7 @@ def embed_on_cluster(
     device: str = "auto",
     threads: int | None = None,
 ) -> EmbedResult:
-    """As `embed`, with the tiles made by the workers of a Dask cluster; the same values.
+    """Do as `embed`, with the tiles made by the workers of a Dask cluster; the same values.
 
     Args:
         features: the image series, on a path that the workers see, and the encoder here, which
@@ -157,7 +157,7 @@ def embed_on_cluster(
 
 
 def connected(scheduler: str) -> Any:
-    """A client of the scheduler.
+    """Return a client of the scheduler.
 
     Raises:
         RuntimeMissingError: dask.distributed is not installed.
@@ -188,7 +188,7 @@ def connected(scheduler: str) -> Any:
 
 
 def _share_out(client: Any, job: Job, folder: BlockFolder, feedback: Feedback) -> int:
-    """Has every missing tile made; returns how many values were clipped."""
+    """Have every missing tile made and return how many values were clipped."""
     from distributed import as_completed
 
     missing = folder.missing(job.plan.tiles)
@@ -233,7 +233,7 @@ def _share_out(client: Any, job: Job, folder: BlockFolder, feedback: Feedback) -
 
 
 def make_tile(job: Job, tile: Tile) -> int:
-    """One tile into its file, on a worker; returns how many values were clipped."""
+    """Encode one tile into its file, on a worker and return how many values were clipped."""
     engine = job.device, job.threads, job.precision
     series, encoder = _opened(job.run, job.series, job.model, *engine)
     folder = BlockFolder(job.output)
@@ -245,5 +245,5 @@ def make_tile(job: Job, tile: Tile) -> int:
 def _opened(
     run: str, series: str, model: str, device: str, threads: int | None, precision: str
 ) -> tuple[ImageSeries, Encoder]:
-    """What all tiles of a worker share, in one run: before the next, files may have changed."""
+    """Return what all tiles of a worker share in one run; files may change before the next."""
     return ImageSeries.open(series), load_encoder(model, device, threads, precision)

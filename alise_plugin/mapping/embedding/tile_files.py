@@ -52,7 +52,7 @@ class BlockFolder:
         self._output = os.fspath(output)
 
     def found(self, run: Mapping[str, Any]) -> bool:
-        """Whether an earlier run left blocks to go on with; then `notes` are that run's.
+        """Return whether an earlier run left blocks to go on with; then `notes` are that run's.
 
         Args:
             run: what makes a run the same run, as JSON knows it.
@@ -78,7 +78,7 @@ class BlockFolder:
         return True
 
     def begin(self, run: Mapping[str, Any], notes: Mapping[str, Any]) -> None:
-        """Makes the folder with its journal, which appear together.
+        """Make the folder with its journal, which appear together.
 
         Raises:
             OutputError: it cannot be made.
@@ -101,11 +101,11 @@ class BlockFolder:
             ) from error
 
     def block(self, tile: Tile) -> str:
-        """Path of a tile's file, by its first row and column in the series."""
+        """Return path of a tile's file, by its first row and column in the series."""
         return os.path.join(self.path, f"r{tile.inner.row:06d}_c{tile.inner.col:06d}.tif")
 
     def missing(self, tiles: Sequence[Tile]) -> list[Tile]:
-        """Tiles that are not there yet; what broken writing left of others is removed."""
+        """Return tiles that are not there yet; what broken writing left of others is removed."""
         with contextlib.suppress(OSError):
             for name in os.listdir(self.path):
                 if ".partial." in name:
@@ -115,7 +115,7 @@ class BlockFolder:
     def strips(
         self, tiles: Sequence[Tile], rows: int
     ) -> Iterator[tuple[Tile, Window, NDArray[Any]]]:
-        """The raw values of finished tiles, a few rows at a time.
+        """Yield the raw values of finished tiles, a few rows at a time.
 
         Raises:
             OutputError: a block cannot be read.
@@ -132,7 +132,7 @@ class BlockFolder:
                 yield tile, Window(inner.col, inner.row + top, inner.width, height), values
 
     def mosaic_vrt(self, tiles: Sequence[Tile], like: Mapping[str, str]) -> None:
-        """Makes the output a VRT of the blocks, which stay where they are.
+        """Make the output a VRT of the blocks, which stay where they are.
 
         Args:
             tiles: all of them.
@@ -162,12 +162,12 @@ class BlockFolder:
         remove_raster_style(self._output)  # of an older raster of that name
 
     def remove(self) -> None:
-        """Removes the folder, once the output is complete."""
+        """Remove the folder, once the output is complete."""
         shutil.rmtree(self.path, ignore_errors=True)
 
 
 def source_files(path: str) -> list[list[Any]]:
-    """What a raster is read from, so that a change of it shows.
+    """Return what a raster is read from, so that a change of it shows.
 
     Name, size and time of the files behind it, and a hash of what each VRT makes of them: grid,
     bands, scales, masks. Where a VRT lies does not matter, nor when it was written: that may be
@@ -190,7 +190,7 @@ def source_files(path: str) -> list[list[Any]]:
 
 
 def _vrt(path: str) -> tuple[list[str], str]:
-    """Names of a VRT's sources, because GDAL does not list cubes, and a hash of all the rest."""
+    """Return the names of a VRT's sources (GDAL does not list cubes) and a hash of the rest."""
     names = []
     with contextlib.suppress(OSError, ET.ParseError):
         root = ET.parse(path).getroot()
@@ -206,13 +206,13 @@ def _vrt(path: str) -> tuple[list[str], str]:
 
 
 def _file_in(name: str, folder: str) -> str:
-    """The path in a GDAL dataset name, which may be relative to a folder."""
+    """Return the path in a GDAL dataset name, which may be relative to a folder."""
     quoted = _QUOTED.search(name)
     return os.path.join(folder, quoted[1] if quoted else name)
 
 
 def _on_disk(name: str) -> str:
-    """The file of this machine that holds a file, for instance a zip; empty where there is none."""
+    """Return the file on this machine that holds a file, such as a zip; empty if there is none."""
     path = os.path.abspath(re.sub(r"^/vsi(zip|tar)/", "", name))
     while not os.path.isfile(path):
         if path == os.path.dirname(path):
@@ -222,7 +222,7 @@ def _on_disk(name: str) -> str:
 
 
 def _read_raw(dataset: gdal.Dataset, window: Window) -> NDArray[Any]:
-    """`(bands, H, W)` in the type of the raster."""
+    """Return `(bands, H, W)` in the type of the raster."""
     kind = dataset.GetRasterBand(1).DataType
     types = {gdal.GDT_Byte: np.uint8, gdal.GDT_Float32: np.float32}
     values = np.empty((dataset.RasterCount, window.height, window.width), types[kind])

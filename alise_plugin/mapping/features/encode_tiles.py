@@ -24,7 +24,7 @@ def encode_tile(
     report: Callable[[float], None],
     cancelled: Callable[[], bool],
 ) -> NDArray[np.float32]:
-    """The features of a tile: dates go through the encoder one by one, the next is read meanwhile.
+    """Return the features of a tile; the next date is read while one is encoded.
 
     Args:
         series: the image series; it is read in another thread until this returns.
@@ -53,7 +53,7 @@ def encode_some(
     every: int,
     cancelled: Callable[[], bool],
 ) -> NDArray[np.float32]:
-    """The features of every n-th row and column of a tile, which may be read without its halo.
+    """Return the features of every n-th row and column of a tile.
 
     Then they are not quite those of the map: good enough to learn how far they range.
 
@@ -102,7 +102,7 @@ class _Reading:
             self._read = index + 1
 
     def cancelled(self) -> bool:
-        """Whether to stop; on the way, what was read since the last time is reported."""
+        """Return whether to stop; on the way, what was read since the last time is reported."""
         if self._read > self._reported:
             self._reported = self._read
             self._report(self._reported / len(self._series.dates))
@@ -112,7 +112,7 @@ class _Reading:
 def encode_tiles(
     series: ImageSeries, encoder: Encoder, tiles: Sequence[Tile], feedback: Feedback
 ) -> Iterator[tuple[Tile, NDArray[np.float32]]]:
-    """Tiles with their features (see `encode_tile`), with progress and cancelling.
+    """Yield tiles with their features (see `encode_tile`), with progress and cancelling.
 
     Raises:
         Cancelled: the feedback says so.
@@ -129,7 +129,7 @@ def encode_periods(
     periods: Sequence[Period],
     feedback: Feedback,
 ) -> Iterator[tuple[Tile, Iterator[NDArray[np.float32]]]]:
-    """As `encode_tiles`, with the features of several periods, one after the other.
+    """Yield as `encode_tiles`, with the features of several periods, one after the other.
 
     Args:
         series: the image series.
@@ -165,7 +165,7 @@ def encode_strips(
     rows: int,
     feedback: Feedback,
 ) -> Iterator[tuple[Tile, Window, NDArray[np.float32]]]:
-    """As `encode_tiles`, a few rows at a time, so that a tile's features are never held at once.
+    """Yield the tiles of `encode_tiles` a few rows at a time.
 
     Args:
         series: the image series.
@@ -204,7 +204,7 @@ def encode_strips(
 def _shares(
     tiles: Sequence[Tile], feedback: Feedback
 ) -> Iterator[tuple[Tile, Callable[[float], None]]]:
-    """Tiles, each with what reports how much of it is read; progress goes by pixels read.
+    """Yield tiles, each with what reports how much of it is read; progress goes by pixels read.
 
     Raises:
         Cancelled: the feedback says so.

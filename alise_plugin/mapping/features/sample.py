@@ -22,7 +22,7 @@ def sample_features(
     seed: int,
     feedback: Feedback,
 ) -> Float:
-    """Features of pixels spread evenly over a map, `(N, F)`; of all of a small one.
+    """Return features of pixels spread evenly over a map, `(N, F)`; of all of a small one.
 
     They are encoded without what lies around their window, and so not quite as the map will be.
 

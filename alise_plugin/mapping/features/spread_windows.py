@@ -16,7 +16,7 @@ _PIXELS = 5000  # of a strip or window, at most about
 
 
 def valid_pixels(features: NDArray[np.float32], count: int) -> NDArray[np.float32]:
-    """`(pixels, features)` of pixels that have values, a few thousand evenly among them.
+    """Return `(pixels, features)` of pixels that have values, a few thousand evenly among them.
 
     One pixel of zeros where none has.
     """
@@ -27,7 +27,7 @@ def valid_pixels(features: NDArray[np.float32], count: int) -> NDArray[np.float3
 
 
 def grown(window: Window, whole: Window) -> Window:
-    """A window of a narrow map with what lies beside it, up to the side of a sample."""
+    """Return a window of a narrow map with what lies beside it, up to the side of a sample."""
     width, height = max(window.width, SIDE), max(window.height, SIDE)
     col = max(0, min(window.col - (width - window.width) // 2, whole.width - width))
     row = max(0, min(window.row - (height - window.height) // 2, whole.height - height))
@@ -35,7 +35,7 @@ def grown(window: Window, whole: Window) -> Window:
 
 
 def spread_windows(inner: Window, count: int) -> Iterator[Window]:
-    """Windows spread evenly over another, in an order in which any first few are spread too.
+    """Yield windows spread evenly over another, in an order in which any first few are spread too.
 
     The points of the additive recurrence of the plastic number (R2 sequence).
     """

@@ -8,7 +8,7 @@ from ...arrays import Float
 
 
 def standardised(features: Float) -> tuple[Float, Float, Float]:
-    """Mean and standard deviation `(F,)` of features `(N, F)`, and the features so standardised."""
+    """Return mean and deviation `(F,)` of features `(N, F)`, and the standardised features."""
     mean = features.mean(0, dtype=np.float64)
     scale = features.std(0, dtype=np.float64)
     scale[scale < 1e-6 * max(1e-12, float(scale.max()))] = 1.0  # a feature that does not vary

@@ -36,12 +36,12 @@ _CACHE_MOST = 128e6  # bytes: those of one date, or of one strip, and some
 
 
 def tile_step(encoder: Encoder) -> int:
-    """What the side of a tile is a multiple of, in pixels."""
+    """Return what the side of a tile is a multiple of, in pixels."""
     return math.lcm(encoder.package.stride, _BLOCK)
 
 
 def tile_halo(encoder: Encoder) -> int:
-    """Pixels to read around a tile.
+    """Return pixels to read around a tile.
 
     At least the smallest size that the encoder takes: a narrower read would be padded further
     than the whole raster is, and its values would then depend on the tiling.
@@ -50,7 +50,7 @@ def tile_halo(encoder: Encoder) -> int:
 
 
 def cache_size(memory_mb: float) -> float:
-    """Bytes of a memory that are left to blocks of rasters (see `block_cache`)."""
+    """Return bytes of a memory that are left to blocks of rasters (see `block_cache`)."""
     return min(_CACHE_SHARE * memory_mb * 1e6, _CACHE_MOST)
 
 
@@ -89,19 +89,19 @@ class Tiling:
 
     @classmethod
     def of(cls, tile: tuple[int, int]) -> Tiling:
-        """The cut with tiles of so many rows and columns, multiples of 16."""
+        """Return the cut with tiles of so many rows and columns, multiples of 16."""
         height = block_side(tile[0], _STRIP)
         width = block_side(tile[1], min(_BLOCK_SIDE, _BLOCK_PIXELS // height))
         return cls(tile, _STRIP // height * height, (height, width))
 
     @property
     def has_slivers(self) -> bool:
-        """Whether blocks are small although tiles are not."""
+        """Return whether blocks are small although tiles are not."""
         return 2 * math.prod(self.block) < math.prod(min(side, _STRIP) for side in self.tile)
 
 
 def tile_memory(encoder: Encoder, dates: int, side: int, raster: Window, beside: int = 0) -> int:
-    """Bytes that one square tile takes at the peak: reading, encoding, and its features.
+    """Return bytes that one square tile takes at the peak: reading, encoding, and its features.
 
     Args:
         encoder: the encoder.
@@ -120,7 +120,7 @@ def tile_memory(encoder: Encoder, dates: int, side: int, raster: Window, beside:
 def strip_memory(
     encoder: Encoder, dates: int, tile: tuple[int, int], raster: Window, inner: Window
 ) -> int:
-    """Bytes that one tile takes at the peak where it is encoded and written strip by strip.
+    """Return bytes that one tile takes at the peak where it is encoded and written strip by strip.
 
     Args:
         encoder: the encoder.
@@ -148,7 +148,7 @@ def _strip_memory(
 
 
 def _reads(encoder: Encoder, side: int, raster: Window, inner: Window, axis: int) -> list[int]:
-    """Rows (axis 0) or columns (axis 1) that tiles of a side read, one after the other."""
+    """Return rows (axis 0) or columns (axis 1) that tiles of a side read, one after the other."""
     size = (raster.height, raster.width)[axis]
     start, length = ((inner.row, inner.height), (inner.col, inner.width))[axis]
     line = Window(start, 0, length, 1)
@@ -164,7 +164,7 @@ def choose_tile_size(
     memory_mb: float,
     beside: int = 0,
 ) -> int:
-    """The side of the square tiles that make the fewest steps within a memory.
+    """Return the side of the square tiles that make the fewest steps within a memory.
 
     Args:
         encoder: the encoder.
@@ -195,7 +195,7 @@ def choose_tile_size(
 def choose_tiling(
     encoder: Encoder, dates: int, raster: Window, inner: Window, memory_mb: float
 ) -> Tiling:
-    """The cut that reads, and so encodes, the fewest pixels twice within a memory.
+    """Return the cut that reads, and so encodes, the fewest pixels twice within a memory.
 
     Tiles need not be square, because whole tiles rarely fill both sides of a map equally well.
 
@@ -234,7 +234,7 @@ def choose_tiling(
 
 
 def _equal_sides(length: int, step: int) -> set[int]:
-    """Sides, multiples of a step, that cut a length into equal parts but the last."""
+    """Return sides, multiples of a step, that cut a length into equal parts but the last."""
     units = math.ceil(length / step)
     return {math.ceil(units / parts) * step for parts in range(1, units + 1)}
 
@@ -253,7 +253,7 @@ def tiles_of(
     budget: TileBudget,
     beside: int = 0,
 ) -> tuple[int, list[Tile]]:
-    """Side and tiles of a map whose tiles are square and held as a whole.
+    """Return side and tiles of a map whose tiles are square and held as a whole.
 
     Args:
         series: the image series.

@@ -50,7 +50,7 @@ class VectorLabels:
     warnings: Sequence[str] = ()
 
     def classes(self) -> list[Value]:
-        """The values that occur."""
+        """Return the values that occur."""
         return list(dict.fromkeys(self.values))
 
 
@@ -75,7 +75,7 @@ class RasterLabels:
     warnings: Sequence[str] = ()
 
     def classes(self) -> list[Value]:
-        """The values that occur."""
+        """Return the values that occur."""
         return list(self.values)
 
 

@@ -32,17 +32,17 @@ _GOLDEN = 0.618034  # of the colour circle: further colours keep away from those
 
 
 def clean(text: str) -> str:
-    """A name as it is compared: no blanks around it, accented letters written in one way."""
+    """Return a name as it is compared: no blanks around it, accented letters written in one way."""
     return unicodedata.normalize("NFC", text).strip()
 
 
 def fit_class_raster(codes: Sequence[int]) -> bool:
-    """Whether one class raster can hold all of the codes."""
+    """Return whether one class raster can hold all of the codes."""
     return any(low <= min(codes) and max(codes) <= high for low, high in _CODES)
 
 
 def parse_color(text: str, where: str) -> str:
-    """Returns "#rrggbb" of a colour such as #A0C83C or 160,200,60 (opacity is dropped).
+    """Return "#rrggbb" of a colour such as #A0C83C or 160,200,60 (opacity is dropped).
 
     Raises:
         LabelsError: it is none, or is not a full colour.
@@ -58,7 +58,7 @@ def parse_color(text: str, where: str) -> str:
 
 
 def legend_of(band: gdal.Band) -> Legend:
-    """Names and colours of a raster band: from its attribute table, else its palette and names."""
+    """Return names and colours of a raster band, from its attribute table or its palette."""
     names: dict[Value, str] = {}
     colors: dict[Value, str] = {}
     table = band.GetDefaultRAT()  # first: GDAL 3.6 finds the names only after the table
@@ -89,7 +89,7 @@ def class_list(
     legends: Sequence[Legend] = (),
     only: Collection[Value] | None = None,
 ) -> tuple[list[MapClass], list[Value]]:
-    """The classes of all labels together, in the order of their codes, and the value of each.
+    """Return the classes of all labels in the order of their codes, and the value of each.
 
     Numbers are their own codes, also as text; other texts get the codes 1 to K in alphabetical
     order.
@@ -137,7 +137,7 @@ def class_list(
 
 
 def class_numbers(values: Sequence[Value]) -> dict[Value, int]:
-    """The whole number that each class is or spells; empty where they cannot all be codes."""
+    """Return the whole number that each class is or spells; empty if one is no code."""
     if not all(isinstance(value, int) or re.fullmatch("-?[0-9]+", value) for value in values):
         return {}
     numbers = {value: int(value) for value in values}
@@ -146,7 +146,7 @@ def class_numbers(values: Sequence[Value]) -> dict[Value, int]:
 
 
 def default_color(number: int) -> str:
-    """A colour for the class of this place in a list, "#rrggbb"."""
+    """Return a colour for the class of this place in a list, "#rrggbb"."""
     if number < len(_PALETTE):
         return _PALETTE[number]
     levels = colorsys.hsv_to_rgb(number * _GOLDEN % 1, 0.45 + 0.15 * (number % 3), 0.85)

@@ -20,13 +20,13 @@ class Mask:
         self._burner = AreaRasterizer(on_grid(mask, grid), grid) if mask else None
 
     def of(self, window: Window) -> NDArray[np.bool_]:
-        """`(H, W)` whether it leaves them; all of them where there is no mask."""
+        """Return `(H, W)` whether it leaves them; all of them where there is no mask."""
         if self._burner is None:
             return np.ones((window.height, window.width), bool)
         return self._burner.burn(window)[0] >= 0
 
     def any(self, window: Window) -> bool:
-        """Whether it leaves any."""
+        """Return whether it leaves any."""
         return self._burner is None or bool(self.of(window).any())
 
     def require_some(self, windows: Iterable[Window], mask: VectorLabels | None) -> None:

@@ -26,7 +26,7 @@ def whole_window(dataset: gdal.Dataset) -> Window:
 
 
 def read_values_of(dataset: gdal.Dataset, window: Window) -> NDArray[np.float64]:
-    """`(H, W)` of the first band; float64 holds every 32-bit code."""
+    """Return `(H, W)` of the first band; float64 holds every 32-bit code."""
     values = np.empty((window.height, window.width))
     done = None
     with quiet_gdal() as failures:
@@ -46,7 +46,7 @@ def read_values_of(dataset: gdal.Dataset, window: Window) -> NDArray[np.float64]
 
 
 def on_grid(labels: Areas, grid: Grid) -> list[ogr.Geometry | None]:
-    """The geometries in the CRS of a grid; None for one that cannot be brought there.
+    """Return the geometries in the CRS of a grid; None for one that cannot be brought there.
 
     An area smaller than a pixel becomes a point inside it, so that it is not lost between pixel
     centres.
@@ -91,7 +91,7 @@ class AreaRasterizer:
             self._sources.append(numbered_shapes(shapes, grid.crs_wkt))
 
     def burn(self, window: Window) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """`(H, W)` area on top and `(H, W)` area at the bottom of each pixel, -1 for none.
+        """Return `(H, W)` area on top and `(H, W)` area at the bottom of each pixel, -1 for none.
 
         A pixel belongs to the polygons that hold its centre.
         """
@@ -107,7 +107,7 @@ def _warped(
     source: gdal.Dataset | None = None,
     **options: Any,
 ) -> gdal.Dataset:
-    """A raster, or `source` in its place, on another grid; `options` are gdal.WarpOptions's.
+    """Return a raster, or `source` in its place, on another grid; `options` are gdal.WarpOptions's.
 
     Raises:
         LabelsError: it cannot be brought there.
@@ -143,7 +143,7 @@ class WarpedLabels:
         self._indices = {value: index for index, value in enumerate(labels.values)}
 
     def read(self, window: Window) -> NDArray[np.int32]:
-        """`(H, W)` place of each pixel's value in `labels.values`, -1 for no label."""
+        """Return `(H, W)` place of each pixel's value in `labels.values`, -1 for no label."""
         values = read_values_of(self._dataset, window)
         out = np.full(values.shape, NOT_LABELLED, np.int32)
         for value, index in self._indices.items():
@@ -198,14 +198,14 @@ class WarpedValues:
         )
 
     def read(self, window: Window) -> NDArray[np.float64]:
-        """`(H, W)` measured values, NaN where there is none."""
+        """Return `(H, W)` measured values, NaN where there is none."""
         values = read_values_of(self._dataset, window) * self._scale + self._offset
         values[~np.isfinite(values)] = np.nan
         return values
 
 
 def _finer(one: Grid, other: Grid) -> bool:
-    """Whether the pixels of a grid are smaller than those of another, whatever their CRS."""
+    """Return whether the pixels of a grid are smaller than those of another, whatever their CRS."""
     left, bottom, right, top = extent_in(other, one.crs_wkt)
     pixel = (right - left) * (top - bottom) / (other.width * other.height)
     return bool(one.pixel_size[0] * one.pixel_size[1] < 0.99 * pixel)

@@ -16,7 +16,7 @@ _PREDICATE = 0.05  # of the smaller area: what two areas share before they count
 
 
 def merge_places(labels: Sequence[Areas], crs_wkt: str) -> list[NDArray[np.int64]]:
-    """One number per area, the same for areas of any layers that lie on one another.
+    """Return one number per area, the same for areas of any layers that lie on one another.
 
     Fields drawn once for each year are one place: validation must not train on one year of a
     field and test on the other.
@@ -62,7 +62,7 @@ def merge_places(labels: Sequence[Areas], crs_wkt: str) -> list[NDArray[np.int64
 
 
 def _same_place(first: ogr.Geometry, second: ogr.Geometry) -> bool:
-    """Whether two areas overlap by more than their borders, or a point lies in the other."""
+    """Return whether two areas overlap by more than their borders, or a point lies in the other."""
     with quiet_gdal():
         if not first.Intersects(second):
             return False

@@ -146,7 +146,7 @@ def read_vector_values(
 
 
 def _measured(name: str, field: str, feature: ogr.Feature) -> float | None:
-    """Number of a feature, None where there is none."""
+    """Return number of a feature, None where there is none."""
     text = _text(feature, field)
     if not text:
         return None
@@ -200,7 +200,7 @@ def _near(layer: ogr.Layer, grids: Sequence[Grid]) -> Iterable[ogr.Feature]:
 
 
 def bounds_around(grids: Sequence[Grid], crs_wkt: str) -> tuple[float, float, float, float] | None:
-    """(xmin, ymin, xmax, ymax) in a CRS that hold all of some grids; None if nothing is sure to."""
+    """Return (xmin, ymin, xmax, ymax) of some grids in a CRS; None if that is not certain."""
     try:
         corners = np.array([extent_in(grid, crs_wkt) for grid in grids]).reshape(-1, 4)
     except SeriesError:
@@ -255,7 +255,7 @@ def _read_shapes(
     others: str,
     none: str,
 ) -> VectorLabels:
-    """Geometries of some kinds, without classes; `others` and `none` say what is wrong else."""
+    """Return geometries of some kinds; `others` and `none` are the sentences of a refusal."""
     found, _source = _open_layer(path, layer, name)
     shapes = []
     for feature in found:
@@ -271,7 +271,7 @@ def _read_shapes(
 def _area(
     feature: ogr.Feature, name: str, kinds: Collection[int], others: str
 ) -> ogr.Geometry | None:
-    """The outline of a feature, without curves; None where it has none.
+    """Return the outline of a feature, without curves; None where it has none.
 
     Raises:
         LabelsError: it is of none of the kinds; `others` says what is wrong then.
@@ -300,7 +300,7 @@ def _require_fields(layer: ogr.Layer, wanted: Iterable[str], name: str) -> None:
 
 
 def _open_layer(path: str, layer: str | None, name: str) -> tuple[ogr.Layer, gdal.Dataset]:
-    """A layer, and the file that must stay open as long as it is read."""
+    """Return a layer, and the file that must stay open as long as it is read."""
     path, _, wanted = path.partition("|layername=")
     source = None
     with quiet_gdal():
@@ -330,7 +330,7 @@ def _text(feature: ogr.Feature, field: str) -> str:
 
 
 def _value(name: str, field: str, feature: ogr.Feature) -> Value | None:
-    """Class of a feature: a whole number, a text, or None where there is none."""
+    """Return class of a feature: a whole number, a text, or None where there is none."""
     if not feature.IsFieldSetAndNotNull(field):
         return None
     kind = feature.GetFieldDefnRef(field).GetType()

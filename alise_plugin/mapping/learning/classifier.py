@@ -87,7 +87,7 @@ class Validation:
 
 
 def require_scikit_learn() -> Any:
-    """scikit-learn's linear_model and neural_network.
+    """Return scikit-learn's linear_model and neural_network.
 
     Raises:
         RuntimeMissingError: it is not installed.
@@ -214,7 +214,7 @@ def _logistic(
 
 
 def _two_or_more(weights: NDArray[Any], bias: NDArray[Any]) -> tuple[Float, Float]:
-    """scikit-learn has one output for two classes; softmax of (0, z) is its sigmoid of z."""
+    """Return scikit-learn has one output for two classes; softmax of (0, z) is its sigmoid of z."""
     if weights.shape[1] == 1:
         weights = np.concatenate([np.zeros_like(weights), weights], 1)
         bias = np.concatenate([np.zeros_like(bias), bias])
@@ -224,7 +224,7 @@ def _two_or_more(weights: NDArray[Any], bias: NDArray[Any]) -> tuple[Float, Floa
 def _prototypes(
     standard: Float, place: Index, group: Index, classes: int, strength: float
 ) -> tuple[Float, Float]:
-    """Nearest mean as a linear layer: -|x - m|^2 / 2 is m.x - |m|^2 / 2 up to what all share."""
+    """Return the nearest mean as a linear layer: m.x - |m|^2 / 2 for each mean m."""
     both, which = np.unique(np.stack([place, group]), axis=1, return_inverse=True)
     which = which.reshape(-1)
     sums = np.zeros((both.shape[1], standard.shape[1]))
@@ -357,14 +357,14 @@ def _predict(network: Network, features: Float) -> Index:
 
 
 def _curve_sizes(target: Index, group: Index) -> list[int]:
-    """Numbers of groups a class up to what the median class has."""
+    """Return numbers of groups a class up to what the median class has."""
     members = np.unique(np.stack([target, group]), axis=1)
     most = int(np.median(np.bincount(members[0])[np.unique(members[0])]))
     return [size for size in CURVE if size <= most]
 
 
 def _some_groups(samples: Index, target: Index, group: Index, size: int, seed: int) -> Index:
-    """The samples of `size` groups of each class, chosen at random."""
+    """Return the samples of `size` groups of each class, chosen at random."""
     rng = np.random.default_rng(seed)
     kept = []
     for place in np.unique(target[samples]):
@@ -375,6 +375,6 @@ def _some_groups(samples: Index, target: Index, group: Index, size: int, seed: i
 
 
 def group_counts(target: Index, group: Index, classes: int) -> Index:
-    """`(K,)` in how many groups each class occurs."""
+    """Return `(K,)` in how many groups each class occurs."""
     members = np.unique(np.stack([target, group]), axis=1)
     return np.bincount(members[0], minlength=classes)

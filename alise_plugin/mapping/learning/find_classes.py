@@ -130,7 +130,7 @@ def find_classes(
 
 
 def k_means(features: Float, classes: int, seed: int, feedback: Feedback) -> NDArray[np.int64]:
-    """`(N,)` cluster of each pixel, k-means on standardised features.
+    """Return `(N,)` cluster of each pixel, k-means on standardised features.
 
     Args:
         features: `(N, F)`.

@@ -152,7 +152,7 @@ def validate_value(samples: ValueSamples, seed: int, feedback: Feedback) -> Valu
 
 
 def value_folds(samples: ValueSamples, count: int, seed: int) -> Index:
-    """`(N,)` fold of each sample: groups are split, so that every fold has low and high values."""
+    """Return the fold `(N,)` of each sample: each fold has groups with low and high values."""
     _, which = np.unique(samples.group, return_inverse=True)
     which = which.reshape(-1)
     means = np.bincount(which, samples.value) / np.bincount(which)
@@ -168,7 +168,7 @@ def value_folds(samples: ValueSamples, count: int, seed: int) -> Index:
 
 
 def by_area(samples: ValueSamples, chosen: Index, estimated: Real) -> tuple[Real, Real, Index]:
-    """`(A,)` measured value, mean estimate and group of the areas that some samples lie in."""
+    """Return the measured value, mean estimate and group `(A,)` of the areas of some samples."""
     _, first, which, sizes = np.unique(
         samples.area[chosen], return_index=True, return_inverse=True, return_counts=True
     )
@@ -177,7 +177,7 @@ def by_area(samples: ValueSamples, chosen: Index, estimated: Real) -> tuple[Real
 
 
 def value_figures(checked: ValueValidation, seed: int) -> dict[str, Interval]:
-    """RMSE, mean absolute error, bias (estimated less measured) and R2 of areas left out.
+    """Return RMSE, mean absolute error, bias (estimated less measured) and R2 of areas left out.
 
     Intervals hold 95 % of resamples of the groups (percentile bootstrap, Efron and Tibshirani
     1993); nothing where nothing was left out.
@@ -207,7 +207,7 @@ def value_figures(checked: ValueValidation, seed: int) -> dict[str, Interval]:
 
 
 def _figures(sums: Real) -> Real:
-    """`(R, 6)` sums of 1, squared, absolute and plain errors, values and squared values."""
+    """Return `(R, 6)` sums of 1, squared, absolute and plain errors, values and squared values."""
     count, squared, absolute, plain, value, squares = sums.T
     spread = squares - value**2 / count
     varies = spread > _ROUNDING * squares
@@ -216,7 +216,7 @@ def _figures(sums: Real) -> Real:
 
 
 def _mean_and_deviation(scores: Sequence[tuple[float, int]]) -> tuple[float, float]:
-    """Of values that each count so many times."""
+    """Return of values that each count so many times."""
     values, counts = np.array(scores).T
     mean = np.average(values, weights=counts)
     return float(mean), float(np.sqrt(np.average((values - mean) ** 2, weights=counts)))

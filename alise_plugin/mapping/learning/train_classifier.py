@@ -166,7 +166,7 @@ def train_classifier(
 
 
 def _alike(classes: Sequence[MapClass]) -> list[str]:
-    """Sentences about classes whose names differ in nothing but capitals."""
+    """Return sentences about classes whose names differ in nothing but capitals."""
     by_name: dict[str, list[str]] = {}
     for item in classes:
         by_name.setdefault(item.name.casefold(), []).append(f'"{item.name}" ({item.code})')
@@ -179,7 +179,7 @@ def _alike(classes: Sequence[MapClass]) -> list[str]:
 
 
 def _few(classes: Sequence[MapClass], samples: Samples, checked: Validation) -> list[str]:
-    """Sentences about classes whose figures mean little or nothing."""
+    """Return sentences about classes whose figures mean little or nothing."""
     counts = group_counts(samples.target, samples.group, len(classes))
     alone = ", ".join(f'"{classes[place].name}"' for place in checked.alone)
     few = ", ".join(

@@ -132,7 +132,7 @@ def train_regression(
 
 
 def _few(groups: int) -> list[str]:
-    """Sentences about figures that mean little or nothing."""
+    """Return sentences about figures that mean little or nothing."""
     if groups == 1:
         return [
             "All was measured in one polygon or block, so nothing could be left out and the "

@@ -35,7 +35,7 @@ def training_items(
     strength: float,
     design: SampleDesign,
 ) -> dict[str, Any]:
-    """What a head says about its training; JSON values.
+    """Return what a head says about its training; JSON values.
 
     Args:
         pairs: features and what was known of them.
@@ -66,7 +66,7 @@ def training_items(
 def training_sections(
     about: Sequence[Sequence[object]], encoder: str, sha256: str, items: Mapping[str, Any]
 ) -> list[str]:
-    """How a head was made, as pieces of a report.
+    """Return how a head was made, as pieces of a report.
 
     Args:
         about: rows that come first.

@@ -46,7 +46,7 @@ class ClassArea:
 
 
 def shown_classes(scores: Float, best: NDArray[np.integer[Any]], unknown: float) -> Int:
-    """`(H, W)` place of the class, _UNKNOWN where it is not probable enough, _NONE without value.
+    """Return the place `(H, W)` of the class that is shown, _UNKNOWN or _NONE.
 
     Args:
         scores: `(K, H, W)` probabilities.
@@ -62,7 +62,7 @@ def shown_classes(scores: Float, best: NDArray[np.integer[Any]], unknown: float)
 
 
 def probability_of_shown(scores: Float, numbers: Int) -> Float:
-    """`(H, W)` probability of the class shown; of the most probable one where none is."""
+    """Return `(H, W)` probability of the class shown; of the most probable one where none is."""
     places = np.where(numbers < len(scores), numbers, np.nan_to_num(scores, nan=-1).argmax(0))
     return np.asarray(np.take_along_axis(scores, places[None], 0)[0])
 
@@ -172,7 +172,7 @@ class ClassRasterWriters:
         self._square_metres = np.zeros(256)
 
     def keep_numbers(self, stack: ExitStack, folder: str) -> None:
-        """Also write class numbers and confidence to a folder, to make polygons of."""
+        """Write class numbers and confidence to a folder too, to make polygons of them."""
         number = RasterForm(["number"], np.dtype(np.uint8), NO_CLASS)
         probability = RasterForm(["probability"], np.dtype(np.float32), float("nan"))
         stack.enter_context(self._kept_stack)
@@ -214,7 +214,7 @@ class ClassRasterWriters:
         self._square_metres += np.bincount(numbers.ravel(), areas.ravel(), minlength=256)
 
     def areas(self) -> list[ClassArea]:
-        """What was counted, in the order of the legend."""
+        """Return what was counted, in the order of the legend."""
         places = [*range(len(self._sheet.classes)), UNKNOWN_CLASS]
         return [
             ClassArea(item, int(self._pixels[place]), float(self._square_metres[place]))
@@ -223,6 +223,6 @@ class ClassRasterWriters:
 
 
 def _entropy(scores: Float) -> Float:
-    """`(H, W)` entropy as a share of the largest possible, 0 to 1."""
+    """Return `(H, W)` entropy as a share of the largest possible, 0 to 1."""
     logs = np.log(np.maximum(scores, 1e-12))
     return np.asarray((-(scores * logs).sum(0) / math.log(max(2, len(scores)))).astype(np.float32))

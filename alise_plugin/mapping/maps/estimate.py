@@ -52,7 +52,7 @@ def estimate(
     budget: TileBudget | None = None,
     feedback: Feedback | None = None,
 ) -> EstimateResult:
-    """Map the value that a head estimates.
+    """Return map the value that a head estimates.
 
     Args:
         source: the features.

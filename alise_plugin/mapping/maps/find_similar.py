@@ -88,7 +88,7 @@ class Similarity:
         self.level = float(np.quantile(self._left_out(standard, areas, which), 1 - _MOST_EXAMPLES))
 
     def __call__(self, features: Float) -> Float:
-        """`(F, H, W)` -> `(H, W)`, NaN where there are no features."""
+        """Map `(F, H, W)` to `(H, W)`, NaN where there are no features."""
         flat = features.reshape(len(features), -1)
         out = np.empty(flat.shape[1], np.float32)
         for start in range(0, len(out), _AT_ONCE):
@@ -111,7 +111,7 @@ class Similarity:
 
 
 def _cosine(vectors: Float, direction: Float) -> Float:
-    """`(N, F)` and `(F,)` -> `(N,)`."""
+    """Map `(N, F)` and `(F,)` to `(N,)`."""
     length = np.sqrt(np.einsum("nf,nf->n", vectors, vectors)) * np.linalg.norm(direction)
     cosine = vectors @ direction / np.maximum(length, np.finfo(np.float32).tiny)
     return np.asarray(
@@ -130,7 +130,7 @@ def find_similar(
     seed: int = 0,
     feedback: Feedback | None = None,
 ) -> SimilarPlaces:
-    """Map how much each pixel resembles a few examples (see `Similarity`).
+    """Return map how much each pixel resembles a few examples (see `Similarity`).
 
     Args:
         source: the features.

@@ -11,7 +11,7 @@ from ..features.features import Features
 
 
 def head_items(head: HeadFile) -> dict[str, str]:
-    """Metadata items of a map that say which head made it."""
+    """Return metadata items of a map that say which head made it."""
     content = Path(head.path).read_bytes()
     return {"ALISE_HEAD_SHA256": hashlib.sha256(content).hexdigest(), "ALISE_HEAD": head.name}
 

@@ -54,7 +54,7 @@ class MapOptions:
 
 
 def second_pass_side(classes: int, half: int, memory_mb: float) -> int:
-    """Largest window whose probabilities, with their margin, fit into half of the memory."""
+    """Return largest window whose probabilities, with their margin, fit into half of the memory."""
     fits = memory_mb * 1e6 / 2 / (4 * _COPIES * classes)
     return next((side for side in _SIDES if (side + 2 * half) ** 2 <= fits), _SIDES[-1])
 
@@ -92,7 +92,7 @@ class ProbabilityRaster:
         self._dataset = None
 
     def classes(self, window: Window) -> tuple[Float, Int]:
-        """Probabilities `(K, H, W)` and class numbers `(H, W)` of a window of the source."""
+        """Return probabilities `(K, H, W)` and class numbers `(H, W)` of a window of the source."""
         around = window.expand(self._half, self._work)
         place = around.relative_to(self._work)
         scores = read_bands(
@@ -134,7 +134,7 @@ class ClassNumberRaster:
 
 
 def _sieves(least: int) -> list[int]:
-    """Sizes in pixels to sieve by, one after the other.
+    """Return sizes in pixels to sieve by, one after the other.
 
     A sieve leaves a small patch alone where all that touch it are small too. So what it leaves is
     sieved from single pixels on, until patches have grown to the size.
@@ -152,7 +152,7 @@ def remove_small_patches(
     options: MapOptions,
     feedback: Feedback,
 ) -> ClassNumberRaster:
-    """Class numbers of the whole map, patches below the smallest area given to neighbours."""
+    """Return the class numbers of the map with small patches given to their neighbours."""
     before, after = (os.path.join(folder, name) for name in ("before.tif", "after.tif"))
     form = RasterForm(["number"], np.dtype(np.uint8), NO_CLASS)
     with RasterOutput(before, grid, form, 256) as raster:

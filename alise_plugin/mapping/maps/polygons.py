@@ -67,7 +67,7 @@ def write_polygons(path: str | os.PathLike[str], polygons: Polygons, feedback: F
 
 
 def _trace(numbers: str, traced: str, feedback: Feedback) -> int:
-    """Outlines of the patches, numbered from 1 on; how many there are."""
+    """Return outlines of the patches, numbered from 1 on; how many there are."""
     raster = gdal.Open(numbers)
     band = raster.GetRasterBand(1)
     source = ogr.GetDriverByName("GPKG").CreateDataSource(traced)
@@ -91,7 +91,7 @@ def _trace(numbers: str, traced: str, feedback: Feedback) -> int:
 def _measure(
     polygons: Polygons, traced: str, count: int, feedback: Feedback
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """True area in m2 and mean probability of each polygon, `(count + 1,)`, by its number."""
+    """Return true area in m2 and mean probability `(count + 1,)` of each polygon."""
     chance_raster = open_raster(polygons.probability)
     grid = Grid.from_dataset(chance_raster, "map")
     areas = PixelAreas(grid)
@@ -118,7 +118,7 @@ def _copy(
     chances: NDArray[np.float64],
     feedback: Feedback,
 ) -> None:
-    """The polygons with everything that is known about them."""
+    """Write the polygons with their class, areas and confidence."""
     outlines = gdal.OpenEx(traced, gdal.OF_VECTOR)
     source = outlines.GetLayer(0)
     target = ogr.GetDriverByName("GPKG").CreateDataSource(path)

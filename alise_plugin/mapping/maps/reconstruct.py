@@ -87,7 +87,7 @@ def reconstruct(
     budget: TileBudget | None = None,
     feedback: Feedback | None = None,
 ) -> ReconstructResult:
-    """Writes the reflectance that the model expects on any days (paper, Eq. 8 and 9).
+    """Write the reflectance that the model expects on any days (paper, Eq. 8 and 9).
 
     Values depend neither on the tiles nor on the extent, as those of `embed`, nor on the other days
     that are shown. Of a series of more than a year, each day is decoded from the acquisitions of
@@ -235,7 +235,7 @@ def _require_decodable(source: Features, encoder: Encoder) -> None:
 
 
 def _regular(seen: Sequence[date], every: int) -> tuple[date, ...]:
-    """A date every so many days, from the first to the last acquisition.
+    """Return a date every so many days, from the first to the last acquisition.
 
     Raises:
         SeriesError: the source does not say its dates, or there are no days between.
@@ -249,7 +249,7 @@ def _regular(seen: Sequence[date], every: int) -> tuple[date, ...]:
 
 
 def _cautions(source: Features, seen: Sequence[date], wanted: Sequence[date]) -> Iterator[str]:
-    """Sentences on what the images show that nobody has seen."""
+    """Yield sentences on what the images show that nobody has seen."""
     outside = [day for day in wanted if seen and not seen[0] <= day <= seen[-1]]
     if outside:
         named = ", ".join(map(str, outside[:_NAMED])) + (", ..." if outside[_NAMED:] else "")
@@ -286,7 +286,7 @@ def _form(
 
 
 def _block(side: int, tiles: int, inner: Window, dates: int) -> tuple[int, int]:
-    """Rows and columns of the GeoTIFF's blocks, which are also what is decoded at once.
+    """Return rows and columns of the GeoTIFF's blocks, which are also what is decoded at once.
 
     As large as a bounded memory for the images of all dates lets them be, whole numbers of which
     make a tile. Few numbers divide some sides, so blocks need not be square.
@@ -301,7 +301,7 @@ def _block(side: int, tiles: int, inner: Window, dates: int) -> tuple[int, int]:
 
 
 def _stored(images: NDArray[np.float32]) -> NDArray[np.int16]:
-    """Reflectance as it is written."""
+    """Return reflectance as it is written."""
     raw = np.clip(images, LOWEST, HIGHEST)  # what is beyond reads as no value
     raw *= _STEPS
     np.rint(raw, out=raw)
@@ -310,7 +310,7 @@ def _stored(images: NDArray[np.float32]) -> NDArray[np.int16]:
 
 
 def _share_of_images(source: Features, shares: Sequence[_Share]) -> float:
-    """Of the time of a run, 0 to 1: what decoding and writing take, the rest makes features."""
+    """Return the share of a run's time, 0 to 1, that decoding and writing take."""
     # Measured in dates that are decoded: one that is encoded takes about ten times as long, six of
     # which are spent again in each further embedding that has it, and the features of an embedding
     # raster are read in the time of some forty.
@@ -334,12 +334,12 @@ class _Progress(Part):
         self._features = self._images = 0.0
 
     def progress(self, fraction: float) -> None:
-        """How much of the features is made, 0 to 1."""
+        """Report how much of the features is made, 0 to 1."""
         self._features = fraction
         self._tell()
 
     def images(self, fraction: float) -> None:
-        """How much of the images is decoded, 0 to 1."""
+        """Report how much of the images is decoded, 0 to 1."""
         self._images = fraction
         self._tell()
 

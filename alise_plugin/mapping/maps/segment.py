@@ -84,7 +84,7 @@ def segment(
     budget: TileBudget | None = None,
     feedback: Feedback | None = None,
 ) -> SegmentResult:
-    """Map the classes of a head.
+    """Return map the classes of a head.
 
     Args:
         source: the features.
@@ -197,7 +197,7 @@ def _check(options: MapOptions, vector: str | os.PathLike[str] | None) -> None:
 
 
 def _scratch(folder: str) -> tempfile.TemporaryDirectory[str]:
-    """A hidden folder beside the map, on the disk that the user chose, gone after the run."""
+    """Make a hidden folder beside the map for the time of a run."""
     try:
         return tempfile.TemporaryDirectory(prefix=".alise-", dir=folder)
     except OSError as error:

@@ -22,7 +22,7 @@ _ROWS_BYTES = 8e6  # of neighbours held at a time
 
 
 def bayes(probabilities: Float, window: int, fraction: float, smoothness: float) -> Float:
-    """Bayesian smoothing as users of SITS know it (Camara et al. 2024, Remote Sensing 16, 4572).
+    """Smooth probabilities as Camara et al. (2024, Remote Sensing 16, 4572) do.
 
     A class's logit x is taken as normal round the mean m of its neighbours with their variance
     s2, and as observed with the variance `smoothness`: the posterior mean is
@@ -69,7 +69,7 @@ def bayes(probabilities: Float, window: int, fraction: float, smoothness: float)
 
 
 def majority(classes: NDArray[np.int32], count: int, window: int) -> NDArray[np.int32]:
-    """The class that most neighbours have; the pixel's own where it is among the most frequent.
+    """Return the class that most neighbours have; ties keep the pixel's own class.
 
     Args:
         classes: `(H, W)` place of the class, -1 where there is none.

@@ -15,7 +15,7 @@ _SAVED_STYLES = "layer_styles"  # where QGIS keeps the styles that a GeoPackage 
 
 
 def require_folder(path: str | os.PathLike[str]) -> None:
-    """Raises OutputError, before any work is done, where a file cannot be put in its place."""
+    """Raise OutputError, before any work is done, where a file cannot be put in its place."""
     final = os.path.abspath(path)
     if os.path.isdir(final):
         raise OutputError(f"{final} is a folder; give the output a name of its own.")
@@ -35,7 +35,7 @@ def require_folder(path: str | os.PathLike[str]) -> None:
 def require_outputs(
     outputs: Iterable[str | os.PathLike[str] | None], inputs: Iterable[str | os.PathLike[str]]
 ) -> None:
-    """Makes sure, before any work is done, that outputs have a folder and overwrite no input.
+    """Make sure, before any work is done, that outputs have a folder and overwrite no input.
 
     Args:
         outputs: files to be written; empty or None for one that is not asked for.
@@ -65,7 +65,7 @@ def require_outputs(
 
 
 def require_replaceable(path: str | os.PathLike[str], layer: str) -> None:
-    """Makes sure that a GeoPackage, which is written whole, takes no other layers with it.
+    """Make sure that a GeoPackage, which is written whole, takes no other layers with it.
 
     Args:
         path: the file.
@@ -90,7 +90,7 @@ def require_replaceable(path: str | os.PathLike[str], layer: str) -> None:
 
 
 def _identity(path: str) -> object:
-    """Equal for two names of one file."""
+    """Return equal for two names of one file."""
     with contextlib.suppress(OSError):
         state = os.stat(path)
         if state.st_ino:  # some file systems of Windows number nothing

@@ -54,7 +54,7 @@ _PALETTE_TYPES = (np.dtype(np.uint8), np.dtype(np.uint16))  # what TIFF allows a
 
 
 def block_side(tile_size: int, most: int = _MAX_BLOCK) -> int:
-    """Side of the GeoTIFF blocks that tiles of this size fill without splitting one.
+    """Return side of the GeoTIFF blocks that tiles of this size fill without splitting one.
 
     Args:
         tile_size: a multiple of 16 pixels, which TIFF asks of its blocks.
@@ -176,7 +176,7 @@ class RasterOutput:
             raise self._refusal(failures)
 
     def _add_overviews(self, dataset: gdal.Dataset) -> None:
-        """Empty ones; `write` fills them."""
+        """Add empty overviews, which `write` fills."""
         before = gdal.GetConfigOption("GDAL_TIFF_OVR_BLOCKSIZE")
         gdal.SetConfigOption("GDAL_TIFF_OVR_BLOCKSIZE", str(_OVERVIEW_BLOCK))
         try:
@@ -211,7 +211,7 @@ class RasterOutput:
             _describe_categories(dataset.GetRasterBand(1), form)
 
     def write(self, window: Window, values: NDArray[Any]) -> None:
-        """Writes all bands of a window of the grid.
+        """Write all bands of a window of the grid.
 
         Args:
             window: pixels of this raster.
@@ -248,7 +248,7 @@ class RasterOutput:
     def _write_bands(
         self, dataset: gdal.Dataset, window: Window, first: int, values: NDArray[Any]
     ) -> None:
-        """Some bands, from the one after `first` on, of the raster or of an overview."""
+        """Write some bands, from the one after `first` on, of the raster or of an overview."""
         if self._unwanted:
             # The error outlives this call, and with it would the dataset: Windows removes no file
             # that is open.
@@ -289,7 +289,7 @@ class RasterOutput:
             self._discard()
 
     def _make_cog(self) -> None:
-        """Copies the finished raster to a COG, which then takes its place."""
+        """Copy the finished raster to a COG, which then takes its place."""
         copy = self._temporary[: -len(".tif")] + ".cog.tif"
         bytes_per_pixel = len(self._form.descriptions) * np.dtype(self._form.dtype).itemsize
         block = next(
@@ -327,7 +327,7 @@ class RasterOutput:
                     os.remove(os.path.join(folder, name))
 
     def _close(self) -> list[str]:
-        """Closes the dataset; what GDAL could not write is only known then."""
+        """Close the dataset; what GDAL could not write is only known then."""
         with quiet_gdal() as failures:
             if self._dataset is not None:
                 self._dataset.FlushCache()
@@ -340,7 +340,7 @@ class RasterOutput:
         return failures
 
     def _forget_overviews(self) -> None:
-        """They belong to the dataset, which is about to be closed."""
+        """Let go of the overviews, which belong to the dataset that is about to be closed."""
         if self._overviews is not None:
             self._overviews.close()
         self._overviews = None
@@ -354,7 +354,7 @@ class RasterOutput:
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:
-        """What the disk refuses in this block becomes an OutputError."""
+        """Turn what the disk refuses in this block into an OutputError."""
         try:
             yield
         except OSError as reason:
@@ -365,7 +365,7 @@ class RasterOutput:
 
 
 def _describe_categories(band: gdal.Band, form: RasterForm) -> None:
-    """Colour table, category names and attribute table; the last two lie in the .aux.xml."""
+    """Set colour table, category names and attribute table; the .aux.xml holds the last two."""
     if form.dtype in _PALETTE_TYPES:
         palette = gdal.ColorTable()
         for value, color in form.colors.items():
@@ -394,7 +394,7 @@ def _describe_categories(band: gdal.Band, form: RasterForm) -> None:
 
 
 def _compression(form: RasterForm) -> list[str]:
-    """Creation options of the GTiff driver."""
+    """Return creation options of the GTiff driver."""
     floats = np.dtype(form.dtype) == np.float32
     offered = gdal.GetDriverByName("GTiff").GetMetadataItem("DMD_CREATIONOPTIONLIST") or ""
     if form.fast and "<Value>ZSTD</Value>" in offered:

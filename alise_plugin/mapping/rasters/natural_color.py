@@ -44,13 +44,13 @@ def write_series_style(series: ImageSeries, plan: SeriesPlan) -> None:
 
 
 def natural_color(number: int) -> str:
-    """The style that shows one date of a series, by its number from 0 on."""
+    """Return the style that shows one date of a series, by its number from 0 on."""
     bands = [number * len(BANDS) + BANDS.index(name) + 1 for name in _NATURAL]
     return color_style(bands, _BRIGHT)
 
 
 def _clear_date(series: ImageSeries, plan: SeriesPlan) -> int:
-    """The date that shows most of the ground, as its products state; else as a few pixels do."""
+    """Return the date that shows most of the ground, as products state or a few pixels show."""
     shown = [
         number
         for number, item in enumerate(plan.dates)
@@ -70,7 +70,7 @@ def _clear_date(series: ImageSeries, plan: SeriesPlan) -> int:
 
 
 def _usable(item: PlannedDate) -> float | None:
-    """Share of a date that shows the ground, 0 to 1; None where nobody states its clouds."""
+    """Return share of a date that shows the ground, 0 to 1; None where nobody states its clouds."""
     cloud, valid = item.fractions.cloud, item.fractions.valid
     if cloud is None:
         clouds = [product.cloud for product in item.products if product.cloud is not None]
@@ -82,7 +82,7 @@ def _usable(item: PlannedDate) -> float | None:
 
 
 def _blue(series: ImageSeries, number: int) -> NDArray[np.float32]:
-    """Reflectance of B02 of some pixels of a date, those that have a value."""
+    """Return reflectance of B02 of some pixels of a date, those that have a value."""
     whole = series.grid.window
     width, height = min(_SIDE, whole.width), min(_SIDE, whole.height)
     values = []

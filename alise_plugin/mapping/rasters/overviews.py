@@ -20,13 +20,13 @@ _COARSEST = 16  # overviews halve the raster up to here: what every tile is a mu
 
 
 def overview_levels(grid: Grid) -> list[int]:
-    """Overviews that halve a raster until it fits into a block, or to the coarsest."""
+    """Return overviews that halve a raster until it fits into a block, or to the coarsest."""
     smallest = max(grid.width, grid.height) / 256
     return [2**i for i in range(1, int(math.log2(_COARSEST)) + 1) if 2 ** (i - 1) < smallest]
 
 
 def halve(values: NDArray[Any], form: RasterForm) -> NDArray[Any]:
-    """`(bands, H, W)` at half the size, rounded up, from blocks of 2 x 2 pixels."""
+    """Return `(bands, H, W)` at half the size, rounded up, from blocks of 2 x 2 pixels."""
     if form.overviews == "nearest":
         return values[:, ::2, ::2]
     height, width = values.shape[1:]
@@ -117,7 +117,7 @@ class OverviewBlocks:
         self._free: list[int] = []
 
     def add(self, level: int, window: Window, values: NDArray[Any]) -> None:
-        """Takes `(bands, H, W)` of a window of an overview, which was not there before."""
+        """Take `(bands, H, W)` of a window of an overview, which was not there before."""
         side = self._side
         height, width = self._sizes[level]
         for row in range(window.row // side, math.ceil(window.row_end / side)):
@@ -131,7 +131,7 @@ class OverviewBlocks:
             self._put_away(self._last_to_go_on(window.col_end / width))
 
     def finish(self) -> None:
-        """Writes what still waits: what is there of blocks that were never completed."""
+        """Write what still waits: what is there of blocks that were never completed."""
         while self._waiting:
             pending = self._waiting.pop(next(iter(self._waiting)))
             values = self._gathered(pending)
@@ -141,7 +141,7 @@ class OverviewBlocks:
         self.close()
 
     def close(self) -> None:
-        """Gives the file back."""
+        """Give the file back."""
         if self._file is not None:
             # What a full disk refused is tried again here; nobody needs it any more.
             with contextlib.suppress(OSError):
@@ -161,7 +161,7 @@ class OverviewBlocks:
             self._write(level, block, self._gathered(self._waiting.pop(key)))
 
     def _last_to_go_on(self, reached: float) -> _Pending:
-        """Of the blocks in memory, the last one that this row of windows has passed.
+        """Return of the blocks in memory, the last one that this row of windows has passed.
 
         Args:
             reached: share of the width that the row has come to.
@@ -174,7 +174,7 @@ class OverviewBlocks:
         return max((pending for pending in self._waiting.values() if pending.pieces), key=wait)
 
     def _put_away(self, pending: _Pending) -> None:
-        """From memory to the file."""
+        """Move a block from memory to the file."""
         values = self._gathered(pending)
         if self._file is None:
             # It outlives this call; `close` ends it.
@@ -187,7 +187,7 @@ class OverviewBlocks:
         self._file.write(values.data)
 
     def _gathered(self, pending: _Pending) -> NDArray[Any]:
-        """What is there of a block, in its place; neither memory nor the file keep it."""
+        """Return what is there of a block, in its place; neither memory nor the file keep it."""
         shape = (self._bands, pending.window.height, pending.window.width)
         values = np.zeros(shape, self._dtype)
         if pending.slot is not None:
@@ -208,7 +208,7 @@ class OverviewBlocks:
 
 
 def _common(first: Window, second: Window) -> Window:
-    """What two windows that overlap have in common."""
+    """Return what two windows that overlap have in common."""
     col, row = max(first.col, second.col), max(first.row, second.row)
     width = min(first.col_end, second.col_end) - col
     return Window(col, row, width, min(first.row_end, second.row_end) - row)

@@ -17,12 +17,12 @@ _RASTER, _VECTOR = b"<rasterrenderer", b"<renderer-v2"  # what a QML file has fo
 
 
 def style_path(path: str | os.PathLike[str]) -> str:
-    """Where QGIS looks for the style of a file."""
+    """Return where QGIS looks for the style of a file."""
     return os.path.splitext(os.fspath(path))[0] + ".qml"
 
 
 def class_style(classes: Sequence[MapClass]) -> str:
-    """The legend of a class raster."""
+    """Return the legend of a class raster."""
     entries = "".join(
         f'<paletteEntry value="{item.code}" color="{item.color}" alpha="255" '
         f"label={quoteattr(item.name)}/>"
@@ -35,7 +35,7 @@ def class_style(classes: Sequence[MapClass]) -> str:
 
 
 def ramp_style(band: int, low: float, high: float) -> str:
-    """One band of a raster in colours that look evenly apart (viridis).
+    """Return one band of a raster in colours that look evenly apart (viridis).
 
     Args:
         band: its number, from 1 on.
@@ -57,7 +57,7 @@ def ramp_style(band: int, low: float, high: float) -> str:
 
 
 def color_style(bands: Sequence[int], high: float) -> str:
-    """Three bands of a raster as red, green and blue.
+    """Return three bands of a raster as red, green and blue.
 
     Args:
         bands: numbers of the bands, from 1 on.
@@ -77,7 +77,7 @@ def color_style(bands: Sequence[int], high: float) -> str:
 
 
 def polygon_style(classes: Sequence[MapClass], field: str) -> str:
-    """The legend of class polygons.
+    """Return the legend of class polygons.
 
     Args:
         classes: by code.

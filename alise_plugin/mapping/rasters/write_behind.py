@@ -24,12 +24,12 @@ class WriteBehind:
         self._pending: Future[None] | None = None
 
     def submit(self, work: Callable[..., None], *arguments: Any) -> None:
-        """Waits for the piece before, then starts this one."""
+        """Wait for the piece before, then starts this one."""
         self.wait()
         self._pending = self._pool.submit(work, *arguments)
 
     def wait(self) -> None:
-        """Until nothing is under way; raises what went wrong there."""
+        """Wait until nothing is under way; raise what went wrong there."""
         pending, self._pending = self._pending, None
         if pending is not None:
             pending.result()

@@ -130,7 +130,7 @@ def take_features(
 def _plan(
     source: Features, chosen: ChosenPixels, budget: TileBudget
 ) -> list[tuple[Tile, NDArray[np.int64]]]:
-    """Tiles that hold chosen pixels, cut to them, with the pixels of each.
+    """Return tiles that hold chosen pixels, cut to them, with the pixels of each.
 
     Small tiles leave out more of what lies between the labels, large ones read less halo: the
     side that reads least wins.

@@ -31,7 +31,7 @@ def pixel_centres(
 def _blocks(
     x: NDArray[np.float64], y: NDArray[np.float64], grid: Grid, block_size: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Column and row of the block that each place lies in."""
+    """Return column and row of the block that each place lies in."""
     reference = osr.SpatialReference()
     reference.ImportFromWkt(grid.crs_wkt)
     side = block_size / (
@@ -43,13 +43,13 @@ def _blocks(
 def block_numbers(
     x: NDArray[np.float64], y: NDArray[np.float64], grid: Grid, block_size: float
 ) -> NDArray[np.int64]:
-    """One number for each block; blocks are counted from far outside the grid."""
+    """Return one number for each block; blocks are counted from far outside the grid."""
     columns, rows = _blocks(x, y, grid, block_size)
     return (columns + 2**20) * 2**21 + rows + 2**20
 
 
 def have_polygons(pairs: Sequence[LabelledSource[Labels | Values]]) -> bool:
-    """Whether all labels are areas or places, which can be left out one by one."""
+    """Return whether all labels are areas or places, which can be left out one by one."""
     return all(isinstance(pair.labels, (VectorLabels, VectorValues)) for pair in pairs)
 
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 def pixel_hash(numbers: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:
-    """A random 64-bit number for each number and seed (SplitMix64, Steele et al. 2014).
+    """Return a random 64-bit number for each number and seed (SplitMix64, Steele et al. 2014).
 
     A function of the pixel and not a stream, so that the order of reading does not matter.
     """

@@ -190,7 +190,7 @@ def choose_from_values(
 
 
 def _some(chosen: ChosenPixels, name: str, source: Features) -> ChosenPixels:
-    """The pixels of a raster.
+    """Return the pixels of a raster.
 
     Raises:
         LabelsError: there are none.
@@ -224,7 +224,7 @@ def _ranked(
     grid: Grid,
     seed: int,
 ) -> ChosenPixels:
-    """Pixels ordered by area and chance, with their rank in the area."""
+    """Return pixels ordered by area and chance, with their rank in the area."""
     priority = pixel_hash(row * grid.width + col, seed)
     order = np.lexsort((priority, area))
     row, col, area, target, priority = (v[order] for v in (row, col, area, target, priority))
@@ -235,7 +235,7 @@ def _ranked(
 
 
 def _joined(parts: Sequence[ChosenPixels], grid: Grid, seed: int, per_area: int) -> ChosenPixels:
-    """Pixels of all windows; an area may lie in several, so its ranks are made anew."""
+    """Return pixels of all windows; an area may lie in several, so its ranks are made anew."""
     row, col, area, target = (
         np.concatenate([getattr(part, name) for part in parts])
         for name in ("row", "col", "area", "target")

@@ -41,7 +41,7 @@ class LabelledSource(Generic[Truth]):
 
     @property
     def name(self) -> str:
-        """File of the features."""
+        """Return file of the features."""
         return self.source.name
 
 

@@ -33,7 +33,7 @@ _MOST_DOTS = 2000
 
 
 def confusion_chart(matrix: NDArray[np.number[Any]], names: Sequence[str], caption: str) -> str:
-    """A figure of a confusion matrix: a cell is as dark as its share of the reference row.
+    """Return a figure of a confusion matrix: a cell is as dark as its share of the reference row.
 
     Args:
         matrix: `(K, K)`, reference in rows.
@@ -79,7 +79,7 @@ def _short(name: str) -> str:
 def curve_chart(
     points: Sequence[tuple[float, float, float]], x_label: str, y_label: str, caption: str
 ) -> str:
-    """A figure of a curve with deviations, x logarithmic, y from 0 to 1.
+    """Return a figure of a curve with deviations, x logarithmic, y from 0 to 1.
 
     Args:
         points: x, y and the deviation of y.
@@ -129,7 +129,7 @@ def scatter_chart(
     name: str,
     caption: str,
 ) -> str:
-    """A figure of estimates against measurements, with the line where both are the same.
+    """Return a figure of estimates against measurements, with the line where both are the same.
 
     Args:
         measured, estimated: `(N,)`; of more than a few thousand, some are drawn.

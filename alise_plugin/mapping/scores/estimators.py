@@ -41,7 +41,7 @@ class StratifiedEstimate:
 def stratum_shares(
     counts: NDArray[np.number[Any]], areas: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Share of the area of each pair of map and reference class (Eq. 4).
+    """Return share of the area of each pair of map and reference class (Eq. 4).
 
     Args:
         counts: `(K, K)` sample counts, map in rows and reference in columns.
@@ -108,7 +108,7 @@ def stratified_estimate(
 
 
 def sample_size(areas: NDArray[np.float64], users_accuracy: float, standard_error: float) -> int:
-    """Points for a wanted standard error of the overall accuracy (Eq. 13, after Cochran 1977).
+    """Return the points for a standard error of the overall accuracy (Cochran 1977, Eq. 13).
 
     Args:
         areas: `(K,)` of the strata.
@@ -121,7 +121,7 @@ def sample_size(areas: NDArray[np.float64], users_accuracy: float, standard_erro
 
 
 def allocate(pixels: NDArray[np.integer[Any]], size: int, minimum: int) -> NDArray[np.int64]:
-    """Points of each stratum: in proportion to area, but no fewer than a minimum (section 5.1.2).
+    """Return the points of each stratum: in proportion to area, with a minimum (section 5.1.2).
 
     Args:
         pixels: `(K,)` of the strata; no stratum gets more points than it has pixels.

@@ -45,7 +45,7 @@ class Interval:
 
 
 def rounded(figures: Mapping[str, Interval]) -> dict[str, float | None]:
-    """Figures by name to four decimals; None where one is not defined, as JSON knows no NaN."""
+    """Return figures by name to four decimals; None for NaN, which JSON does not know."""
     return {
         name: round(figure.value, 4) if np.isfinite(figure.value) else None
         for name, figure in figures.items()
@@ -55,12 +55,12 @@ def rounded(figures: Mapping[str, Interval]) -> dict[str, float | None]:
 def confusion(
     reference: NDArray[np.integer[Any]], predicted: NDArray[np.integer[Any]], count: int
 ) -> NDArray[np.int64]:
-    """`(K, K)` numbers of samples, reference in rows and prediction in columns."""
+    """Return `(K, K)` numbers of samples, reference in rows and prediction in columns."""
     return np.bincount(reference * count + predicted, minlength=count * count).reshape(count, count)
 
 
 def measures(matrix: NDArray[np.number[Any]]) -> Measures:
-    """The measures of a confusion matrix.
+    """Return the measures of a confusion matrix.
 
     Means go over the classes that the reference holds; a class that nobody predicted has a
     precision that is not defined and an F1 of 0.
@@ -93,7 +93,7 @@ def resampled(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Percentile bootstrap over groups (Efron and Tibshirani 1993), 95 %.
+    """Return percentile bootstrap over groups (Efron and Tibshirani 1993), 95 %.
 
     Pixels of one group are alike, so groups are drawn with replacement, not pixels.
 
@@ -129,7 +129,7 @@ def resampled(
 
 
 def flat(result: Measures) -> NDArray[np.float64]:
-    """All figures in one row: overall, then precision, recall, F1 and IoU of the classes."""
+    """Return all figures in one row: overall, then precision, recall, F1 and IoU of the classes."""
     return np.concatenate([result.overall, result.precision, result.recall, result.f1, result.iou])
 
 
@@ -140,7 +140,7 @@ def intervals(
     count: int,
     seed: int = 0,
 ) -> tuple[dict[str, Interval], list[dict[str, Interval]]]:
-    """Overall figures by name, and those of each class, with intervals from the groups."""
+    """Return overall figures by name, and those of each class, with intervals from the groups."""
     group = np.unique(group, return_inverse=True)[1].reshape(-1)
     values = flat(measures(confusion(reference, predicted, count)))
     low, high = resampled(

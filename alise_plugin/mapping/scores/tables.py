@@ -15,7 +15,7 @@ from .metrics import OVERALL, Interval
 
 
 def overall_table(overall: dict[str, Interval]) -> str:
-    """The overall figures of a report with their intervals."""
+    """Return the overall figures of a report with their intervals."""
     rows = [[name, overall[name].value, range_text(overall[name])] for name in OVERALL]
     return html_page.table(["measure", "value", "95 % interval"], rows)
 
@@ -26,7 +26,7 @@ def class_table(
     groups: NDArray[np.int64],
     samples: NDArray[np.int64],
 ) -> str:
-    """The figures of each class with their intervals."""
+    """Return the figures of each class with their intervals."""
     header = ["code", "class", "groups", "samples"]
     for name in ("precision", "recall", "F1", "IoU"):
         header += [name, ""]
@@ -40,7 +40,7 @@ def class_table(
 
 
 def confusion_sections(matrix: NDArray[np.integer[Any]], names: Sequence[str]) -> list[str]:
-    """A confusion matrix as a picture and as numbers."""
+    """Return a confusion matrix as a picture and as numbers."""
     rows: list[list[object]] = []
     for name, counts in zip(names, matrix):
         rows.append([name, *map(int, counts)])
@@ -54,7 +54,7 @@ def confusion_sections(matrix: NDArray[np.integer[Any]], names: Sequence[str]) -
 
 
 def range_text(figure: Interval) -> str:
-    """The ends of an interval, for a report; empty where they are not known."""
+    """Return the ends of an interval, for a report; empty where they are not known."""
     if not np.isfinite(figure.low):
         return ""
     return f"{figure.low:.3f} to {figure.high:.3f}"

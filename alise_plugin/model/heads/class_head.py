@@ -35,7 +35,7 @@ class MapClass:
 
     @property
     def rgb(self) -> tuple[int, int, int]:
-        """Red, green and blue, 0 to 255."""
+        """Return red, green and blue, 0 to 255."""
         red, green, blue = bytes.fromhex(self.color[1:])
         return red, green, blue
 
@@ -91,7 +91,7 @@ class Head(HeadFile):
     """
 
     def __init__(self, path: str | os.PathLike[str], threads: int | None = None) -> None:
-        """Opens it.
+        """Open it.
 
         Raises:
             HeadError, RuntimeMissingError: see `HeadFile`.
@@ -101,11 +101,11 @@ class Head(HeadFile):
 
     @property
     def classes(self) -> tuple[MapClass, ...]:
-        """In the order of the probabilities."""
+        """Return in the order of the probabilities."""
         return self.description.classes
 
     def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Probabilities of the classes.
+        """Return probabilities of the classes.
 
         Args:
             features: `(F, H, W)`, NaN for a pixel without any value.

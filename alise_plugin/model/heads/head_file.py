@@ -89,7 +89,7 @@ class Network:
     layers: tuple[tuple[NDArray[np.float32], NDArray[np.float32]], ...]
 
     def outputs(self, features: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-        """`(N, F)` features to `(N, K)`, computed with NumPy."""
+        """Return `(N, F)` features to `(N, K)`, computed with NumPy."""
         out = np.empty((len(features), len(self.layers[-1][1])), np.float32)
         for start in range(0, len(features), _BLOCK):
             values = (features[start : start + _BLOCK] - self.mean) / self.scale
@@ -99,7 +99,7 @@ class Network:
         return out
 
     def probabilities(self, features: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-        """`(N, F)` features to `(N, K)` probabilities: softmax of the outputs."""
+        """Return `(N, F)` features to `(N, K)` probabilities: softmax of the outputs."""
         values = self.outputs(features)
         values = np.exp(values - values.max(1, keepdims=True))
         return np.asarray(values / values.sum(1, keepdims=True))
@@ -158,7 +158,7 @@ class HeadFile:
     def __init__(
         self, path: str | os.PathLike[str], kind: HeadKind, threads: int | None = None
     ) -> None:
-        """Opens it.
+        """Open it.
 
         Raises:
             HeadError: the file is missing, no ONNX, no head, one of another kind, or newer than
@@ -203,7 +203,7 @@ class HeadFile:
 
     @property
     def name(self) -> str:
-        """Name of the file."""
+        """Return name of the file."""
         return os.path.basename(self.path)
 
     def _require_kind(self) -> None:
@@ -232,7 +232,7 @@ class HeadFile:
         return content
 
     def _read(self, what: Callable[[], Description]) -> Description:
-        """What a function makes of the properties.
+        """Return what a function makes of the properties.
 
         Raises:
             HeadError: it finds something missing or odd.
@@ -266,7 +266,7 @@ class HeadFile:
             )
 
     def _outputs(self, features: NDArray[np.float32], count: int) -> NDArray[np.float32]:
-        """`(F, H, W)` -> `(count, H, W)`, NaN where the features are."""
+        """Map `(F, H, W)` to `(count, H, W)`, NaN where the features are."""
         pixels = features.reshape(len(features), -1)
         out = np.full((count, pixels.shape[1]), np.nan, np.float32)
         seen = np.flatnonzero(np.isfinite(pixels[0]))

@@ -66,7 +66,7 @@ class ValueHead(HeadFile):
     """
 
     def __init__(self, path: str | os.PathLike[str], threads: int | None = None) -> None:
-        """Opens it.
+        """Open it.
 
         Raises:
             HeadError, RuntimeMissingError: see `HeadFile`.
@@ -75,7 +75,7 @@ class ValueHead(HeadFile):
         self.description = self._read(self._description)
 
     def values(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Estimates.
+        """Return estimates.
 
         Args:
             features: `(F, H, W)`, NaN for a pixel without any value.

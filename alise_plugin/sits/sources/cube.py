@@ -49,7 +49,7 @@ _ZARR_MARKS = (".zgroup", ".zarray", ".zmetadata", "zarr.json")
 
 
 def is_cube(path: str) -> bool:
-    """Whether a path is a NetCDF file or a Zarr folder."""
+    """Return whether a path is a NetCDF file or a Zarr folder."""
     if os.path.isdir(path):
         return any(os.path.exists(os.path.join(path, mark)) for mark in _ZARR_MARKS)
     with quiet_gdal():
@@ -59,7 +59,7 @@ def is_cube(path: str) -> bool:
 
 
 def read_cube(path: str) -> list[SourceBand]:
-    """The bands, and scene classes (SCL), of a cube.
+    """Return the bands, and scene classes (SCL), of a cube.
 
     Variables, or the entries of a band dimension, are recognised by name (B2, B02, red, SCL); the
     others are left out.
@@ -212,7 +212,7 @@ class _Variable:
         return [_day(self.where, value, units, calendar) for value in _numbers(coordinate)]
 
     def _grid(self) -> tuple[Grid, bool]:
-        """The grid, and whether the cube's rows run from south to north."""
+        """Return the grid, and whether the cube's rows run from south to north."""
         *_, vertical, horizontal = self.array.GetDimensions()
         if vertical.GetName().lower() in _ACROSS or horizontal.GetName().lower() in _ALONG:
             raise SeriesError(
@@ -252,7 +252,7 @@ class _Variable:
         return values, float(step)
 
     def _counts_corners(self, x0: float, dx: float) -> bool:
-        """Whether the coordinates are those of corners, not of centres as CF wants them."""
+        """Return whether the coordinates are those of corners, not of centres as CF wants them."""
         transform = re.findall(r"[-+\d.eE]+", _text(self.array, "transform") or "")
         if len(transform) >= 6:
             phase = (x0 - float(transform[2])) / dx
@@ -295,7 +295,7 @@ class _Variable:
     def _shows_south_first(
         self, dataset: gdal.Dataset, record: SourceBand, place: tuple[int, ...], ascending: bool
     ) -> bool | None:
-        """Whether GDAL's classic view of an image begins in the south; None if nobody can tell.
+        """Return whether GDAL's classic view of an image begins in the south, if it can be told.
 
         The NetCDF driver decides by the attributes of y, which differ from writer to writer; so
         the image's middle column is compared with that of the array itself.
@@ -351,7 +351,7 @@ def _units(coordinate: gdal.MDArray) -> str:
 
 
 def _day(where: str, moment: float, units: str, calendar: str) -> date:
-    """The calendar day of a CF time coordinate ("days since 2015-08-01 00:00:00")."""
+    """Return the calendar day of a CF time coordinate ("days since 2015-08-01 00:00:00")."""
     # "1970-1-1", as terra writes it, is 1970-01-01.
     padded = re.sub(r"-(\d)(?!\d)", r"-0\1", units.strip())
     match = re.fullmatch(r"(\w+?)s? since (.+)", padded)

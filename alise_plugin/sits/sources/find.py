@@ -62,7 +62,7 @@ def find(
     avoid: frozenset[str] = frozenset(),
     check: Callable[[], None] = lambda: None,
 ) -> list[Found]:
-    """Products, cubes, STAC files and rasters in the given files and folders, in their order.
+    """Return products, cubes, STAC files and rasters in files and folders, in their order.
 
     Args:
         paths: files, folders (searched to the bottom) and product folders.
@@ -88,7 +88,7 @@ def find(
 
 
 def _search(folder: str, avoid: frozenset[str], check: Callable[[], None]) -> Iterator[Found]:
-    """What a folder is, or else what is in it."""
+    """Yield what a folder is, or else what is in it."""
     kind = _folder_kind(folder)
     if kind is not None:
         yield Found(kind, folder, searched=False)
@@ -124,13 +124,13 @@ def _search(folder: str, avoid: frozenset[str], check: Callable[[], None]) -> It
 
 
 def _are_helpers(folder: str) -> bool:
-    """Whether a folder holds the helper VRTs of a series beside it."""
+    """Return whether a folder holds the helper VRTs of a series beside it."""
     stem = folder[: -len(PARTS_ENDING)]
     return folder.endswith(PARTS_ENDING) and os.path.exists(f"{stem}.vrt")
 
 
 def _folder_kind(folder: str) -> str | None:
-    """The reader of a folder that is one product or cube; None for an ordinary folder."""
+    """Return the reader of a folder that is one product or cube; None for an ordinary folder."""
     try:
         names = os.listdir(folder)
     except OSError:
@@ -151,7 +151,7 @@ def _folder_kind(folder: str) -> str | None:
 
 
 def _file(path: str, searched: bool) -> list[Found]:
-    """What a file is, or the products that it holds."""
+    """Return what a file is, or the products that it holds."""
     if path.startswith("/vsi"):
         return [Found("raster", path, searched)]
     lower = path.lower()
@@ -172,7 +172,7 @@ def _file(path: str, searched: bool) -> list[Found]:
 
 
 def _is_stac_file(path: str) -> bool:
-    """Whether a JSON file that a search met is STAC; others are nobody's business."""
+    """Return whether a JSON file that a search met is STAC; others are nobody's business."""
     if os.path.getsize(path) > _MAX_JSON:
         return False
     try:
@@ -182,7 +182,7 @@ def _is_stac_file(path: str) -> bool:
 
 
 def _zip(path: str, searched: bool) -> list[Found]:
-    """The products in a zip, which are read where they lie and never unpacked.
+    """Return the products in a zip, which are read where they lie and never unpacked.
 
     Raises:
         SeriesError: the file is no zip, names places outside itself, or holds no product.
@@ -233,7 +233,7 @@ def read_all(
     theia: str = "FRE",
     step: Callable[[int, int], None] = lambda done, total: None,
 ) -> Readings:
-    """Reads what was found, each by the reader of its kind.
+    """Read what was found, each by the reader of its kind.
 
     Args:
         found: from `find`.
@@ -332,7 +332,7 @@ def _place_undescribed(rasters: Sequence[tuple[str, Declared, int]], readings: R
 
 
 def made_here(path: str) -> str:
-    """What a raster is that this package made of others, empty for an image as it was taken.
+    """Return what a raster is that this package made of others, empty for an image as it was taken.
 
     A series refers to what lies around it, and would come before the originals.
     """
@@ -370,14 +370,14 @@ def _dates_of(
 
 
 def _level_1c(item: Found, name: str, found: Sequence[Found], readings: Readings) -> None:
-    """A Level-1C product is an error where it was asked for, and left out where it lay around."""
+    """Refuse a Level-1C product that was asked for; leave out one that was found."""
     if not item.searched or all(other.kind in ("l1c", "other") for other in found):
         refuse_l1c(name)
     readings.left_out.append((name, "Level-1C (top of atmosphere), ALISE reads Level-2A"))
 
 
 def _once(records: Sequence[SourceBand]) -> list[SourceBand]:
-    """Records without the second of two that are the same band of the same dataset.
+    """Return records without the second of two that are the same band of the same dataset.
 
     A folder may hold a STAC item and its assets, which a search finds both: what the item says of
     the values counts, so records that are certain come first.

@@ -17,7 +17,7 @@ _MAX_BYTES = 200_000_000  # no metadata file is larger; a list of ten thousand S
 
 
 def refuse_l1c(name: str) -> None:
-    """Raises SeriesError: a Level-1C product was given."""
+    """Raise SeriesError: a Level-1C product was given."""
     raise SeriesError(
         f"{name} is a Level-1C product (top of atmosphere), and ALISE reads Level-2A (surface "
         "reflectance); download the L2A product or run Sen2Cor."
@@ -25,7 +25,7 @@ def refuse_l1c(name: str) -> None:
 
 
 def read_bytes(path: str) -> bytes | None:
-    """The content of a file, also behind GDAL's /vsi names; None where there is none."""
+    """Return the content of a file, also behind GDAL's /vsi names; None where there is none."""
     with quiet_gdal():
         status = gdal.VSIStatL(path)
         if status is None or status.IsDirectory() or status.size > _MAX_BYTES:
@@ -41,7 +41,7 @@ def read_bytes(path: str) -> bytes | None:
 
 
 def read_xml(path: str, name: str) -> ET.Element:
-    """The root of an XML file.
+    """Return the root of an XML file.
 
     Raises:
         SeriesError: it is missing, cut off, or declares entities, which no product does.
@@ -63,7 +63,7 @@ def read_xml(path: str, name: str) -> ET.Element:
 
 
 def read_json(path: str) -> Any:
-    """The content of a JSON file.
+    """Return the content of a JSON file.
 
     Raises:
         SeriesError: it is missing or no JSON.
@@ -78,12 +78,12 @@ def read_json(path: str) -> Any:
 
 
 def local_name(element: ET.Element) -> str:
-    """The tag without its namespace."""
+    """Return the tag without its namespace."""
     return element.tag.rsplit("}", 1)[-1]
 
 
 def first_text(root: ET.Element, *names: str) -> str | None:
-    """The text of the first element, in document order, that has one of the names."""
+    """Return the text of the first element, in document order, that has one of the names."""
     for element in root.iter():
         if local_name(element) in names and element.text and element.text.strip():
             return element.text.strip()
@@ -91,7 +91,7 @@ def first_text(root: ET.Element, *names: str) -> str | None:
 
 
 def number_in(text: str | None) -> float | None:
-    """A text as a number; None where it is none."""
+    """Return a text as a number; None where it is none."""
     try:
         return float(text) if text is not None else None
     except ValueError:
@@ -99,7 +99,7 @@ def number_in(text: str | None) -> float | None:
 
 
 def fraction(percent: object) -> float | None:
-    """Per cent, as a number or a text, as a fraction in [0, 1]; None where it is neither."""
+    """Return per cent, as a number or a text, as a fraction in [0, 1]; None where it is neither."""
     try:
         value = float(percent) / 100  # type: ignore[arg-type]
     except (TypeError, ValueError):
@@ -108,7 +108,7 @@ def fraction(percent: object) -> float | None:
 
 
 def exists(path: str) -> bool:
-    """Whether a file or folder is there, also behind GDAL's /vsi names."""
+    """Return whether a file or folder is there, also behind GDAL's /vsi names."""
     if not path.startswith("/vsi"):
         return os.path.exists(path)
     with quiet_gdal():
@@ -117,14 +117,14 @@ def exists(path: str) -> bool:
 
 
 def list_folder(path: str) -> list[str]:
-    """Names in a folder, sorted, also inside a zip; empty where there is none."""
+    """Return names in a folder, sorted, also inside a zip; empty where there is none."""
     with quiet_gdal():
         return sorted(name for name in gdal.ReadDir(path) or [] if name not in (".", ".."))
     return []
 
 
 def inside(folder: str, path: str) -> bool:
-    """Whether a path, links followed, lies in a folder."""
+    """Return whether a path, links followed, lies in a folder."""
     if folder.startswith("/vsi"):
         return posixpath.normpath(path).startswith(posixpath.normpath(folder) + "/")
     root, real = os.path.realpath(folder), os.path.realpath(path)

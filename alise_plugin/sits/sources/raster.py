@@ -72,7 +72,7 @@ _Placed = tuple[int, date, str]
 
 
 def read_raster(path: str, declared: Declared | None = None) -> list[SourceBand]:
-    """The bands of a raster: of one date, of several, or one band alone.
+    """Return the bands of a raster: of one date, of several, or one band alone.
 
     Band names come from the bands' metadata or descriptions (B02 or Blue); of one band alone, from
     the file's name; else from the order that is declared, or, if the descriptions name nothing
@@ -234,7 +234,7 @@ def _identity(band: gdal.Band, colour: str | None) -> tuple[date | None, str | N
 
 
 def _own_names(texts: Sequence[str]) -> list[str]:
-    """The descriptions that name a band: neither a count, as "Band 3", nor one for all bands."""
+    """Return the descriptions that name a band: neither "Band 3" nor one for all bands."""
     names = [text for text in texts if not without_date(text).rstrip()[-1:].isdigit()]
     names = [text for text in names if without_date(text).strip()]
     return names if len({without_date(text) for text in names}) > 1 else []
@@ -243,7 +243,7 @@ def _own_names(texts: Sequence[str]) -> list[str]:
 def _place(
     dataset: gdal.Dataset, path: str, identities: Sequence[_Identity], declared: Declared
 ) -> tuple[list[_Placed], str, str]:
-    """GDAL band number, date and band name of each band to use; how bands and dates were found."""
+    """Return number, date and name of each band to use, and how bands and dates were found."""
     name = os.path.basename(path)
     count = len(identities)
     dates = declared.dates
@@ -300,7 +300,7 @@ def _place(
 def _order(
     name: str, count: int, names: Sequence[str], declared: Declared
 ) -> tuple[list[str | None], str]:
-    """Names of the undescribed bands of one date, and how they were found."""
+    """Return names of the undescribed bands of one date, and how they were found."""
     dates = len(declared.dates) if declared.dates else 1
     per_date = count // dates
     if declared.band_order:
@@ -350,7 +350,7 @@ def _order(
 
 
 def _file_date(dataset: gdal.Dataset, path: str, layer_day: date | None) -> tuple[date, str]:
-    """The date of a raster that holds one acquisition, and where it was found."""
+    """Return the date of a raster that holds one acquisition, and where it was found."""
     name = os.path.basename(path)
     items = dataset.GetMetadata() or {}
     for item in _DATE_ITEMS:
@@ -379,7 +379,7 @@ def _file_date(dataset: gdal.Dataset, path: str, layer_day: date | None) -> tupl
 
 
 def _named_date(path: str) -> tuple[date | None, str]:
-    """The date in the name of a file, or else of a folder that it is in, and in which of them."""
+    """Return the date in the name of a file, or of a folder that it is in, and in which."""
     named = dates_in(os.path.basename(path))
     if len(named) == 1:
         return named.pop(), "file name"
@@ -393,7 +393,7 @@ def _named_date(path: str) -> tuple[date | None, str]:
 
 
 def _refuse_repeats(name: str, dataset: gdal.Dataset, placed: Sequence[_Placed]) -> None:
-    """Raises where one scene's band is there twice; two tiles of one day are two scenes."""
+    """Raise where one scene's band is there twice; two tiles of one day are two scenes."""
     seen: dict[tuple[date, str, str], int] = {}
     for index, day, band_name in placed:
         scene = scene_of(dataset.GetRasterBand(index).GetDescription()).key

@@ -98,10 +98,10 @@ class SourceBand:
 
     @property
     def name(self) -> str:
-        """The name of the product, or of the file without its folder, for messages."""
+        """Return the name of the product, or of the file without its folder, for messages."""
         return self.product.name or os.path.basename(os.path.normpath(self.file))
 
     @property
     def dataset_name(self) -> str:
-        """What GDAL opens."""
+        """Return what GDAL opens."""
         return self.dataset.format(path=self.path)

@@ -68,7 +68,7 @@ class Stated:
 
 
 def stated_of_image(path: str) -> Stated | None:
-    """What its product states of an image that is given by itself; None where it is in none.
+    """Return what its product states of an image that is given by itself; None where it is in none.
 
     Raises:
         SeriesError: the product is Level-1C, or its metadata are damaged.
@@ -86,7 +86,7 @@ def stated_of_image(path: str) -> Stated | None:
 
 
 def read_safe(folder: str) -> list[SourceBand]:
-    """The bands of a product, each at its finest resolution, and its scene classes (SCL), if there.
+    """Return a product's bands, each at its finest resolution, and its scene classes (SCL).
 
     Args:
         folder: the .SAFE folder, or its name inside a zip (/vsizip/...).
@@ -163,7 +163,7 @@ def _day(root: ET.Element, name: str) -> date:
 
 
 def _stated(root: ET.Element, name: str, scene: Scene) -> Stated:
-    """What the metadata of a product say of its values; `scene` is what its name says."""
+    """Return what the metadata of a product say of its values; `scene` is what its name says."""
     baseline = first_text(root, "PROCESSING_BASELINE") or scene.baseline
     quantification = number_in(
         first_text(root, "BOA_QUANTIFICATION_VALUE", "L2A_BOA_QUANTIFICATION_VALUE")
@@ -200,7 +200,7 @@ def _remark(baseline: str, offsets: dict[str, float]) -> str:
 
 
 def _granules(root: ET.Element, folder: str, name: str) -> dict[str, list[tuple[str, str, int]]]:
-    """(band, path, resolution) of the finest image of every band, per granule folder.
+    """Return (band, path, resolution) of the finest image of every band, per granule folder.
 
     Raises:
         SeriesError: the metadata list an image that is missing, cut off, or outside the product.
@@ -244,7 +244,7 @@ def _granules(root: ET.Element, folder: str, name: str) -> dict[str, list[tuple[
 
 
 def _finest(folder: str, stems: Sequence[tuple[int, str]]) -> tuple[str, int] | None:
-    """Path and resolution of the finest of the images that is there."""
+    """Return path and resolution of the finest of the images that is there."""
     for resolution, stem in stems:
         for suffix in _SUFFIXES:
             path = f"{folder}/{stem}{suffix}"
@@ -255,7 +255,7 @@ def _finest(folder: str, stems: Sequence[tuple[int, str]]) -> tuple[str, int] | 
 
 
 def _grids(folder: str, granule: str) -> dict[int, Grid]:
-    """The grid of each resolution, as the granule's metadata state it; empty where they do not."""
+    """Return the grid of each resolution that the granule's metadata state."""
     path = f"{folder}/{granule}/MTD_TL.xml"
     if not exists(path):
         return {}
@@ -302,7 +302,7 @@ def _grids(folder: str, granule: str) -> dict[int, Grid]:
 
 
 def _preview(folder: str, granule: str) -> str | None:
-    """ESA's preview image of a granule: 343 x 343 pixels in true colour."""
+    """Return ESA's preview image of a granule: 343 x 343 pixels in true colour."""
     data = f"{folder}/{granule}/QI_DATA"
     for name in list_folder(data):
         if "PVI" in name.upper() and name.lower().endswith(_SUFFIXES):

@@ -50,7 +50,7 @@ _OFFSET_APPLIED = ("earthsearch:boa_offset_applied", "sentinel:boa_offset_applie
 
 
 def is_stac(content: Any) -> bool:
-    """Whether parsed JSON is an item, an ItemCollection, a collection or a catalogue."""
+    """Return whether parsed JSON is an item, an ItemCollection, a collection or a catalogue."""
     if not isinstance(content, dict):
         return False
     kind = content.get("type")
@@ -70,7 +70,7 @@ def read_stac(
     seen: set[str] | None = None,
     left_out: list[tuple[str, str]] | None = None,
 ) -> list[SourceBand]:
-    """The bands, and scene classes (SCL), of every Sentinel-2 L2A item that a file leads to.
+    """Return the bands, and scene classes (SCL), of every Sentinel-2 L2A item that a file leads to.
 
     Args:
         path: a JSON file.
@@ -102,7 +102,7 @@ def read_stac(
 
 
 def _items(path: str, root: str, seen: set[str], depth: int) -> Iterator[tuple[_Json, str]]:
-    """Each item with the folder, or address, that its hrefs start from."""
+    """Yield each item with the folder, or address, that its hrefs start from."""
     key = path if path.startswith("/vsi") else os.path.realpath(path)
     if key in seen:
         return
@@ -131,7 +131,7 @@ def _items(path: str, root: str, seen: set[str], depth: int) -> Iterator[tuple[_
 
 
 def _resolve(href: str, base: str, root: str, owner: str) -> str:
-    """What GDAL opens for an href.
+    """Return what GDAL opens for an href.
 
     Raises:
         SeriesError: it leads out of the folder of the catalogue, or to nowhere that assets are.
@@ -220,7 +220,7 @@ def _product(name: str, stated: str, properties: _Json, day: date) -> Product:
 
 
 def _assets(item: _Json) -> dict[str, tuple[int, _Json, _Json]]:
-    """GDAL band number, asset, and the description of the band, per band."""
+    """Return GDAL band number, asset, and the description of the band, per band."""
     found: dict[str, tuple[int, _Json, _Json]] = {}
     for key, asset in _dict(item.get("assets")).items():
         asset = _dict(asset)
@@ -358,7 +358,7 @@ def _number(value: Any) -> float | None:
 
 
 def _projected(asset: _Json, properties: _Json) -> Grid | None:
-    """The grid that the proj: fields state; None where they do not state all of it."""
+    """Return the grid that the proj: fields state; None where they do not state all of it."""
 
     def field(key: str) -> Any:
         return asset.get(key, properties.get(key))

@@ -30,7 +30,7 @@ REFLECTANCES = ("FRE", "SRE")
 
 
 def read_theia(folder: str, reflectance: str = "FRE") -> list[SourceBand]:
-    """The bands of a product and its masks (CLM, else MG2).
+    """Return the bands of a product and its masks (CLM, else MG2).
 
     Args:
         folder: the product's folder, or its name inside a zip (/vsizip/...).
@@ -134,7 +134,7 @@ def read_theia(folder: str, reflectance: str = "FRE") -> list[SourceBand]:
 
 
 def _mask(folder: str) -> tuple[str, str] | None:
-    """Name and path of the mask: clouds and shadows, else the geophysical mask; R1 is at 10 m."""
+    """Return name and path of the mask of 10 m (R1): clouds, else the geophysical mask."""
     masks = f"{folder}/MASKS"
     names = [item for item in list_folder(masks) if item.lower().endswith(".tif")]
     for wanted in ("CLM", "MG2"):

@@ -66,13 +66,13 @@ class Composer:
         return root
 
     def masks(self, acquisitions: Iterable[Acquisition]) -> str:
-        """Adds a mask band for every acquisition, in their order; returns the helper's name."""
+        """Add a mask band for every acquisition, in their order and return the helper's name."""
         for acquisition in acquisitions:
             self._mask(acquisition)
         return self._mask_helper().name
 
     def helpers(self) -> dict[str, ET.Element]:
-        """Name to XML of every helper."""
+        """Return name to XML of every helper."""
         for helper in self._warped.values():
             finish_warped(helper)
         helpers = [*self._natives.values(), *self._alphas.values(), *self._warped.values()]
@@ -154,7 +154,7 @@ class Composer:
         folder: str,
         grid: Grid,
     ) -> ET.Element:
-        """Adds a source that lays a record over a band of a VRT on `grid`, in `folder`."""
+        """Add a source that lays a record over a band of a VRT on `grid`, in `folder`."""
         source = ET.SubElement(band, "SimpleSource" if plain else "ComplexSource")
         if algorithm != "nearest":
             source.set("resampling", algorithm)
@@ -196,7 +196,7 @@ class Composer:
     def _place(
         self, record: SourceBand, nodata: float, finest: str, table: str = ""
     ) -> tuple[SourceBand | None, str]:
-        """What to lay over the series for a record, and how a VRT resamples it.
+        """Return what to lay over the series for a record, and how a VRT resamples it.
 
         Args:
             record: band or mask.
@@ -228,7 +228,7 @@ class Composer:
         return record, algorithm
 
     def _finer(self, record: SourceBand) -> bool:
-        """Whether a record has clearly more pixels than the series in the same place."""
+        """Return whether a record has clearly more pixels than the series in the same place."""
         box = self._box(record.grid)
         dx = (box[2] - box[0]) / record.grid.width
         return dx < 0.999 * self._grid.pixel_size[0] and (
@@ -248,7 +248,7 @@ class Composer:
     def _native(
         self, record: SourceBand, nodata: float, day: date | None, table: str
     ) -> SourceBand:
-        """The record as a band of a helper on its own grid, which declares its nodata.
+        """Return the record as a band of a helper on its own grid, which declares its nodata.
 
         One helper holds all dates, except for warping, where a helper is read as a whole.
         """
@@ -276,7 +276,7 @@ class Composer:
         return _of_helper(record, helper, nodata, (HELPER_BLOCK, HELPER_BLOCK))
 
     def _alpha(self, record: SourceBand) -> SourceBand:
-        """The alpha band of a record's file as a band of a helper: 0, or OPAQUE for all else."""
+        """Return the alpha band of a record's file as a band of a helper: 0, or OPAQUE."""
         found = self._alpha_bands.get(record.dataset_name)
         if found is None:
             helper = self._alphas.get(record.grid)
@@ -296,7 +296,7 @@ class Composer:
         return found
 
     def _warp(self, record: SourceBand, nodata: float, algorithm: str, table: str) -> SourceBand:
-        """The record as a band of a helper on the grid of the series."""
+        """Return the record as a band of a helper on the grid of the series."""
         flipped = record.flipped
         native = self._native(record, nodata, record.day, table)
         key = (native.path, algorithm)
@@ -327,7 +327,7 @@ class Composer:
         return self._masks
 
     def _mask(self, acquisition: Acquisition) -> SourceBand | None:
-        """The mask band of an acquisition, which holds USABLE, UNUSABLE and CLOUD."""
+        """Return the mask band of an acquisition, which holds USABLE, UNUSABLE and CLOUD."""
         helper = self._mask_helper()
         helper.bands += 1
         band = helper_band(helper, gdal.GDT_Byte)
@@ -348,7 +348,7 @@ class Composer:
 
 
 def mask_lut(mask: str) -> str:
-    """GDAL's table from the codes of a mask to USABLE, UNUSABLE and CLOUD.
+    """Return GDAL's table from the codes of a mask to USABLE, UNUSABLE and CLOUD.
 
     SCL (Sen2Cor): 8 to 10 are clouds; 0, 1, 3 and 7 (no data, saturated, shadow, unclassified) are
     unusable too, as in the ALISE paper's pre-training. CLM (MAJA): bit 1 is any cloud, bit 0 any
@@ -392,14 +392,14 @@ def _of_helper(
 
 
 def names_fixed_place(record: SourceBand) -> bool:
-    """Whether a VRT can name a source by its full path only."""
+    """Return whether a VRT can name a source by its full path only."""
     return (
         record.path.startswith("/vsi") or "://" in record.path or record.dataset.startswith("ZARR:")
     )
 
 
 def _path_from(folder: str, record: SourceBand) -> tuple[str, bool]:
-    """The path as a VRT in `folder` says it, and whether it is relative to that folder.
+    """Return the path as a VRT in `folder` says it, and whether it is relative to that folder.
 
     GDAL resolves relative paths inside the dataset names of its older drivers only.
     """

@@ -63,7 +63,7 @@ def dataset_element(grid: Grid, flipped: bool = False) -> ET.Element:
 
 
 def _transform(grid: Grid, flipped: bool) -> tuple[float, ...]:
-    """The geotransform; with rows from south to north if they are flipped."""
+    """Return the geotransform; with rows from south to north if they are flipped."""
     if not flipped:
         return grid.geotransform
     left, dx, _, _, _, dy = grid.geotransform
@@ -85,7 +85,7 @@ def helper_band(helper: Helper, dtype: int) -> ET.Element:
 def warp_options(
     helper: Helper, native: SourceBand, target: Grid, algorithm: str, flipped: bool
 ) -> None:
-    """What GDAL needs to warp a native helper to the grid of a warped one, no approximation."""
+    """Return what GDAL needs to warp a native helper to the grid of a warped one exactly."""
     ET.SubElement(helper.root, "BlockXSize").text = str(min(HELPER_BLOCK, helper.grid.width))
     ET.SubElement(helper.root, "BlockYSize").text = str(min(HELPER_BLOCK, helper.grid.height))
     options = ET.SubElement(helper.root, "GDALWarpOptions")
@@ -134,7 +134,7 @@ def add_rectangle(parent: ET.Element, tag: str, x: int, y: int, width: int, heig
 
 
 def hides_pixels(record: SourceBand) -> bool:
-    """Whether a mask or an alpha band hides pixels of a record."""
+    """Return whether a mask or an alpha band hides pixels of a record."""
     return record.masked or record.alpha > 0
 
 

@@ -35,7 +35,7 @@ _HELPER_NAME = re.compile(r"[0-9a-f]{8}_(native|warped|masks|alpha)_\d+\.vrt")
 def write_vrt(
     path: str, grid: Grid, acquisitions: Sequence[Acquisition], *, masked: bool = False
 ) -> None:
-    """Writes T x 10 bands, date-major; everything appears, or nothing.
+    """Write T x 10 bands, date-major; everything appears, or nothing.
 
     Args:
         path: the VRT.
@@ -71,7 +71,7 @@ def write_vrt(
 
 @contextlib.contextmanager
 def series_in_memory(grid: Grid, acquisitions: Sequence[Acquisition]) -> Iterator[tuple[str, str]]:
-    """GDAL names of a series, and of its mask bands (one per date), that no disk sees.
+    """Yield GDAL names of a series and of its mask bands (one per date) in memory.
 
     The mask bands hold USABLE, UNUSABLE and CLOUD.
     """
@@ -94,7 +94,7 @@ def _parts_folder(path: str) -> str:
 
 
 def _remove_helpers(folder: str, except_of: str) -> None:
-    """Removes the helpers of an earlier series of the same name, and nothing else."""
+    """Remove the helpers of an earlier series of the same name, and nothing else."""
     if not os.path.isdir(folder):
         return
     for name in os.listdir(folder):

@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def copied(source: Source, clones: list[Path], folder: Path) -> list[Path]:
-    """The files of a source out of the first clone that has them, in the order of their names."""
+    """Return the files of a source from the first clone that has them, by name."""
     for clone in clones:
         listed = _git(clone, "ls-tree", "-r", "-z", "--name-only", source.commit)
         if listed is None:
@@ -105,7 +105,7 @@ def copied(source: Source, clones: list[Path], folder: Path) -> list[Path]:
 
 
 def _git(clone: Path, *arguments: str) -> bytes | None:
-    """What git says of a clone; none if it fails, as it does where there is no such thing."""
+    """Return what git says of a clone; nothing if it fails."""
     done = subprocess.run(
         ["git", "-C", str(clone), *arguments], capture_output=True, check=False
     )  # fmt: skip

@@ -59,7 +59,7 @@ class Sample:
 
 
 def set_of(source: Source, samples: Iterable[Sample]) -> GatheredSet:
-    """The dates with a value of those samples that have enough of them.
+    """Return the dates with a value of those samples that have enough of them.
 
     Raises:
         GatherError: there is no such sample.
@@ -87,13 +87,13 @@ def set_of(source: Source, samples: Iterable[Sample]) -> GatheredSet:
 
 
 def bands_of(dn: np.ndarray) -> list[str]:
-    """The bands of `(T, 10, H, W)` that have values."""
+    """Return the bands of `(T, 10, H, W)` that have values."""
     share = (dn > 0).mean((0, 2, 3))
     return [band for band, part in zip(BANDS, share, strict=True) if part > LEAST_SHARE]
 
 
 def numbers(values: np.ndarray, offset_dn: int = 0) -> np.ndarray:
-    """DN as they are stored: uint16, 0 where there is no value.
+    """Return DN as they are stored: uint16, 0 where there is no value.
 
     Args:
         values: DN of any type and shape; what is not above 0 is no value.

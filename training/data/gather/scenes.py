@@ -20,7 +20,7 @@ _UNIT_SECONDS = {"days": 86400, "hours": 3600, "minutes": 60, "seconds": 1, "mil
 
 
 def scenes(source: Source, files: list[Path]) -> list[GatheredSet]:
-    """A numbered set of each file.
+    """Return a numbered set of each file.
 
     Raises:
         GatherError: a file cannot be read, or lacks what it should hold.
@@ -62,14 +62,14 @@ def scenes(source: Source, files: list[Path]) -> list[GatheredSet]:
 
 
 def _values(array: gdal.MDArray) -> np.ndarray:
-    """All values as float64, whatever they are stored as; NaN stays NaN."""
+    """Return all values as float64, whatever they are stored as; NaN stays NaN."""
     shape = [dimension.GetSize() for dimension in array.GetDimensions()]
     double = gdal.ExtendedDataType.Create(gdal.GDT_Float64)
     return np.frombuffer(array.Read(buffer_datatype=double), np.float64).reshape(shape)
 
 
 def _days(time: gdal.MDArray) -> list[date]:
-    """The days of a coordinate such as "hours since 2019-02-05 10:02:19"."""
+    """Return the days of a coordinate such as "hours since 2019-02-05 10:02:19"."""
     unit, _, start = time.GetUnit().partition(" since ")
     first = date.fromisoformat(start[:10])
     clock = [int(part) for part in start[11:19].split(":")] if len(start) > 11 else [0, 0, 0]

@@ -20,7 +20,7 @@ FORCE_NAMES = ("BLU", "GRN", "RED", "RE1", "RE2", "RE3", "BNR", "NIR", "SW1", "S
 
 
 def force(source: Source, files: list[Path]) -> list[GatheredSet]:
-    """A file for each pixel and year, a row for each date, DN under FORCE's names."""
+    """Return a file for each pixel and year, a row for each date, DN under FORCE's names."""
 
     def sample(path: Path) -> Sample:
         table = _table(path, ("year", *FORCE_NAMES), source)
@@ -33,7 +33,7 @@ def force(source: Source, files: list[Path]) -> list[GatheredSet]:
 
 
 def plots(source: Source, files: list[Path]) -> list[GatheredSet]:
-    """One file with a row for each plot and date, reflectance of 1.0 = 100 %."""
+    """Return one file with a row for each plot and date, reflectance of 1.0 = 100 %."""
     names = [f"B{band[1:].lstrip('0')}" for band in BANDS]
     table = _table(files[0], ("plot_names", "dat", *names), source)
     table.sort(key=lambda row: (row["plot_names"], row["dat"]))
@@ -47,7 +47,7 @@ def plots(source: Source, files: list[Path]) -> list[GatheredSet]:
 
 
 def _values(table: list[dict[str, str]], names: Sequence[str]) -> np.ndarray:
-    """`(rows, columns)` float64; NaN where a field is empty or NA."""
+    """Return `(rows, columns)` float64; NaN where a field is empty or NA."""
     fields = [[row[name] for name in names] for row in table]
     return np.array([[np.nan if f in ("", "NA") else float(f) for f in row] for row in fields])
 

@@ -24,7 +24,7 @@ EPOCH = date(1970, 1, 1)
 
 
 def tibbles(source: Source, files: list[Path]) -> list[GatheredSet]:
-    """The samples of all files; a place that comes again is taken once.
+    """Return the samples of all files; a place that comes again is taken once.
 
     Raises:
         GatherError: rdata is not installed, a file cannot be read, or lacks what it should hold.

@@ -20,7 +20,7 @@ TEN_METRE = ("B02", "B03", "B04", "B08")
 
 
 def read_table(path: Path) -> dict[str, np.ndarray]:
-    """The columns of a Parquet file.
+    """Return the columns of a Parquet file.
 
     Raises:
         GatherError: pyarrow is not installed, or the file cannot be read.
@@ -37,7 +37,7 @@ def read_table(path: Path) -> dict[str, np.ndarray]:
 
 
 def rows(source: Source, files: list[Path]) -> list[GatheredSet]:
-    """Samples of a table with a row for each date."""
+    """Return samples of a table with a row for each date."""
     table = read_table(files[0])
     dn = numbers(np.stack([column_of(table, f"S2-L2A-{band}", source) for band in BANDS], -1))
     middle = timedelta(source.span_days // 2)
@@ -53,7 +53,7 @@ def rows(source: Source, files: list[Path]) -> list[GatheredSet]:
 
 
 def columns(source: Source, files: list[Path]) -> list[GatheredSet]:
-    """Samples of a table with a row for each sample and a column for each band and month."""
+    """Return samples of a table with a row for each sample and a column for each band and month."""
     table = read_table(files[0])
 
     def name(band: str, month: int) -> str:
@@ -79,13 +79,13 @@ def columns(source: Source, files: list[Path]) -> list[GatheredSet]:
 def place_of(
     source: Source, table: dict[str, np.ndarray], row: int
 ) -> tuple[tuple[float, float], object]:
-    """Longitude and latitude of a row, and its class."""
+    """Return longitude and latitude of a row, and its class."""
     lon, lat = (float(column_of(table, name, source)[row]) for name in ("lon", "lat"))
     return (lon, lat), column_of(table, source.labels, source)[row] if source.labels else None
 
 
 def column_of(table: dict[str, np.ndarray], name: str, source: Source) -> np.ndarray:
-    """A column by its name.
+    """Return a column by its name.
 
     Raises:
         GatherError: there is none.
@@ -96,7 +96,7 @@ def column_of(table: dict[str, np.ndarray], name: str, source: Source) -> np.nda
 
 
 def cube(source: Source, files: list[Path]) -> list[GatheredSet]:
-    """A NetCDF cube of composites of a month."""
+    """Return a NetCDF cube of composites of a month."""
     with tempfile.TemporaryDirectory() as folder:
         series = build_series([files[0]], Path(folder) / "series.vrt")
         reflectance = series.read_all(series.grid.window)
