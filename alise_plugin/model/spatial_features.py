@@ -99,8 +99,8 @@ class SpatialFeatures:
     ) -> None:
         if self._there is not None:
             height, width = images.shape[2:]
-            places = np.arange(height * width, dtype=np.int32).reshape(height, width)[window]
-            crops = self._there.crops(to, (height, width), places.ravel())
+            indices = np.arange(height * width, dtype=np.int32).reshape(height, width)[window]
+            crops = self._there.crops(to, (height, width), indices.ravel())
             graph.keep({"image": images}, ("image",), crops, options)
         else:
             encoded = graph.run({"image": images}, ("image",), options)
@@ -117,8 +117,8 @@ class SpatialFeatures:
     def places_of(self, period: Period) -> tuple[Places, Float]:
         """Return where the dates of a period are in `features`, and their days."""
         days = dict(zip(np.asarray(period.dates).tolist(), np.asarray(period.days, np.float32)))
-        places = [place for place, date in enumerate(self.kept) if date in days]
-        return as_slice(places), np.array([days[self.kept[i]] for i in places], np.float32)
+        indices = [place for place, date in enumerate(self.kept) if date in days]
+        return as_slice(indices), np.array([days[self.kept[i]] for i in indices], np.float32)
 
 
 def regular_pixels(shape: tuple[int, ...], every: int) -> Places:
@@ -133,8 +133,8 @@ def stack_arrays(arrays: list[Any]) -> Any:
     return np.stack(arrays) if len(arrays) > 1 else arrays[0][None]
 
 
-def as_slice(places: list[int]) -> Places:
+def as_slice(indices: list[int]) -> Places:
     """Return a run of places as a slice, which copies nothing; others as an array."""
-    if not places or places[-1] - places[0] + 1 == len(places):
-        return slice(places[0], places[-1] + 1) if places else slice(0, 0)
-    return np.array(places)
+    if not indices or indices[-1] - indices[0] + 1 == len(indices):
+        return slice(indices[0], indices[-1] + 1) if indices else slice(0, 0)
+    return np.array(indices)

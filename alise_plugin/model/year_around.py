@@ -58,4 +58,4 @@ def by_year_around(
     groups: dict[tuple[int, ...], list[int]] = {}
     for place, day in enumerate(wanted):
         groups.setdefault(tuple(year_around(days, float(day))), []).append(place)
-    return [(np.array(near), np.array(places)) for near, places in groups.items()]
+    return [(np.array(near), np.array(indices)) for near, indices in groups.items()]

@@ -102,8 +102,8 @@ def run(given: Given, feedback: Feedback) -> Results:
         )
         for number, point in enumerate(points, start=1)
     ]
-    places = [(point.x, point.y) for point in points]
-    written = sink.write(_COLUMNS, rows, places, class_map.grid.crs_wkt)
+    points_xy = [(point.x, point.y) for point in points]
+    written = sink.write(_COLUMNS, rows, points_xy, class_map.grid.crs_wkt)
     return Results({"OUTPUT": written, "COUNT": len(points)})
 
 

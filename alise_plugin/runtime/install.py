@@ -72,8 +72,10 @@ def unmet_requirements(staging: Path, folder: Path) -> list[str]:
         folder: the runtime's, which does not count, see `scikit_learn_requirements`.
     """
     path = [str(staging), *(entry for entry in sys.path if entry != str(folder))]
-    there = {_plain(d.metadata["Name"] or "") for d in importlib.metadata.distributions(path=path)}
-    there.add("numpy")
+    installed = {
+        _plain(d.metadata["Name"] or "") for d in importlib.metadata.distributions(path=path)
+    }
+    installed.add("numpy")
     unmet = {}
     for distribution in importlib.metadata.distributions(path=[str(staging)]):
         if distribution.metadata["Name"] in DISTRIBUTION.values():
@@ -81,7 +83,7 @@ def unmet_requirements(staging: Path, folder: Path) -> list[str]:
         for requirement in distribution.requires or []:
             match = re.match(r"[A-Za-z0-9._-]+", requirement)
             name = _plain(match.group() if match else "")
-            if name not in there and "extra ==" not in requirement:
+            if name not in installed and "extra ==" not in requirement:
                 unmet[name] = _for_this_numpy(requirement)
     return list(unmet.values())
 

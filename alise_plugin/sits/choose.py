@@ -121,12 +121,12 @@ def _is_another_part(
     mine = next((record for record in records if record.band in BANDS), None)
     if mine is None or mine.path.startswith("/vsicurl"):
         return False
-    alone = _has_values(mine)
+    only_mine = _has_values(mine)
     for other in others:
         check()
         theirs = (r for r in other if r.band == mine.band and r.grid.same_grid(mine.grid))
-        alone &= ~_has_values(next(theirs, mine))
-    return bool(alone.mean() > _ANOTHER_PART)
+        only_mine &= ~_has_values(next(theirs, mine))
+    return bool(only_mine.mean() > _ANOTHER_PART)
 
 
 def _has_values(record: SourceBand) -> NDArray[np.bool_]:

@@ -79,12 +79,12 @@ def measure(
                 place = (window.col, window.row, window.width, window.height)
                 read = read_bands(values, [index], *place)
                 raw.to_reflectance(read)
-                seen = np.isfinite(read[0])
-                pixels += seen.size
-                valid += int(seen.sum())
+                observed = np.isfinite(read[0])
+                pixels += observed.size
+                valid += int(observed.sum())
                 if acquisition.masks:
                     mask = read_bands(classes, [position + 1], *place)[0]
-                    cloud += int((seen & (mask == CLOUD)).sum())
+                    cloud += int((observed & (mask == CLOUD)).sum())
             share = None
             text = how
             if acquisition.masks:

@@ -151,13 +151,13 @@ def is_hidden(
     band = dataset.GetRasterBand(record.alpha or record.index)
     if record.masked and not record.alpha:
         band = band.GetMaskBand()
-    seen = None
+    flags = None
     if record.masked or record.alpha:
         with quiet_gdal():
-            seen = band.ReadRaster(col, row, width, height, buf_type=gdal.GDT_UInt16)
-    if seen is None:
+            flags = band.ReadRaster(col, row, width, height, buf_type=gdal.GDT_UInt16)
+    if flags is None:
         return np.zeros((height, width), dtype=bool)
-    return np.asarray(np.frombuffer(seen, dtype=np.uint16).reshape(height, width) == 0)
+    return np.asarray(np.frombuffer(flags, dtype=np.uint16).reshape(height, width) == 0)
 
 
 def zeros_are_missing(records: Sequence[SourceBand]) -> bool:

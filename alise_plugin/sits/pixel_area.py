@@ -67,8 +67,8 @@ class PixelAreas:
         assert self._transform is not None
         left, dx, _, top, _, dy = self._grid.geotransform
         x, y = np.meshgrid(left + dx * columns, top + dy * rows)
-        places = np.stack([x.ravel(), y.ravel()], 1).tolist()
-        lon, lat, _ = np.radians(np.array(self._transform.TransformPoints(places))).T
+        corners_xy = np.stack([x.ravel(), y.ravel()], 1).tolist()
+        lon, lat, _ = np.radians(np.array(self._transform.TransformPoints(corners_xy))).T
         across = lon.reshape(x.shape)
         # Within a step of a few pixels, a jump is the 180th meridian.
         across = (across - across[:1, :1] + np.pi) % (2 * np.pi) - np.pi

@@ -164,10 +164,10 @@ def _transformed(
     points = []
     with quiet_gdal():
         points = transformation(source.crs_wkt, target.crs_wkt).TransformPoints(outline)
-    places = np.array([point[:2] for point in points], dtype=float).reshape(-1, 2)
-    if not len(places) or not np.isfinite(places).all():
+    corners = np.array([point[:2] for point in points], dtype=float).reshape(-1, 2)
+    if not len(corners) or not np.isfinite(corners).all():
         return None
-    (left, bottom), (right, top) = places.min(0), places.max(0)
+    (left, bottom), (right, top) = corners.min(0), corners.max(0)
     return float(left), float(bottom), float(right), float(top)
 
 

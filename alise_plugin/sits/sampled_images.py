@@ -48,12 +48,12 @@ def sampled_values(
         for part in (0.5, 0.25, 0.75, 0.0, 1.0)
     ):
         values = read_bands(dataset, [record.index], col, row, width, height)[0]
-        seen = np.isfinite(values) & (values != record.nodata)
-        seen &= (values != 0) & (values > _LOWEST_DN)
+        valid = np.isfinite(values) & (values != record.nodata)
+        valid &= (values != 0) & (values > _LOWEST_DN)
         if record.dtype == gdal.GDT_UInt16:
-            seen &= values != FULL
-        seen &= ~is_hidden(dataset, record, col, row, width, height)
-        found.append(values[seen])
+            valid &= values != FULL
+        valid &= ~is_hidden(dataset, record, col, row, width, height)
+        found.append(values[valid])
     return np.concatenate(found)
 
 

@@ -298,7 +298,7 @@ def test_killed_in_the_middle_with_the_real_model(series, tiny_package, tmp_path
     run.send_signal(signal.SIGKILL)
     run.wait()
     assert not path.exists()
-    assert json.loads((blocks / "journal.json").read_text())["notes"]["tile"] == [16, 16]
+    assert json.loads((blocks / "journal.json").read_text())["decisions"]["tile"] == [16, 16]
     done = len(list(blocks.glob("r*.tif")))
     assert 3 <= done < 30
     for output in (path, whole):

@@ -197,12 +197,12 @@ def _compared(
         window = Window(
             int(cols.min()), int(rows.min()), int(np.ptp(cols)) + 1, int(np.ptp(rows)) + 1
         )
-        values, there = class_map.read(window)
+        values, valid = class_map.read(window)
         at = rows - window.row, cols - window.col
         clear = target[over] == target[under]
-        ambiguous += int(np.count_nonzero(there[at] & ~clear))
-        compared.update(over[there[at]].tolist(), under[there[at]].tolist())
-        kept = there[at] & clear
+        ambiguous += int(np.count_nonzero(valid[at] & ~clear))
+        compared.update(over[valid[at]].tolist(), under[valid[at]].tolist())
+        kept = valid[at] & clear
         shown = np.searchsorted(codes, values[at][kept].astype(np.int64))
         parts.append((target[over[kept]], shown, over[kept]))
     truth, shown, area = (
@@ -236,7 +236,7 @@ def _labelled(
     Points are looked up one by one: two in one pixel are two of the sample.
     """
     left, dx, _, top, _, dy = grid.geotransform
-    places: list[tuple[int, ...]] = []
+    labelled: list[tuple[int, ...]] = []
     polygons: list[ogr.Geometry | None] = []
     for number, geometry in enumerate(geometries):
         polygons.append(geometry if geometry is not None and geometry.GetDimension() > 0 else None)
@@ -247,8 +247,8 @@ def _labelled(
             col = int(np.floor((part.GetX() - left) / dx))
             row = int(np.floor((part.GetY() - top) / dy))
             if 0 <= col < grid.width and 0 <= row < grid.height:
-                places.append((row, col, number, number))
-    for place in places:
+                labelled.append((row, col, number, number))
+    for place in labelled:
         yield tuple(np.array([value]) for value in place)
     if all(polygon is None for polygon in polygons):
         return

@@ -60,11 +60,11 @@ class ClassMap:
         windows = self.windows()
         for done, window in enumerate(windows):
             stop_if_cancelled(feedback)
-            values, there = self.read(window)
-            codes, which = np.unique(values[there], return_inverse=True)
+            values, valid = self.read(window)
+            codes, which = np.unique(values[valid], return_inverse=True)
             self._check(codes, len(pixels))
             counts = np.bincount(which.reshape(-1))
-            sizes = np.bincount(which.reshape(-1), of_pixel.of(window)[there])
+            sizes = np.bincount(which.reshape(-1), of_pixel.of(window)[valid])
             for code, count, size in zip(codes, counts, sizes):
                 pixels[int(code)] = pixels.get(int(code), 0) + int(count)
                 areas[int(code)] = areas.get(int(code), 0.0) + float(size)
@@ -103,10 +103,10 @@ class ClassMap:
             )
         if done is None or failures:
             raise SeriesError(f"{self.name} cannot be read; check that the file is complete.")
-        there = np.isfinite(values)
+        valid = np.isfinite(values)
         if self._nodata is not None:
-            there &= values != self._nodata
-        return values, there
+            valid &= values != self._nodata
+        return values, valid
 
     def _check(self, codes: NDArray[np.float64], known: int) -> None:
         if len(codes) and (codes != np.floor(codes)).any():

@@ -100,9 +100,9 @@ def draw_sample(
     windows = class_map.windows()
     for done, window in enumerate(windows):
         stop_if_cancelled(feedback)
-        values, there = class_map.read(window)
+        values, valid = class_map.read(window)
         for place, code in enumerate(codes):
-            rows, cols = np.nonzero(there & (values == code))
+            rows, cols = np.nonzero(valid & (values == code))
             number = (rows + window.row) * grid.width + cols + window.col
             both = np.stack([pixel_hash(number, seed), number.astype(np.uint64)])
             joined = np.concatenate([found[place], both], 1)

@@ -48,13 +48,13 @@ class CollectedValues:
 
     def __init__(self) -> None:
         self._noise: list[NDArray[np.float32]] = []
-        self.seen = [False, False]
+        self.has_values = [False, False]
 
     def add(self, vectors: Vectors) -> None:
         """Keep the values of one window."""
         self._noise.append(vectors.noise[np.isfinite(vectors.noise)])
         for side, values in enumerate((vectors.before, vectors.after)):
-            self.seen[side] = self.seen[side] or bool(np.isfinite(values).any())
+            self.has_values[side] = self.has_values[side] or bool(np.isfinite(values).any())
 
     def noise(self) -> NDArray[np.float32]:
         """Return all distances between even and odd acquisitions, finite."""
@@ -67,8 +67,8 @@ def require_values(pair: Pair, collected: CollectedValues, sample: NDArray[np.fl
     Raises:
         SeriesError: one of them has none in the area of the map.
     """
-    for name, seen in zip(pair.names, collected.seen):
-        if not seen:
+    for name, has_values in zip(pair.names, collected.has_values):
+        if not has_values:
             raise SeriesError(
                 f"{name} has no value in the extent; choose another extent or another series."
             )
@@ -114,10 +114,10 @@ class PairWalk:
     def _sampled_shift(self) -> NDArray[np.float32]:
         """Return from small windows spread over the map, which are encoded once more later."""
         inner = self._inner
-        places = (np.arange(3) + 0.5) / 3
+        fractions = (np.arange(3) + 0.5) / 3
         samples = []
-        for y in places:
-            for x in places:
+        for y in fractions:
+            for x in fractions:
                 stop_if_cancelled(self._feedback)
                 width, height = min(_SHIFT_SIDE, inner.width), min(_SHIFT_SIDE, inner.height)
                 window = Window(

@@ -47,10 +47,10 @@ def gap_filled(
     """
     shape = reflectance.shape[1:]
     values = np.asarray(reflectance, np.float32).reshape(len(days), -1)
-    seen = np.isfinite(values)
+    valid = np.isfinite(values)
     index = np.arange(len(days))[:, None]
-    earlier = np.maximum.accumulate(np.where(seen, index, -1), 0)
-    later = np.minimum.accumulate(np.where(seen, index, len(days))[::-1], 0)[::-1]
+    earlier = np.maximum.accumulate(np.where(valid, index, -1), 0)
+    later = np.minimum.accumulate(np.where(valid, index, len(days))[::-1], 0)[::-1]
     out = np.empty((len(calendar), values.shape[1]), np.float32)
     columns = np.arange(values.shape[1])
     for number, day in enumerate(calendar):
@@ -58,8 +58,8 @@ def gap_filled(
         upto = int(np.searchsorted(days, day, side="right")) - 1
         last = earlier[upto] if upto >= 0 else np.full(len(columns), -1)
         first = later[upto + 1] if upto + 1 < len(days) else np.full(len(columns), len(days))
-        alone = last < 0
-        last = np.where(alone, first, last)
+        before_first = last < 0
+        last = np.where(before_first, first, last)
         first = np.where(first == len(days), last, first)
         last, first = np.minimum(last, len(days) - 1), np.minimum(first, len(days) - 1)
         span = np.maximum(days[first] - days[last], 1e-6)

@@ -161,11 +161,11 @@ class SeriesPair:
         self.encoded = len(self._reads)
         place = {index: len(before.dates) + number for number, index in enumerate(own)}
         place |= shared
-        places = sorted(range(len(after.dates)), key=lambda index: place[index])
+        indices = sorted(range(len(after.dates)), key=lambda index: place[index])
         self._first = Period(np.arange(len(before.dates)), before.days)
         self._second = Period(
-            np.array([place[index] for index in places]),
-            after.days[places] - np.float32(self.year_shift),
+            np.array([place[index] for index in indices]),
+            after.days[indices] - np.float32(self.year_shift),
         )
 
     def plan(self, inner: Window, budget: TileBudget) -> tuple[int, list[Tile]]:

@@ -66,9 +66,9 @@ def within(series: ImageSeries, start: date | None, end: date | None, what: str)
         return series
     kept = [d for d in series.dates if (start is None or d >= start) and (end is None or d <= end)]
     if not kept:
-        there = [str(day) for day in series.dates[:_NAMED_DATES]]
-        more = len(series.dates) - len(there)
-        listed = ", ".join(there) + (f" and {more} more up to {series.dates[-1]}" if more else "")
+        shown = [str(day) for day in series.dates[:_NAMED_DATES]]
+        more = len(series.dates) - len(shown)
+        listed = ", ".join(shown) + (f" and {more} more up to {series.dates[-1]}" if more else "")
         raise SeriesError(
             f"{what}: {os.path.basename(series.path)} has no acquisition from "
             f"{start or 'its first day'} to {end or 'its last day'}; choose a period among its "

@@ -237,7 +237,7 @@ def make_plan(
     }
     going_on = folder is not None and folder.found(run)
     if folder is not None and going_on:
-        rows, columns = folder.notes["tile"]
+        rows, columns = folder.decisions["tile"]
         tile = rows, columns
         _require_memory(encoder, series, (rows, columns), inner, memory_mb)
     cut, tiles = cut_into_tiles(series, encoder, inner, memory_mb, tile)
@@ -246,7 +246,7 @@ def make_plan(
     if format == "compact":
         quantiser = Quantiser(compact.scale, compact.offset)
     elif format == "int8" and folder is not None and going_on:
-        scale, offset = np.array(folder.notes["ranges"])
+        scale, offset = np.array(folder.decisions["ranges"])
         quantiser = Quantiser(scale, offset)
     elif format == "int8" and len(tiles) == 1 and _fits(encoder, series, tiles[0], memory_mb):
         # Then the map is its own sample, and nothing is encoded twice.

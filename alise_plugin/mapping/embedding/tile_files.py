@@ -26,7 +26,7 @@ from ..rasters.style import remove_raster_style
 JOURNAL = "journal.json"
 
 
-_SCHEMA = 2
+_SCHEMA = 3
 
 
 _SOURCES = ("SourceFilename", "SourceDataset")  # where a VRT names what it is made of
@@ -43,16 +43,16 @@ class BlockFolder:
 
     Attributes:
         path: the folder.
-        notes: what the run decided at its start and a later one has to keep.
+        decisions: what the run decided at its start and a later one has to keep.
     """
 
     def __init__(self, output: str | os.PathLike[str]) -> None:
         self.path = f"{os.fspath(output)}.blocks"
-        self.notes: dict[str, Any] = {}
+        self.decisions: dict[str, Any] = {}
         self._output = os.fspath(output)
 
     def found(self, run: Mapping[str, Any]) -> bool:
-        """Return whether an earlier run left blocks to go on with; then `notes` are that run's.
+        """Return whether an earlier run left blocks to go on with; then `decisions` are that run's.
 
         Args:
             run: what makes a run the same run, as JSON knows it.
@@ -66,7 +66,7 @@ class BlockFolder:
             with open(os.path.join(self.path, JOURNAL), encoding="utf-8") as file:
                 content = json.load(file)
             same = content["schema"] == _SCHEMA and content["run"] == json.loads(json.dumps(run))
-            self.notes = dict(content["notes"])
+            self.decisions = dict(content["decisions"])
         except (OSError, ValueError, KeyError, TypeError):
             same = False
         if not same:
@@ -77,14 +77,14 @@ class BlockFolder:
             )
         return True
 
-    def begin(self, run: Mapping[str, Any], notes: Mapping[str, Any]) -> None:
+    def begin(self, run: Mapping[str, Any], decisions: Mapping[str, Any]) -> None:
         """Make the folder with its journal, which appear together.
 
         Raises:
             OutputError: it cannot be made.
         """
-        self.notes = json.loads(json.dumps(dict(notes)))
-        content = {"schema": _SCHEMA, "run": dict(run), "notes": self.notes}
+        self.decisions = json.loads(json.dumps(dict(decisions)))
+        content = {"schema": _SCHEMA, "run": dict(run), "decisions": self.decisions}
         work = f"{self.path}.{uuid.uuid4().hex[:8]}"
         try:
             os.mkdir(work)

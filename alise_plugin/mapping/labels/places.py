@@ -56,9 +56,9 @@ def merge_places(labels: Sequence[Areas], crs_wkt: str) -> list[NDArray[np.int64
         for other in others[~beside]:
             if root(index) != root(other) and _same_place(geometries[index], geometries[other]):
                 parents[root(other)] = root(index)
-    places = np.array([root(index) for index in range(len(geometries))], np.int64)
+    roots = np.array([root(index) for index in range(len(geometries))], np.int64)
     ends = np.cumsum([len(item.geometries) for item in labels])
-    return np.split(places, ends[:-1])
+    return np.split(roots, ends[:-1])
 
 
 def _same_place(first: ogr.Geometry, second: ogr.Geometry) -> bool:

@@ -77,13 +77,13 @@ class Validation:
         sample: `(M,)` which samples were left out once and predicted.
         predicted: `(M,)` place of the class.
         curve: groups a class, macro-F1 and its standard deviation over the folds.
-        alone: places of the classes with one group only, which cannot be validated.
+        single_group_classes: the classes with one group only, which cannot be validated.
     """
 
     sample: Index
     predicted: Index
     curve: list[tuple[int, float, float]]
-    alone: list[int]
+    single_group_classes: list[int]
 
 
 def require_scikit_learn() -> Any:
@@ -120,7 +120,7 @@ def folds_of(target: Index, group: Index, count: int, seed: int) -> tuple[Index,
     rng = np.random.default_rng(seed)
     members = np.unique(np.stack([target, group]), axis=1)  # which class is in which group
     groups_of = np.bincount(members[0])
-    alone = np.flatnonzero(groups_of == 1)
+    single_group_classes = np.flatnonzero(groups_of == 1)
     fold_of: dict[int, int] = {}
     load = np.zeros(count, int)
     for place in np.argsort(np.where(groups_of == 0, np.iinfo(int).max, groups_of), kind="stable"):
@@ -130,7 +130,7 @@ def folds_of(target: Index, group: Index, count: int, seed: int) -> tuple[Index,
             if fold_of.get(int(one), -1) >= 0:
                 taken[fold_of[int(one)]] += 1
         for one in rng.permutation([one for one in mine if int(one) not in fold_of]):
-            if place in alone:
+            if place in single_group_classes:
                 fold_of[int(one)] = -1
                 continue
             best = np.lexsort((load, taken))[0]
@@ -139,7 +139,7 @@ def folds_of(target: Index, group: Index, count: int, seed: int) -> tuple[Index,
             load[best] += 1
     numbers, which = np.unique(group, return_inverse=True)
     folds = np.array([fold_of[int(one)] for one in numbers])[which.reshape(-1)]
-    return folds, alone.tolist()
+    return folds, single_group_classes.tolist()
 
 
 def fit(
@@ -177,12 +177,12 @@ def fit(
     """
     feedback = feedback or SilentFeedback()
     mean, scale, standard = standardised(features)
-    there, place = np.unique(target, return_inverse=True)
+    present, place = np.unique(target, return_inverse=True)
     place = place.reshape(-1)
-    if len(there) == 1:
+    if len(present) == 1:
         layers = [(np.zeros((features.shape[1], 1), np.float32), np.zeros(1, np.float32))]
     elif kind == "prototype":
-        layers = [_prototypes(standard, place, group, len(there), strength)]
+        layers = [_prototypes(standard, place, group, len(present), strength)]
     elif kind == "linear":
         layers = [_logistic(standard, place, strength, steps, feedback)]
     elif kind == "mlp":
@@ -192,7 +192,7 @@ def fit(
     weights, bias = layers[-1]
     all_weights = np.zeros((len(weights), classes), np.float32)
     all_bias = np.full(classes, _NEVER, np.float32)
-    all_weights[:, there], all_bias[there] = weights, bias
+    all_weights[:, present], all_bias[present] = weights, bias
     return Network(mean, scale, (*layers[:-1], (all_weights, all_bias)))
 
 
@@ -317,7 +317,7 @@ def validate(
     Raises:
         Cancelled: the feedback says so.
     """
-    folds, alone = folds_of(target, group, FOLDS, seed)
+    folds, single_group_classes = folds_of(target, group, FOLDS, seed)
     used = np.unique(folds[folds >= 0])
     samples, predictions = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     curve: dict[int, list[float]] = {}
@@ -349,7 +349,9 @@ def validate(
         for size, scores in sorted(curve.items())
         if len(scores) == len(used)
     ]
-    return Validation(np.concatenate(samples), np.concatenate(predictions), points, alone)
+    return Validation(
+        np.concatenate(samples), np.concatenate(predictions), points, single_group_classes
+    )
 
 
 def _predict(network: Network, features: Float) -> Index:

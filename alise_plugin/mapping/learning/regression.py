@@ -147,8 +147,8 @@ def validate_value(samples: ValueSamples, seed: int, feedback: Feedback) -> Valu
         estimated[out] = found
         feedback.progress((done + 1) / len(used))
     points = [(size, *_mean_and_deviation(scores)) for size, scores in sorted(curve.items())]
-    seen = np.flatnonzero(np.isfinite(estimated))
-    return ValueValidation(*by_area(samples, seen, estimated[seen]), points)
+    valid = np.flatnonzero(np.isfinite(estimated))
+    return ValueValidation(*by_area(samples, valid, estimated[valid]), points)
 
 
 def value_folds(samples: ValueSamples, count: int, seed: int) -> Index:

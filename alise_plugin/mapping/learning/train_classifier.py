@@ -181,14 +181,14 @@ def _alike(classes: Sequence[MapClass]) -> list[str]:
 def _few(classes: Sequence[MapClass], samples: Samples, checked: Validation) -> list[str]:
     """Return sentences about classes whose figures mean little or nothing."""
     counts = group_counts(samples.target, samples.group, len(classes))
-    alone = ", ".join(f'"{classes[place].name}"' for place in checked.alone)
+    untested = ", ".join(f'"{classes[place].name}"' for place in checked.single_group_classes)
     few = ", ".join(
         f'"{item.name}" ({count})' for item, count in zip(classes, counts) if 1 < count < _FEW
     )
     warnings = []
-    if alone:
+    if untested:
         warnings.append(
-            f"Classes with one polygon or block only were trained on and not tested: {alone}; "
+            f"Classes with one polygon or block only were trained on and not tested: {untested}; "
             "draw more of them to know how good they are."
         )
     if few:

@@ -63,8 +63,8 @@ def shown_classes(scores: Float, best: NDArray[np.integer[Any]], unknown: float)
 
 def probability_of_shown(scores: Float, numbers: Int) -> Float:
     """Return `(H, W)` probability of the class shown; of the most probable one where none is."""
-    places = np.where(numbers < len(scores), numbers, np.nan_to_num(scores, nan=-1).argmax(0))
-    return np.asarray(np.take_along_axis(scores, places[None], 0)[0])
+    indices = np.where(numbers < len(scores), numbers, np.nan_to_num(scores, nan=-1).argmax(0))
+    return np.asarray(np.take_along_axis(scores, indices[None], 0)[0])
 
 
 class ClassCodes:
@@ -215,10 +215,10 @@ class ClassRasterWriters:
 
     def areas(self) -> list[ClassArea]:
         """Return what was counted, in the order of the legend."""
-        places = [*range(len(self._sheet.classes)), UNKNOWN_CLASS]
+        indices = [*range(len(self._sheet.classes)), UNKNOWN_CLASS]
         return [
             ClassArea(item, int(self._pixels[place]), float(self._square_metres[place]))
-            for item, place in zip(self._sheet.shown, places)
+            for item, place in zip(self._sheet.shown, indices)
         ]
 
 

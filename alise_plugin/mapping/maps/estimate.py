@@ -108,12 +108,12 @@ def estimate(
                 stop_if_cancelled(feedback)
                 values = head.values(features)
                 values[~inside.of(tile.inner)] = np.nan
-                seen = np.isfinite(values)
-                pixels += int(np.count_nonzero(seen))
+                valid = np.isfinite(values)
+                pixels += int(np.count_nonzero(valid))
                 beyond += int(np.count_nonzero((values < said.low) | (values > said.high)))
                 if not extrapolate:
                     values = np.clip(values, said.low, said.high)
-                total += float(values[seen].sum(dtype=np.float64))
+                total += float(values[valid].sum(dtype=np.float64))
                 raster.write(tile.inner.relative_to(inner), values[None])
     share = beyond / max(1, pixels)
     if share > _TOLD:

@@ -58,8 +58,8 @@ def write_polygons(path: str | os.PathLike[str], polygons: Polygons, feedback: F
         with quiet_gdal() as failures:
             count = _trace(polygons.numbers, traced, feedback)
             stop_if_cancelled(feedback)
-            sizes, chances = _measure(polygons, traced, count, feedback)
-            _copy(polygons.legend, traced, temporary, sizes, chances, feedback)
+            sizes, probabilities = _measure(polygons, traced, count, feedback)
+            _copy(polygons.legend, traced, temporary, sizes, probabilities, feedback)
         stop_if_cancelled(feedback)
         if failures:
             raise OSError(0, failures[0])
@@ -92,22 +92,22 @@ def _measure(
     polygons: Polygons, traced: str, count: int, feedback: Feedback
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return true area in m2 and mean probability `(count + 1,)` of each polygon."""
-    chance_raster = open_raster(polygons.probability)
-    grid = Grid.from_dataset(chance_raster, "map")
+    probability_raster = open_raster(polygons.probability)
+    grid = Grid.from_dataset(probability_raster, "map")
     areas = PixelAreas(grid)
     source = gdal.OpenEx(traced, gdal.OF_VECTOR)
-    sizes, chances, pixels = np.zeros((3, count + 1))
+    sizes, probabilities, pixels = np.zeros((3, count + 1))
     windows = grid.window.squares(_SIDE)
     for done, window in enumerate(windows):
         stop_if_cancelled(feedback)
         number = rasterize(source, grid.subgrid(window), 0).ravel()
         box = window.col, window.row, window.width, window.height
-        chance = np.nan_to_num(read_bands(chance_raster, [1], *box)[0].ravel())
+        probability = np.nan_to_num(read_bands(probability_raster, [1], *box)[0].ravel())
         sizes += np.bincount(number, areas.of(window).ravel(), minlength=count + 1)
-        chances += np.bincount(number, chance, minlength=count + 1)
+        probabilities += np.bincount(number, probability, minlength=count + 1)
         pixels += np.bincount(number, minlength=count + 1)
         feedback.progress(0.5 * (done + 1) / len(windows))
-    return sizes, chances / np.maximum(pixels, 1)
+    return sizes, probabilities / np.maximum(pixels, 1)
 
 
 def _copy(
@@ -115,7 +115,7 @@ def _copy(
     traced: str,
     path: str,
     sizes: NDArray[np.float64],
-    chances: NDArray[np.float64],
+    probabilities: NDArray[np.float64],
     feedback: Feedback,
 ) -> None:
     """Write the polygons with their class, areas and confidence."""
@@ -148,6 +148,6 @@ def _copy(
         feature.SetField(1, item.name)
         feature.SetField(2, float(sizes[number]))
         feature.SetField(3, float(sizes[number]) / 1e4)
-        feature.SetField(4, float(chances[number]))
+        feature.SetField(4, float(probabilities[number]))
         layer.CreateFeature(feature)
     layer.CommitTransaction()

@@ -115,20 +115,20 @@ def reconstruct(
     require_outputs([output], [source.path])
     encoder = source.open_encoder()
     _require_decodable(source, encoder)
-    seen = source.dates
-    wanted = tuple(sorted(set(dates))) or _regular(seen, every)
+    acquired = source.dates
+    wanted = tuple(sorted(set(dates))) or _regular(acquired, every)
     if len(wanted) * len(BANDS) > _MOST_BANDS:
         raise SeriesError(
             f"{len(wanted)} days are more than a GeoTIFF holds ({_MOST_BANDS // len(BANDS)}): show "
             "fewer."
         )
-    for sentence in _cautions(source, seen, wanted):
+    for sentence in _cautions(source, acquired, wanted):
         feedback.info(sentence)
     inner = source.grid.window if extent is None else source.grid.window_of(extent)
     days = days_since_reference(wanted)
     package = encoder.package
     source, shares = _shares(source, days)
-    form = _form(source, encoder, seen, wanted)
+    form = _form(source, encoder, acquired, wanted)
     with block_cache(cache_size(budget.memory_mb) / 2):  # overviews that wait may take as much
         # Images of one share are written as they are made, others wait for the rest.
         held = len(form.descriptions) * form.dtype.itemsize if len(shares) > 1 else 0
@@ -234,28 +234,28 @@ def _require_decodable(source: Features, encoder: Encoder) -> None:
         )
 
 
-def _regular(seen: Sequence[date], every: int) -> tuple[date, ...]:
+def _regular(acquired: Sequence[date], every: int) -> tuple[date, ...]:
     """Return a date every so many days, from the first to the last acquisition.
 
     Raises:
         SeriesError: the source does not say its dates, or there are no days between.
     """
-    if not seen:
+    if not acquired:
         raise SeriesError("The embedding raster does not say its dates: give the DATES to show.")
     if every < 1:
         raise SeriesError(f"EVERY is {every} days: give 1 or more, or the DATES to show.")
-    count = (seen[-1] - seen[0]).days // every + 1
-    return tuple(seen[0] + timedelta(days=every * number) for number in range(count))
+    count = (acquired[-1] - acquired[0]).days // every + 1
+    return tuple(acquired[0] + timedelta(days=every * number) for number in range(count))
 
 
-def _cautions(source: Features, seen: Sequence[date], wanted: Sequence[date]) -> Iterator[str]:
+def _cautions(source: Features, acquired: Sequence[date], wanted: Sequence[date]) -> Iterator[str]:
     """Yield sentences on what the images show that nobody has seen."""
-    outside = [day for day in wanted if seen and not seen[0] <= day <= seen[-1]]
+    outside = [day for day in wanted if acquired and not acquired[0] <= day <= acquired[-1]]
     if outside:
         named = ", ".join(map(str, outside[:_NAMED])) + (", ..." if outside[_NAMED:] else "")
         yield (
-            f"{len(outside)} of {len(wanted)} dates lie outside the series ({seen[0]} to "
-            f"{seen[-1]}): {named}. What the model expects there is a guess."
+            f"{len(outside)} of {len(wanted)} dates lie outside the series ({acquired[0]} to "
+            f"{acquired[-1]}): {named}. What the model expects there is a guess."
         )
     absent = [band for band in BANDS if band not in (source.bands or BANDS)]
     if absent:
@@ -263,7 +263,7 @@ def _cautions(source: Features, seen: Sequence[date], wanted: Sequence[date]) ->
 
 
 def _form(
-    source: Features, encoder: Encoder, seen: Sequence[date], wanted: Sequence[date]
+    source: Features, encoder: Encoder, acquired: Sequence[date], wanted: Sequence[date]
 ) -> RasterForm:
     descriptions = [f"{day} {band}" for day in wanted for band in BANDS]
     return RasterForm(
@@ -275,7 +275,7 @@ def _form(
         metadata={
             RECONSTRUCTED: encoder.package.model_id,
             "ALISE_RECONSTRUCTED_FROM": source.name,
-            "ALISE_DATES": ",".join(map(str, seen)),
+            "ALISE_DATES": ",".join(map(str, acquired)),
             "ALISE_BANDS": ",".join(source.bands or ()),
             "ALISE_DEVICE": encoder.device_used,
             "ALISE_PRECISION": encoder.precision,

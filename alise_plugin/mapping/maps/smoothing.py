@@ -52,8 +52,8 @@ def bayes(probabilities: Float, window: int, fraction: float, smoothness: float)
             ordered = near.reshape(bottom - top, width, -1).copy()
             ordered[np.isnan(ordered)] = -np.inf
             ordered = -np.sort(-ordered, axis=2)
-            seen = np.isfinite(ordered)
-            number = np.ceil(fraction * seen.sum(2))
+            valid = np.isfinite(ordered)
+            number = np.ceil(fraction * valid.sum(2))
             used = np.arange(window**2) < number[:, :, None]
             values = np.where(used, ordered, 0.0)
             number = np.maximum(number, 1)

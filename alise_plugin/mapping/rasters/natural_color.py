@@ -65,8 +65,10 @@ def _clear_date(series: ImageSeries, plan: SeriesPlan) -> int:
     most = max(len(values) for values in blue.values())
     if not most:
         return shown[0]
-    seen = {number: v for number, v in blue.items() if len(v) and len(v) >= _CLEARLY * most}
-    return int(min(seen, key=lambda number: float(np.mean(seen[number]))))  # clouds are bright
+    covering = {number: v for number, v in blue.items() if len(v) and len(v) >= _CLEARLY * most}
+    return int(
+        min(covering, key=lambda number: float(np.mean(covering[number])))
+    )  # clouds are bright
 
 
 def _usable(item: PlannedDate) -> float | None:

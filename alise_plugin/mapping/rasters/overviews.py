@@ -58,20 +58,20 @@ class _Pending:
     Attributes:
         level: number of the overview.
         window: its place in it.
-        there: which pixels have come.
+        arrived: which pixels have come.
         pieces: those of them that lie in memory.
         slot: where in the file the others lie.
     """
 
     level: int
     window: Window
-    there: list[Window] = field(default_factory=list)
+    arrived: list[Window] = field(default_factory=list)
     pieces: list[tuple[Window, NDArray[Any]]] = field(default_factory=list)
     slot: int | None = None
 
     @property
     def complete(self) -> bool:
-        return sum(window.pixels for window in self.there) == self.window.pixels
+        return sum(window.pixels for window in self.arrived) == self.window.pixels
 
 
 class OverviewBlocks:
@@ -135,7 +135,7 @@ class OverviewBlocks:
         while self._waiting:
             pending = self._waiting.pop(next(iter(self._waiting)))
             values = self._gathered(pending)
-            for part in pending.there:
+            for part in pending.arrived:
                 rows, columns = part.slices_in(pending.window)
                 self._write(pending.level, part, np.ascontiguousarray(values[:, rows, columns]))
         self.close()
@@ -154,7 +154,7 @@ class OverviewBlocks:
             return
         key = (level, block.row, block.col)
         pending = self._waiting.setdefault(key, _Pending(level, block))
-        pending.there.append(part)
+        pending.arrived.append(part)
         pending.pieces.append((part, values.copy()))
         self._bytes += values.nbytes
         if pending.complete:

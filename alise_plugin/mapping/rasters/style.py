@@ -135,8 +135,8 @@ def move_style(style: str, final: str) -> None:
 
 def _may_replace(final: str, kinds: set[bytes]) -> bool:
     """Return whether the style file of a name is not there, or is of the same kind of layer."""
-    there = _kinds(final)
-    return not there or bool(there & kinds)
+    existing = _kinds(final)
+    return not existing or bool(existing & kinds)
 
 
 def _kinds(style: str) -> set[bytes]:

@@ -65,8 +65,8 @@ def group_numbers(
     if design.validation == "polygons" and have_polygons(pairs):
         distinct = list({id(layer): layer for layer in layers}.values())
         numbers = merge_places(distinct, pairs[0].source.grid.crs_wkt)
-        places = {id(layer): place for layer, place in zip(distinct, numbers)}
-        return [places[id(pair.labels)][part.area] for pair, part in zip(pairs, chosen)], []
+        numbers_of = {id(layer): place for layer, place in zip(distinct, numbers)}
+        return [numbers_of[id(pair.labels)][part.area] for pair, part in zip(pairs, chosen)], []
     side = design.block_size
     warnings = []
     if design.validation == "polygons":

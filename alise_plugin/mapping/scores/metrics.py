@@ -73,13 +73,13 @@ def measures(matrix: NDArray[np.number[Any]]) -> Measures:
     hit, reference, predicted = np.diagonal(matrix), matrix.sum(1), matrix.sum(0)
     with np.errstate(invalid="ignore", divide="ignore"):
         precision, recall = hit / predicted, hit / reference
-        there = reference > 0
-        f1 = np.where(there, 2 * hit / (reference + predicted), np.nan)
-        iou = np.where(there, hit / (reference + predicted - hit), np.nan)
+        in_reference = reference > 0
+        f1 = np.where(in_reference, 2 * hit / (reference + predicted), np.nan)
+        iou = np.where(in_reference, hit / (reference + predicted - hit), np.nan)
         accuracy = hit.sum() / total
         by_chance = (reference * predicted).sum() / total**2
         kappa = (accuracy - by_chance) / (1 - by_chance)
-    any_class = there.any()
+    any_class = in_reference.any()
     macro, mean_iou = (float(np.nanmean(v)) if any_class else np.nan for v in (f1, iou))
     return Measures(np.array([accuracy, kappa, macro, mean_iou]), precision, recall, f1, iou)
 

@@ -269,9 +269,9 @@ class HeadFile:
         """Map `(F, H, W)` to `(count, H, W)`, NaN where the features are."""
         pixels = features.reshape(len(features), -1)
         out = np.full((count, pixels.shape[1]), np.nan, np.float32)
-        seen = np.flatnonzero(np.isfinite(pixels[0]))
-        for start in range(0, len(seen), _BLOCK):
-            chosen = seen[start : start + _BLOCK]
+        valid = np.flatnonzero(np.isfinite(pixels[0]))
+        for start in range(0, len(valid), _BLOCK):
+            chosen = valid[start : start + _BLOCK]
             block = np.ascontiguousarray(pixels[:, chosen].T)
             out[:, chosen] = self._session.run([self.kind.output], {"features": block})[0].T
         return out.reshape(count, *features.shape[1:])
