@@ -145,7 +145,7 @@ def _(parameter: kinds.Choice, name: str, title: str) -> QgsProcessingParameterD
 
 @_definition.register
 def _(parameter: kinds.Switch, name: str, title: str) -> QgsProcessingParameterDefinition:
-    return QgsProcessingParameterBoolean(name, title, False)
+    return QgsProcessingParameterBoolean(name, title, parameter.default)
 
 
 @_definition.register

@@ -81,6 +81,8 @@ def _(parameter: kinds.Choice) -> dict[str, Any]:
 
 @option_settings.register
 def _(parameter: kinds.Switch) -> dict[str, Any]:
+    if parameter.default:
+        return {"action": argparse.BooleanOptionalAction, "default": True}
     return {"action": "store_true"}
 
 

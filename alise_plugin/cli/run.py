@@ -54,7 +54,7 @@ def _value(operation: Operation, parameter: kinds.Parameter, given: Any) -> Any:
     if given is None or given == "":
         if parameter.required:
             raise AliseError(f"{operation.name} needs {parameter.name}. {parameter.help}")
-        default = False if "action" in settings else settings.get("default")
+        default = settings.get("default", False if "action" in settings else None)
         return run_value(parameter, default)
     if "action" in settings:
         return run_value(parameter, bool(given))

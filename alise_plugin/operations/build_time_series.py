@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from ..errors import AliseError
 from ..feedback import Feedback, Part
-from ..mapping.rasters.natural_color import write_series_style
 from ..sits.build import SeriesOptions, plan_series
-from ..sits.report import write_report
 from .operation import SERIES, Operation
 from .parameters import (
     SERIES_VRT,
@@ -22,13 +17,13 @@ from .parameters import (
     Files,
     Folder,
     Number,
-    Output,
     RasterOutput,
     Rasters,
     Switch,
     Words,
 )
-from .values import Given, LayerLook, Results, dates_as_text
+from .series_results import SERIES_OUTPUTS, series_results
+from .values import Given, Results
 
 PARAMETERS = (
     Rasters(
@@ -162,14 +157,6 @@ PARAMETERS = (
         contents="a report is a web page",
     ),
 )
-OUTPUTS = (
-    Output("DATES", "Dates", "text"),
-    Output("COUNT", "Number of dates"),
-    Output("BANDS_MISSING", "Bands without data", "text"),
-    Output("PRODUCTS", "Number of images used"),
-    Output("LEFT_OUT", "Number of images left out"),
-    Output("WARNINGS", "Warnings", "text"),
-)
 
 
 def run(given: Given, feedback: Feedback) -> Results:
@@ -179,39 +166,7 @@ def run(given: Given, feedback: Feedback) -> Results:
     sources = [*paths, *given["FILES"], *([folder] if folder else [])]
     output, report = given["OUTPUT"], given["REPORT"]
     plan = plan_series(sources, output, _options(given), Part(feedback, 0, 0.9))
-    for text in plan.notes:
-        feedback.info(text)
-    for name, reason in plan.left_out:
-        feedback.info(f"Left out: {name} ({reason.rstrip('.')}).")
-    for text in plan.warnings:
-        feedback.warning(text)
-    if report:
-        write_report(plan, output, report, Part(feedback, 0.9, 1))
-    try:
-        with plan.write(output) as series:
-            dates = series.dates
-            write_series_style(series, plan)
-    except AliseError:
-        if report:
-            Path(report).unlink()
-        raise
-    feedback.progress(1.0)
-    missing = ", ".join(plan.bands_missing)
-    feedback.info(f"{len(dates)} dates from {dates[0]} to {dates[-1]}.")
-    if missing:
-        feedback.info(f"No raster has {missing}: these bands are left empty.")
-    values = {
-        "OUTPUT": output,
-        "DATES": dates_as_text(dates),
-        "COUNT": len(dates),
-        "BANDS_MISSING": missing,
-        "PRODUCTS": len({product.name for item in plan.dates for product in item.products}),
-        "LEFT_OUT": len(plan.left_out),
-        "WARNINGS": " ".join(plan.warnings),
-        "REPORT": report,
-    }
-    name = f"Image series {dates[0]} to {dates[-1]}"
-    return Results(values, {"OUTPUT": LayerLook(name, dates)})
+    return series_results(plan, output, report, Part(feedback, 0.9, 1))
 
 
 def _options(given: Given) -> SeriesOptions:
@@ -258,7 +213,7 @@ OPERATION = Operation(
     "scene the newer is used. Bands that no image has are left empty and named in the log; at "
     "least four, with red and near infrared, are needed.",
     parameters=PARAMETERS,
-    outputs=OUTPUTS,
+    outputs=SERIES_OUTPUTS,
     run=run,
     one_of=(
         ("INPUT", "FILES", "FOLDER"),

@@ -13,6 +13,7 @@ from . import (
     find_similar,
     reconstruct,
     segment,
+    series_of_area,
     train_classifier,
     train_regression,
 )
@@ -21,6 +22,7 @@ from .operation import Operation
 OPERATIONS: dict[str, Operation] = {
     module.OPERATION.name: module.OPERATION
     for module in (
+        series_of_area,
         build_time_series,
         embed,
         train_classifier,

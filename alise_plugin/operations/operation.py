@@ -71,7 +71,7 @@ class Operation:
             if problem:
                 raise AliseError(problem)
         names, sentence = self.one_of
-        if names and not any(given[name] for name in names):
+        if names and not any(getattr(given[name], "box", given[name]) for name in names):
             raise AliseError(sentence)
         outputs = [
             getattr(given[parameter.name], "path", given[parameter.name])

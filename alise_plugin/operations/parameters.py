@@ -119,7 +119,14 @@ class Choice(Parameter):
 
 @dataclass(frozen=True)
 class Switch(Parameter):
-    """Yes or no, no by default; `run` gets a bool."""
+    """Yes or no; `run` gets a bool.
+
+    Attributes:
+        default: what it is if nothing is given. A switch that is on by default is turned off by
+            `--no-name` on the command line.
+    """
+
+    default: bool = False
 
 
 @dataclass(frozen=True)

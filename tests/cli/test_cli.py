@@ -61,7 +61,7 @@ def test_a_series_and_its_report_are_written_both_or_neither(scenes, tmp_path, m
     out.mkdir()
     vrt, page = str(out / "series.vrt"), str(out / "series.html")
     arguments = ["buildtimeseries", "--input", *scenes, "--output", vrt, "--report", page]
-    report = "alise_plugin.operations.build_time_series.write_report"
+    report = "alise_plugin.operations.series_results.write_report"
 
     def stopped(*_):
         raise Cancelled("The run was cancelled; nothing was written.")

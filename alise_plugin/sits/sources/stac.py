@@ -33,7 +33,7 @@ from .safe import OFFSET_BASELINE
 _Json = dict[str, Any]
 _REMOTE = {"http": "/vsicurl/", "https": "/vsicurl/", "s3": "/vsis3/", "gs": "/vsigs/"}
 _GDAL_REMOTE = ("/vsicurl/http://", "/vsicurl/https://", "/vsis3/", "/vsigs/", "/vsiaz/")
-_DRIVERS = ("GTiff", "JP2OpenJPEG", "JP2KAK", "JP2ECW", "JP2MrSID")
+DRIVERS = ("GTiff", "JP2OpenJPEG", "JP2KAK", "JP2ECW", "JP2MrSID")
 _PICTURES = ("visual", "tci", "overview", "thumbnail", "preview", "rendered_preview")
 _TYPES = {
     "uint8": gdal.GDT_Byte,
@@ -130,6 +130,15 @@ def _items(path: str, root: str, seen: set[str], depth: int) -> Iterator[tuple[_
                 yield from _items(target, root, seen, depth + 1)
 
 
+def remote_name(href: str) -> str:
+    """Return what GDAL opens for an address on a web server or in a bucket; empty for others."""
+    scheme = urlsplit(href).scheme.lower()
+    if scheme in _REMOTE:
+        rest = href if scheme.startswith("http") else href.split("://", 1)[1]
+        return _REMOTE[scheme] + rest
+    return href if href.startswith(_GDAL_REMOTE) else ""
+
+
 def _resolve(href: str, base: str, root: str, owner: str) -> str:
     """Return what GDAL opens for an href.
 
@@ -137,11 +146,8 @@ def _resolve(href: str, base: str, root: str, owner: str) -> str:
         SeriesError: it leads out of the folder of the catalogue, or to nowhere that assets are.
     """
     scheme = urlsplit(href).scheme.lower()
-    if scheme in _REMOTE:
-        rest = href if scheme.startswith("http") else href.split("://", 1)[1]
-        return _REMOTE[scheme] + rest
-    if href.startswith(_GDAL_REMOTE):
-        return href
+    if remote_name(href):
+        return remote_name(href)
     if base.startswith("/vsi") and not scheme and not href.startswith(("/", "\\")):
         head, address = re.match(r"(/vsi\w+/(?:https?://)?[^/]+/)(.*)", base + "/").groups()  # type: ignore[union-attr]
         joined = posixpath.normpath(address + href)
@@ -173,8 +179,8 @@ def _item(item: _Json, base: str, root: str, path: str) -> list[SourceBand]:
     day = parse_date(str(properties.get("datetime") or properties.get("start_datetime") or "")[:10])
     if day is None:
         raise SeriesError(f"The item {name} of {path} has no datetime; correct its metadata.")
-    product = _product(name, stated, properties, day)
-    assets = _assets(item)
+    product = replace(product_of(item), name=name)
+    assets = assets_of(item)
     records = []
     for band, (index, asset, description) in assets.items():
         href = str(asset.get("href", ""))
@@ -199,8 +205,11 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _product(name: str, stated: str, properties: _Json, day: date) -> Product:
-    scene = scene_of(stated)
+def product_of(item: _Json) -> Product:
+    """Return scene, processing, cloud and validity that an item states."""
+    name = str(item.get("id"))
+    properties = _dict(item.get("properties"))
+    scene = scene_of(str(properties.get("s2:product_uri") or name))
     key, processed = scene.key, scene.processed
     # Earth Search: S2A_31TCJ_20190514_0_L2A, where 0 counts the processings.
     short = re.search(r"S2[A-D]_(\d{1,2}[A-Z]{3})_(\d{8})_(\d+)_L2A", name)
@@ -219,8 +228,8 @@ def _product(name: str, stated: str, properties: _Json, day: date) -> Product:
     )
 
 
-def _assets(item: _Json) -> dict[str, tuple[int, _Json, _Json]]:
-    """Return GDAL band number, asset, and the description of the band, per band."""
+def assets_of(item: _Json) -> dict[str, tuple[int, _Json, _Json]]:
+    """Return GDAL band number, asset, and the description of the band, of each band and mask."""
     found: dict[str, tuple[int, _Json, _Json]] = {}
     for key, asset in _dict(item.get("assets")).items():
         asset = _dict(asset)
@@ -281,7 +290,7 @@ def _record(
                     return holder[spelling]
         return None
 
-    grid = _projected(asset, properties)
+    grid = projected_grid(asset, properties)
     dtype = _TYPES.get(str(value("data_type")).lower())
     block, nodata, declared = _BLOCK, _number(value("nodata")), False
     scale, offset = _number(value("scale")), _number(value("offset"))
@@ -335,7 +344,7 @@ def _open(target: str, name: str) -> gdal.Dataset:
         refuse_truncated(target)
     dataset = None
     with quiet_gdal():
-        dataset = gdal.OpenEx(target, gdal.OF_RASTER, allowed_drivers=list(_DRIVERS))
+        dataset = gdal.OpenEx(target, gdal.OF_RASTER, allowed_drivers=list(DRIVERS))
     if dataset is None:
         if target.startswith("/vsi"):
             raise SeriesError(
@@ -357,7 +366,7 @@ def _number(value: Any) -> float | None:
     return float("nan") if isinstance(value, str) and value.lower() == "nan" else None
 
 
-def _projected(asset: _Json, properties: _Json) -> Grid | None:
+def projected_grid(asset: _Json, properties: _Json) -> Grid | None:
     """Return the grid that the proj: fields state; None where they do not state all of it."""
 
     def field(key: str) -> Any:

@@ -1,0 +1,306 @@
+"""Filling a folder with the acquisitions of an area: an ItemCollection and its windows."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import shutil
+import threading
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...errors import AliseError, OutputError, SeriesError
+from ...feedback import Feedback, stop_if_cancelled
+from ...sentinel2 import BANDS
+from ...whole_files import write_text
+from ..sources.safe import OFFSET_BASELINE
+from ..sources.stac import assets_of, projected_grid
+from .area import Area
+from .search import Item
+from .services import Service
+from .tokens import Signer
+from .windows import Download, Wanted
+
+ITEMS = "items.json"
+AREA = "area.json"
+AT_ONCE = 8  # files that are read side by side
+
+_SCHEMA = 1
+_POLL = 0.5  # seconds between two looks at Cancel
+_MB = 1e6
+_RATE_MB = 5.0  # a second: an ordinary line, to say about how long a run takes
+_DEFAULT_PIXEL = 10.0
+_DN, _DN_OFFSET, _DN_NODATA = 1e-4, -0.1, 0
+
+
+@dataclass(frozen=True)
+class Copies:
+    """The windows of a run.
+
+    Attributes:
+        items: acquisitions of the area, as the folder will list them.
+        wanted: windows that are not in the folder yet.
+        megabytes: of their pixels.
+    """
+
+    items: list[Item]
+    wanted: list[Wanted]
+    megabytes: float
+
+
+@dataclass
+class _Progress:
+    """Bytes of pixels that came, added up from any thread."""
+
+    done: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, count: int) -> None:
+        with self.lock:
+            self.done += count
+
+
+def claim_folder(folder: str, area: Area, service: Service) -> None:
+    """Make the folder, or make sure that it holds windows of the same area and collection.
+
+    Raises:
+        OutputError: it cannot be made, or holds another area.
+    """
+    statement = {
+        "schema": _SCHEMA,
+        "area": list(area.box),
+        "crs": area.crs,
+        "service": service.address,
+        "collection": service.collection,
+    }
+    path = os.path.join(folder, AREA)
+    if os.path.exists(path):
+        try:
+            with open(path, encoding="utf-8") as file:
+                other = json.load(file)
+        except (OSError, ValueError) as error:
+            raise OutputError(f"{path} cannot be read; choose another FOLDER.") from error
+        if other != statement:
+            raise OutputError(
+                f"{folder} holds windows of another area or service ({other.get('area')} of "
+                f"{other.get('collection')}); choose another FOLDER."
+            )
+        return
+    try:
+        os.makedirs(folder, exist_ok=True)
+        strangers = [name for name in os.listdir(folder) if not name.startswith(".")]
+    except OSError as error:
+        raise OutputError(
+            f"{folder} cannot be made ({error.strerror}); choose another FOLDER."
+        ) from error
+    if strangers:
+        raise OutputError(
+            f"{folder} holds other files ({strangers[0]}); choose an empty FOLDER, or one that "
+            "this algorithm filled."
+        )
+    write_text(path, json.dumps(statement, indent=1))
+
+
+def plan_copies(
+    items: Sequence[Item], bands: Sequence[str], area: Area, folder: str, service: Service
+) -> Copies:
+    """Return the acquisitions with the addresses of their copies, and which copies are missing.
+
+    Args:
+        items: that the search found.
+        bands: to copy, of BANDS and "SCL".
+        area: that is cut out.
+        folder: of the copies.
+        service: that the items are of.
+
+    Raises:
+        SeriesError: no item has one of the bands.
+    """
+    listed: list[Item] = []
+    wanted: list[Wanted] = []
+    for item in items:
+        found = assets_of(item)
+        name = str(item.get("id"))
+        place = re.sub(r"[^\w.-]", "_", name)
+        assets: dict[str, Any] = {}
+        for band in bands:
+            if band not in found:
+                continue
+            index, asset, described = found[band]
+            size = _window_bytes(asset, item, described, area)
+            if size == 0:
+                continue
+            path = os.path.join(folder, place, f"{band}.tif")
+            assets[band] = _local(asset, described, f"./{place}/{band}.tif", band)
+            _state_values(assets[band], item, band, service)
+            if not os.path.exists(path):
+                wanted.append(Wanted(name, band, str(asset.get("href", "")), index, path, size))
+        if assets:
+            listed.append(_without_old_grid({**item, "assets": assets, "links": []}))
+    if not listed:
+        raise SeriesError(
+            f"The acquisitions of {service.name} have none of the bands {', '.join(bands)} there; "
+            "choose other BANDS or another area."
+        )
+    return Copies(listed, wanted, sum(one.size for one in wanted) / _MB)
+
+
+def _without_old_grid(item: Item) -> Item:
+    """Return an item that no longer says which pixels the whole scene has."""
+    gone = ("proj:shape", "proj:transform", "proj:bbox", "proj:geometry", "proj:centroid")
+    properties = {k: v for k, v in (item.get("properties") or {}).items() if k not in gone}
+    return {**item, "properties": properties}
+
+
+def _local(asset: Item, described: Item, href: str, band: str) -> Item:
+    """Return the asset of a copy: what was known of its values, not of its old place and size."""
+    made: Item = {key: asset[key] for key in ("title", "gsd", "roles") if key in asset}
+    values: Item = {}
+    for key in ("scale", "offset", "nodata", "data_type"):
+        stated = described.get(key, asset.get(key, described.get(f"raster:{key}")))
+        if stated is not None:
+            values[key] = stated
+    made["href"] = href
+    made["type"] = "image/tiff; application=geotiff; profile=cloud-optimized"
+    made["eo:bands"] = [{"name": band}]
+    made["raster:bands"] = [values]
+    return made
+
+
+def _state_values(asset: Item, item: Item, band: str, service: Service) -> None:
+    """State scale and offset where a service leaves them to those who know its DN."""
+    (values,) = asset["raster:bands"]
+    baseline = str((item.get("properties") or {}).get("s2:processing_baseline") or "")
+    if service.dn_as_delivered and band in BANDS and baseline and "scale" not in values:
+        offset = _DN_OFFSET if baseline >= OFFSET_BASELINE else 0.0
+        values.update({"scale": _DN, "offset": offset, "nodata": _DN_NODATA})
+
+
+def _window_bytes(asset: Item, item: Item, described: Item, area: Area) -> int:
+    """Return the bytes of the pixels of a window, about; 0 where the area lies outside."""
+    grid = projected_grid(asset, item.get("properties") or {})
+    size = 1 if described.get("data_type") == "uint8" else 2
+    if grid is not None:
+        window = area.window(grid)
+        return 0 if window is None else window.pixels * size
+    west, south, east, north = area.lonlat()
+    degree = 111_320.0
+    width = (east - west) * degree * math.cos(math.radians((south + north) / 2))
+    pixel = float(described.get("gsd") or _DEFAULT_PIXEL)
+    return max(1, round(width / pixel * (north - south) * degree / pixel * size))
+
+
+def require_room(copies: Copies, folder: str, limit: float, area: Area) -> None:
+    """Refuse, before the first pixel is fetched, what is larger than the user or the disk allows.
+
+    Raises:
+        AliseError: it is.
+    """
+    if copies.megabytes > limit:
+        west, south, east, north = area.lonlat()
+        share = math.sqrt(limit / copies.megabytes)
+        height = (north - south) * 111.32
+        width = (east - west) * 111.32 * math.cos(math.radians((south + north) / 2))
+        raise AliseError(
+            f"{len(copies.items)} acquisitions of this area are {copies.megabytes:.0f} MB, more "
+            f"than the LIMIT of {limit:.0f} MB: raise LIMIT, choose fewer days, or an area of at "
+            f"most {width * share:.1f} x {height * share:.1f} km instead of {width:.1f} x "
+            f"{height:.1f} km."
+        )
+    free = shutil.disk_usage(folder).free / _MB
+    if copies.megabytes > free:
+        raise OutputError(
+            f"The disk of {folder} has room for {free:.0f} MB, and the images are up to "
+            f"{copies.megabytes:.0f} MB; make room, or choose another FOLDER."
+        )
+
+
+def duration_text(megabytes: float) -> str:
+    """Return about how long so many MB take, in words."""
+    minutes = megabytes / _RATE_MB / 60
+    return "less than a minute" if minutes < 1 else f"about {minutes:.0f} min at 5 MB a second"
+
+
+def fetch(copies: Copies, area: Area, service: Service, folder: str, feedback: Feedback) -> None:
+    """Copy what is missing, several files at once, and list all items in `items.json`.
+
+    A file that was copied stays, whatever happens to the others: another run goes on there.
+
+    Raises:
+        SeriesError: a file cannot be read.
+        OutputError: a file cannot be written.
+        Cancelled: the feedback says so.
+    """
+    progress = _Progress()
+    stopped = threading.Event()
+
+    def check() -> None:
+        if stopped.is_set():
+            stop_if_cancelled(feedback)
+
+    download = Download(
+        area,
+        Signer(service.tokens, check),
+        service.read_options() if copies.wanted else {},
+        progress.add,
+        stopped,
+    )
+    total = max(1, sum(one.size for one in copies.wanted))
+    for place in {os.path.dirname(one.path) for one in copies.wanted}:
+        _make_folder(place)
+    pool = ThreadPoolExecutor(AT_ONCE)
+    waiting: set[Future[bool]] = {pool.submit(download.copy, one) for one in copies.wanted}
+    try:
+        while waiting:
+            done, waiting = wait(waiting, _POLL, FIRST_COMPLETED)
+            stop_if_cancelled(feedback)
+            for one in done:
+                one.result()
+            feedback.progress(min(1.0, progress.done / total))
+    finally:
+        stopped.set()
+        for one in waiting:
+            one.cancel()
+        # A read that hangs ends by its time-out; the run does not wait for it.
+        pool.shutdown(wait=not waiting)
+    _list_items(copies.items, folder)
+
+
+def _make_folder(path: str) -> None:
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{path} cannot be made ({error.strerror}); choose another FOLDER."
+        ) from error
+
+
+def _list_items(items: Sequence[Item], folder: str) -> None:
+    """Write the items, with those of earlier runs, as an ItemCollection with local addresses."""
+    path = os.path.join(folder, ITEMS)
+    known: dict[str, Item] = {}
+    if os.path.exists(path):
+        try:
+            with open(path, encoding="utf-8") as file:
+                known = {str(one["id"]): one for one in json.load(file)["features"]}
+        except (OSError, ValueError, KeyError, TypeError):
+            known = {}
+    for item in items:
+        before = known.get(str(item["id"]), {}).get("assets", {})
+        assets = {**before, **item["assets"]}
+        there = {
+            band: asset
+            for band, asset in assets.items()
+            if os.path.exists(os.path.join(folder, asset["href"]))
+        }
+        if there:
+            known[str(item["id"])] = {**item, "assets": there}
+    collection = {
+        "type": "FeatureCollection",
+        "features": sorted(known.values(), key=lambda one: str(one["properties"]["datetime"])),
+    }
+    write_text(path, json.dumps(collection, indent=1))

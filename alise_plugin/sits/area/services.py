@@ -1,0 +1,121 @@
+"""STAC services of Sentinel-2 L2A that need no set-up, and how each gives out its files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ...errors import SeriesError
+
+OTHER = "other"
+
+
+@dataclass(frozen=True)
+class Service:
+    """A STAC API.
+
+    Attributes:
+        name: for messages.
+        address: of the API, without a slash at the end.
+        collection: its Sentinel-2 L2A.
+        tokens: address that signs the files of a container, for services that sign; see `tokens`.
+        dn_as_delivered: whether the items say nothing of scale and offset, and DN are as ESA
+            delivers them: reflectance x 10^4, with an offset of 1000 from baseline 04.00 on.
+        gdal_options: what GDAL needs to read the files.
+        key_variables: environment variables that hold the keys, and the option of GDAL for each.
+    """
+
+    name: str
+    address: str
+    collection: str
+    tokens: str = ""
+    dn_as_delivered: bool = False
+    gdal_options: Mapping[str, str] = field(default_factory=dict)
+    key_variables: Mapping[str, str] = field(default_factory=dict)
+
+    def read_options(self) -> dict[str, str]:
+        """Return the options with which GDAL reads the files, keys among them.
+
+        Raises:
+            SeriesError: a key is missing.
+        """
+        options = dict(self.gdal_options)
+        for variable, option in self.key_variables.items():
+            value = os.environ.get(variable) or os.environ.get(option)
+            if not value:
+                raise SeriesError(
+                    f"{self.name} gives its files to holders of a key only: put it into the "
+                    f"environment variables {' and '.join(self.key_variables)}, or choose another "
+                    "SERVICE."
+                )
+            options[option] = value
+        return options
+
+
+SERVICES = {
+    # Open COGs on AWS, no account. Its older collection sentinel-2-l2a states wrong offsets.
+    "earthsearch": Service(
+        "Earth Search", "https://earth-search.aws.element84.com/v1", "sentinel-2-c1-l2a"
+    ),
+    # https://planetarycomputer.microsoft.com/docs/concepts/sas/
+    "planetarycomputer": Service(
+        "Planetary Computer",
+        "https://planetarycomputer.microsoft.com/api/stac/v1",
+        "sentinel-2-l2a",
+        tokens="https://planetarycomputer.microsoft.com/api/sas/v1/token",
+        dn_as_delivered=True,
+    ),
+    # https://documentation.dataspace.copernicus.eu/APIs/S3.html
+    "copernicus": Service(
+        "Copernicus Data Space",
+        "https://stac.dataspace.copernicus.eu/v1",
+        "sentinel-2-l2a",
+        dn_as_delivered=True,
+        gdal_options={
+            "AWS_S3_ENDPOINT": "eodata.dataspace.copernicus.eu",
+            "AWS_VIRTUAL_HOSTING": "FALSE",
+            "AWS_DEFAULT_REGION": "default",
+        },
+        key_variables={
+            "CDSE_S3_ACCESS_KEY": "AWS_ACCESS_KEY_ID",
+            "CDSE_S3_SECRET_KEY": "AWS_SECRET_ACCESS_KEY",
+        },
+    ),
+}
+
+
+def service_of(choice: str, address: str, collection: str) -> Service:
+    """Return the service that a user chose.
+
+    Args:
+        choice: a key of `SERVICES`, or `OTHER`.
+        address: of another STAC API.
+        collection: to search; the service's own if empty.
+
+    Raises:
+        SeriesError: an address or a collection is missing, or is given where it means nothing.
+    """
+    if choice != OTHER:
+        if address:
+            raise SeriesError(f'ADDRESS is for SERVICE "{OTHER}"; choose that, or leave it empty.')
+        known = SERVICES[choice]
+        if not collection or collection == known.collection:
+            return known
+        return Service(
+            known.name,
+            known.address,
+            collection,
+            known.tokens,
+            known.dn_as_delivered,
+            known.gdal_options,
+            known.key_variables,
+        )
+    if not address.lower().startswith(("http://", "https://")):
+        raise SeriesError(
+            f'SERVICE "{OTHER}" needs the address of a STAC API in ADDRESS, which begins with '
+            "https://."
+        )
+    if not collection:
+        raise SeriesError(f'SERVICE "{OTHER}" needs the name of a collection in COLLECTION.')
+    return Service(address, address.rstrip("/"), collection)
