@@ -9,7 +9,9 @@ from qgis.PyQt.QtGui import QIcon
 
 from .algorithms import checkruntime, installruntime
 from .algorithms.base import OperationAlgorithm
+from .algorithms.network import send_by_qgis
 from .operations.catalogue import OPERATIONS
+from .sits.area.transport import use_transport
 
 ICON = Path(__file__).parent / "resources" / "icon.svg"
 MODELS = Path(__file__).parent / "resources" / "models"
@@ -42,7 +44,8 @@ class AliseProvider(QgsProcessingProvider):
     """Lists the algorithms; all of them, always, so that a model or script can name them."""
 
     def loadAlgorithms(self) -> None:
-        """Add one instance of each algorithm."""
+        """Add one instance of each algorithm; all send their requests as QGIS does."""
+        use_transport(send_by_qgis)
         set_up = (installruntime.OPERATION, checkruntime.OPERATION)
         for operation in (*OPERATIONS.values(), *set_up):
             self.addAlgorithm(OperationAlgorithm(operation))

@@ -96,7 +96,16 @@ class StacServer:
 
 
 def tile_item(
-    server, day, *, side=512, offset=0, baseline="05.09", cloud=12.0, darker=0.0, changes=None
+    server,
+    day,
+    *,
+    side=512,
+    offset=0,
+    baseline="05.09",
+    cloud=12.0,
+    darker=0.0,
+    block=128,
+    changes=None,
 ):
     """Write the files of one acquisition and list it; returns the item."""
     name = f"S2A_31TCJ_{day:%Y%m%d}_0_L2A"
@@ -124,7 +133,7 @@ def tile_item(
             size=float(size),
             nodata=0,
             driver="COG",
-            options=["COMPRESS=DEFLATE", "PREDICTOR=YES", "BLOCKSIZE=128", "OVERVIEWS=NONE"],
+            options=["COMPRESS=DEFLATE", "PREDICTOR=YES", f"BLOCKSIZE={block}", "OVERVIEWS=NONE"],
         )
         assets[band.lower()] = {
             "href": f"{server.address}/files/tiles/{name}/{band}.tif",
