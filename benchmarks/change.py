@@ -26,13 +26,13 @@ from osgeo import gdal
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from alise_plugin.mapping.change.gapfilled import STEP_DAYS, gap_filled
-from alise_plugin.mapping.change.periods import days_of_years
 from alise_plugin.model.distance import SquaredDistance, compact_cosine
 from alise_plugin.model.encoder import Encoder
 from alise_plugin.model.package import load_package
 from alise_plugin.model.spatial_features import Period
 from alise_plugin.sentinel2 import BANDS
 from alise_plugin.sits.build import build_series
+from alise_plugin.sits.years import days_of_years
 from training.change.simulated import simulated_rotations
 
 PROJECT = Path(__file__).resolve().parents[1]

@@ -12,6 +12,7 @@ from .parameters import (
     GEOTIFF,
     Choice,
     Dates,
+    Number,
     Output,
     RasterOutput,
     Rasters,
@@ -45,6 +46,18 @@ PARAMETERS = (
         "that places and years stay comparable.",
         advanced=True,
         options=FORMATS,
+    ),
+    Number(
+        "YEAR",
+        "Year that the days are moved to (empty: as they are)",
+        "One year for all embeddings that a head, a distance or a similarity is to compare: the "
+        "days are moved by whole years before they are encoded, so that a season looks alike in "
+        "every year.",
+        advanced=True,
+        default=None,
+        minimum=2015,
+        maximum=2100,
+        integer=True,
     ),
     RasterOutput(
         "OUTPUT",
@@ -88,6 +101,8 @@ def run(given: Given, feedback: Feedback) -> Results:
         )
     with opened(given["INPUT"], given["DATES"], given, feedback) as source:
         features = source.require_series("choose an image series")
+        if given["YEAR"] is not None:
+            features = features.in_year(given["YEAR"], feedback)
         options: dict[str, Any] = {
             "extent": given["EXTENT"].on(features.grid),
             "budget": budget_of(given),

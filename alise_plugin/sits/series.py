@@ -19,6 +19,7 @@ from .bands import canonical_band
 from .grid import Grid, Window
 from .no_value import RawValues
 from .rasters import is_integer, open_raster, read_bands, stated_scale
+from .years import days_of_years
 
 ABSENT = "ABSENT"
 """Metadata item of a band that an acquisition does not have: there is nothing to read in it."""
@@ -52,17 +53,24 @@ class ImageSeries:
         path: the VRT.
         grid: CRS, place and size of every acquisition.
         dates: acquisition dates, ascending, `T` of them.
-        days: `(T,)` float32, days since 2014-03-03.
+        days: `(T,)` float32, days since 2014-03-03, moved by `moved_years`.
+        moved_years: whole years by which the days, not the dates, lie later.
         bands_present: names of the bands that at least one acquisition has, in the order of BANDS.
     """
 
     def __init__(
-        self, path: str, dataset: gdal.Dataset, grid: Grid, acquisitions: tuple[_Acquisition, ...]
+        self,
+        path: str,
+        dataset: gdal.Dataset,
+        grid: Grid,
+        acquisitions: tuple[_Acquisition, ...],
+        moved_years: int = 0,
     ) -> None:
         self.path = path
         self.grid = grid
         self.dates = tuple(acquisition.day for acquisition in acquisitions)
-        self.days = days_since_reference(self.dates)
+        self.moved_years = moved_years
+        self.days = days_since_reference(self.dates) + np.float32(days_of_years(moved_years))
         present = {plane for acquisition in acquisitions for plane in acquisition.planes}
         self.bands_present = tuple(BANDS[plane] for plane in sorted(present))
         self._dataset: gdal.Dataset | None = dataset
@@ -94,7 +102,12 @@ class ImageSeries:
 
     def reopen(self) -> ImageSeries:
         """Return the same acquisitions on a dataset of its own, for another thread."""
-        return ImageSeries(self.path, open_raster(self.path), self.grid, self._acquisitions)
+        return self.moved(self.moved_years)
+
+    def moved(self, years: int) -> ImageSeries:
+        """Return the acquisitions on another dataset, their days so many years later."""
+        dataset = open_raster(self.path)
+        return ImageSeries(self.path, dataset, self.grid, self._acquisitions, years)
 
     def subset(self, dates: Iterable[date]) -> ImageSeries:
         """Return the series of some of the dates, on a dataset of its own.
@@ -111,7 +124,7 @@ class ImageSeries:
                 f"{len(self.dates)} dates from {self.dates[0]} to {self.dates[-1]}."
             )
         kept = tuple(item for item in self._acquisitions if item.day in wanted)
-        return ImageSeries(self.path, open_raster(self.path), self.grid, kept)
+        return ImageSeries(self.path, open_raster(self.path), self.grid, kept, self.moved_years)
 
     def read(self, window: Window, acquisition: int) -> NDArray[np.float32]:
         """Return one acquisition in a window.

@@ -9,7 +9,6 @@ from osgeo import ogr
 from alise_plugin.errors import AliseError, SeriesError
 from alise_plugin.feedback import SilentFeedback
 from alise_plugin.mapping.change.gapfilled import GapFilledPair, gap_filled
-from alise_plugin.mapping.change.periods import days_of_years, whole_years
 from alise_plugin.mapping.change.threshold import ThresholdRule, exceeded_by, otsu, threshold_of
 from alise_plugin.mapping.change.zones import zone_changes
 from alise_plugin.model.distance import SquaredDistance, compact_cosine
@@ -17,6 +16,7 @@ from alise_plugin.model.encoder import load_encoder
 from alise_plugin.model.spatial_features import Period
 from alise_plugin.sits.acquisitions import days_since_reference
 from alise_plugin.sits.build import build_series
+from alise_plugin.sits.years import days_of_years, whole_years
 from tests.helpers.features import compare, features_from
 from tests.helpers.pair_encoder import PairEncoder
 from tests.helpers.rasters import TRANSFORM, digital_numbers, write_raster

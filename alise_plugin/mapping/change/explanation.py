@@ -12,8 +12,9 @@ from ...arrays import Float
 from ...model.encoder import Encoder
 from ...sentinel2 import REFERENCE_DATE
 from ...sits.acquisitions import days_since_reference
+from ...sits.years import days_of_years, whole_years
 from .pairs import Pair, Vectors
-from .periods import days_of_years, require_common_season, whole_years
+from .periods import require_common_season
 
 _STEP_DAYS = 10
 

@@ -14,10 +14,11 @@ from ...model.distance import Distance, SquaredDistance
 from ...sentinel2 import BANDS
 from ...sits.acquisitions import days_since_reference
 from ...sits.grid import Tile, Window, plan_tiles
+from ...sits.years import days_of_years, whole_years
 from ..features.series_features import SeriesFeatures
 from ..features.tiling import TileBudget
 from .pairs import NOISE_EVERY, Report, Stop, Vectors, names_of, on_grid_of
-from .periods import days_of_years, require_common_season, whole_years
+from .periods import require_common_season
 
 STEP_DAYS = 5
 

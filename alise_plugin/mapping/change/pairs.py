@@ -23,11 +23,11 @@ from ...sits.grid import Grid, Tile, Window, plan_tiles
 from ...sits.regrid import SeriesOnGrid, extent_on, read_on_grid
 from ...sits.series import ImageSeries
 from ...sits.shared import shared_acquisitions
+from ...sits.years import days_of_years, whole_years
 from ..features.embedding_raster import EmbeddingRaster
 from ..features.features import Features
 from ..features.series_features import SeriesFeatures
 from ..features.tiling import TileBudget, choose_tile_size, tile_halo, tile_memory, tile_step
-from .periods import days_of_years, whole_years
 
 Report = Callable[[float], None]
 

@@ -8,22 +8,9 @@ from datetime import date, timedelta
 
 from ...errors import SeriesError
 from ...sits.series import ImageSeries
-
-YEAR = 365.25
-
+from ...sits.years import days_of_years, whole_years
 
 _NAMED_DATES = 12  # of a series, in a message
-
-
-def whole_years(before: Sequence[date], after: Sequence[date]) -> int:
-    """Return years from the middle of one period to the middle of another, rounded."""
-    middles = [dates[0].toordinal() + dates[-1].toordinal() for dates in (before, after)]
-    return round((middles[1] - middles[0]) / 2 / YEAR)
-
-
-def days_of_years(years: int) -> int:
-    """Return days of a number of years, rounded."""
-    return round(years * YEAR)
 
 
 def common_season(before: Sequence[date], after: Sequence[date]) -> tuple[date, date] | None:

@@ -10,10 +10,11 @@ from ...errors import AliseError, SeriesError
 from ...feedback import Feedback
 from ...model.distance import CosineDistance, SquaredDistance, compact_cosine
 from ...sits.grid import Window
+from ...sits.years import whole_years
 from ..features.features import Features
 from .gapfilled import GapFilledPair
 from .pairs import Pair, RasterPair, SeriesPair, names_of, require_overlap
-from .periods import common_season, whole_years
+from .periods import common_season
 from .threshold import ThresholdRule
 
 METHODS = ("cosine", "alise", "gapfilled")

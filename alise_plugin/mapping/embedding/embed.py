@@ -231,6 +231,7 @@ def make_plan(
         "precision": encoder.precision,
         "compact": metadata.get("ALISE_COMPACT_SHA256"),
         "dates": metadata["ALISE_DATES"],
+        "years_moved": series.moved_years,
         "files": source_files(series.path),
         "window": [inner.col, inner.row, inner.width, inner.height],
         "format": format,

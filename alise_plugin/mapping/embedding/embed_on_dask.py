@@ -49,6 +49,7 @@ class Job:
     Attributes:
         run: another for each run.
         series, model, output: paths.
+        moved_years: whole years that the days of the series are moved by.
         device: of the encoder, as it was asked for.
         threads: of the encoder; None for all that the worker may use.
         precision: of the encoder.
@@ -58,6 +59,7 @@ class Job:
 
     run: str
     series: str
+    moved_years: int
     model: str
     output: str
     device: str
@@ -132,6 +134,7 @@ def embed_on_cluster(
         job = Job(
             uuid.uuid4().hex,
             os.path.abspath(series.path),
+            series.moved_years,
             os.path.abspath(encoder.package.folder),
             output,
             device,
@@ -238,7 +241,8 @@ def make_tile(job: Job, tile: Tile) -> int:
     series, encoder = _opened(job.run, job.series, job.model, *engine)
     folder = BlockFolder(job.output)
     with block_cache(cache_size(job.memory_mb)):
-        return write_block(series, encoder, job.plan, folder, tile, SilentFeedback())
+        moved = series.moved(job.moved_years)
+        return write_block(moved, encoder, job.plan, folder, tile, SilentFeedback())
 
 
 @lru_cache(maxsize=1)

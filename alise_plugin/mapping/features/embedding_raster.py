@@ -6,7 +6,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,12 +20,14 @@ from ...model.identity import FeatureIdentity
 from ...sits.acquisitions import parse_date
 from ...sits.grid import Grid, Tile, Window, plan_tiles
 from ...sits.rasters import open_raster, read_bands
+from ...sits.years import days_of_years, middle_of, whole_years
 from .features import ScatteredReading
 from .tiling import TileBudget
 
 if TYPE_CHECKING:
     from .series_features import SeriesFeatures
 
+YEARS_MOVED = "ALISE_YEARS_MOVED"  # metadata item: whole years that days were moved by
 _BLOCK = 16  # pixels: sides of tiles are multiples, as the blocks of a GeoTIFF are
 # Pixels: sides of tiles that are only read. Multiples of the first have blocks of a good size; a
 # tile of the second is read in a few seconds, between which a run tells how far it is.
@@ -116,6 +118,30 @@ class EmbeddingRaster:
     def dates_text(self) -> str:
         """Return the acquisitions as the raster says them."""
         return self.metadata.get("ALISE_DATES", "")
+
+    @property
+    def season(self) -> date | None:
+        """Return the middle of the days that the raster was made with, if it says them."""
+        dates = self.dates
+        if not dates:
+            return None
+        try:
+            years = int(self.metadata.get(YEARS_MOVED, "0"))
+        except ValueError:
+            return None
+        return middle_of(dates) + timedelta(days_of_years(years))
+
+    def in_season(self, middle: date | None, feedback: Feedback) -> EmbeddingRaster:
+        """Return this; warn where its days lie in another year; see `Features.in_season`."""
+        own = self.season
+        years = whole_years([own], [middle]) if own is not None and middle is not None else 0
+        if own is not None and middle is not None and years:
+            feedback.warning(
+                f"{self.name} was made with the days of {own.year} and the head learned those of "
+                f"{middle.year}, so it tells classes less well: embed the series again with YEAR "
+                f"{middle.year}."
+            )
+        return self
 
     @property
     def bands(self) -> list[str] | None:

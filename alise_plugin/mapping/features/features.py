@@ -71,6 +71,20 @@ class Features(Protocol):
         """Return the acquisitions in a few words; an empty text if they are not known."""
 
     @property
+    def season(self) -> date | None:
+        """Return the middle of the days that the vectors are made with; None if not known."""
+
+    def in_season(self, middle: date | None, feedback: Feedback) -> Features:
+        """Return the vectors with days moved by whole years, so that their middle is nearest.
+
+        An embedding raster keeps the days that it was made with; it warns.
+
+        Args:
+            middle: of the season to move to; None for the vectors as they are.
+            feedback: told by how many years.
+        """
+
+    @property
     def bands(self) -> list[str] | None:
         """Return the bands that the vectors were made of; None if they are not known."""
 

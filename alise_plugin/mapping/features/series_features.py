@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 from ...arrays import Float
@@ -14,7 +14,8 @@ from ...model.encoder import Encoder
 from ...model.identity import FeatureIdentity
 from ...sits.grid import Tile, Window
 from ...sits.series import ImageSeries
-from .embedding_raster import EmbeddingRaster
+from ...sits.years import days_of_years, middle_of, whole_years
+from .embedding_raster import YEARS_MOVED, EmbeddingRaster
 from .encode_tiles import encode_some, encode_tiles
 from .features import ScatteredReading
 from .spread_windows import grown
@@ -101,6 +102,36 @@ class SeriesFeatures:
         return f"{self.dates[0]} to {self.dates[-1]}, {len(self.dates)} dates"
 
     @property
+    def season(self) -> date | None:
+        """Return the middle of the days that the vectors are made with."""
+        return middle_of(self.dates) + timedelta(days_of_years(self.series.moved_years))
+
+    def in_season(self, middle: date | None, feedback: Feedback) -> SeriesFeatures:
+        """Return the vectors with days moved by whole years; see `Features.in_season`."""
+        if middle is None:
+            return self
+        years = whole_years(self.dates, [middle])
+        if years == self.series.moved_years:
+            return self
+        feedback.info(
+            f"The days of {self.name} are moved by {years:+d} years for the encoder, into the "
+            f"season around {middle} that the head learned."
+        )
+        return self.with_series(self.series.moved(years))
+
+    def in_year(self, year: int, feedback: Feedback) -> SeriesFeatures:
+        """Return the vectors with days moved by whole years, so that their middle is in a year.
+
+        Args:
+            year: one year for all series that are to be compared.
+            feedback: told by how many years.
+        """
+        years = year - middle_of(self.dates).year
+        if years:
+            feedback.info(f"The days of {self.name} are moved by {years:+d} years, into {year}.")
+        return self.with_series(self.series.moved(years)) if years else self
+
+    @property
     def bands(self) -> list[str] | None:
         """Return the bands that the series has."""
         return list(self.series.bands_present)
@@ -119,6 +150,7 @@ class SeriesFeatures:
             "ALISE_SERIES": self.name,
             "ALISE_DEVICE": self.encoder.device_used,
             "ALISE_PRECISION": self.encoder.precision,
+            **moved_item(self.series.moved_years),
         }
 
     @property
@@ -151,6 +183,11 @@ class SeriesFeatures:
         """Return the vectors of every n-th row and column; see `Features.read_some`."""
         tile = Tile(grown(window, self.grid.window), window)
         return encode_some(self.series, self.encoder, tile, every, feedback.cancelled)
+
+
+def moved_item(years: int) -> dict[str, str]:
+    """Return the metadata item about years that days were moved by."""
+    return {YEARS_MOVED: str(years)} if years else {}
 
 
 def same_vectors_item(hashes: Sequence[str]) -> dict[str, str]:

@@ -21,7 +21,7 @@ from ..features.standardise import standardised
 from ..labels.legend import MAX_CLASSES, default_color
 from ..rasters.destinations import require_outputs
 from .classifier import fit, require_scikit_learn
-from .training_record import same_vectors
+from .training_record import same_vectors, season_item
 
 CLASSES, PIXELS = 8, 10_000
 
@@ -112,6 +112,7 @@ def find_classes(
         "inputs": [{"features": source.name}],
         "samples": len(features),
         "seed": seed,
+        **season_item(source),
         **same_vectors(identity),
     }
     bands = source.bands

@@ -31,7 +31,7 @@ from .classifier import (
     require_scikit_learn,
     validate,
 )
-from .training_record import say_model, training_items, training_sections
+from .training_record import in_one_season, say_model, training_items, training_sections
 
 _SAMPLING = 0.7  # of a run's progress
 
@@ -108,6 +108,7 @@ def train_classifier(
     feedback = feedback or SilentFeedback()
     design, budget = design or SampleDesign(), budget or TileBudget()
     say_model(pairs, feedback)
+    pairs = in_one_season(pairs, feedback)
     classes, values = class_list([pair.labels for pair in pairs], legends)
     samples = draw_samples(
         pairs,

@@ -29,7 +29,7 @@ from .regression import (
     validate_value,
     value_figures,
 )
-from .training_record import say_model, training_items, training_sections
+from .training_record import in_one_season, say_model, training_items, training_sections
 
 _SAMPLING = 0.7  # of a run's progress
 
@@ -96,6 +96,7 @@ def train_regression(
     feedback = feedback or SilentFeedback()
     design, budget = design or SampleDesign(), budget or TileBudget()
     say_model(pairs, feedback)
+    pairs = in_one_season(pairs, feedback)
     samples = draw_values(
         pairs,
         design=design,

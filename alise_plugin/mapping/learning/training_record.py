@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -10,9 +11,10 @@ from ... import html_page
 from ...feedback import Feedback
 from ...model.identity import FeatureIdentity
 from ...sentinel2 import BANDS
+from ..features.features import Features
 from ..labels.layers import Labels, Values
 from ..samples.groups import have_polygons
-from ..samples.samples import LabelledSource, SampleDesign
+from ..samples.samples import LabelledSource, SampleDesign, Truth
 
 
 def same_vectors(identity: FeatureIdentity) -> dict[str, Any]:
@@ -27,6 +29,19 @@ def say_model(pairs: Sequence[LabelledSource[Labels | Values]], feedback: Feedba
         if pair.source.on_device:
             feedback.info(f"Model {pair.source.identity.name}{pair.source.on_device}.")
             return
+
+
+def in_one_season(
+    pairs: Sequence[LabelledSource[Truth]], feedback: Feedback
+) -> list[LabelledSource[Truth]]:
+    """Return the sources with their days moved by whole years onto the season of the first."""
+    season = pairs[0].source.season
+    return [replace(pair, source=pair.source.in_season(season, feedback)) for pair in pairs]
+
+
+def season_item(source: Features) -> dict[str, str]:
+    """Return what a head says of the season that it learned."""
+    return {"season": source.season.isoformat()} if source.season is not None else {}
 
 
 def training_items(
@@ -55,6 +70,7 @@ def training_items(
         "pixels_per_area": design.per_area,
         "validation": "polygons" if polygons else f"blocks of {design.block_size:g} m",
         "seed": design.seed,
+        **season_item(pairs[0].source),
         **same_vectors(pairs[0].source.identity),
     }
     known = [bands for bands in (pair.source.bands for pair in pairs) if bands is not None]

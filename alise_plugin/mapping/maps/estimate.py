@@ -77,6 +77,7 @@ def estimate(
     require_outputs([output], (source.path, head.path))
     budget = budget or TileBudget()
     head.require(source.identity)
+    source = source.in_season(head.season, feedback)
     inner = source.grid.window if extent is None else source.grid.window_of(extent)
     side, tiles = source.tiles(inner, budget)
     inside = Mask(mask, source.grid)

@@ -118,6 +118,7 @@ def segment(
     if vector:
         require_replaceable(vector, LAYER)
     head.require(source.identity)
+    source = source.in_season(head.season, feedback)
     inner = source.grid.window if extent is None else source.grid.window_of(extent)
     half = options.window // 2 if options.smoothing != "none" else 0
     work = inner.expand(half, source.grid.window)  # neighbours of the map's edge

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, TypeVar
 
 import numpy as np
@@ -24,6 +26,7 @@ SCHEMA = 1
 _SCHEMA_KEY, _ENCODER_KEY, _PROVENANCE_KEY = "alise_head", "alise_encoder", "alise_provenance"
 
 
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _BLOCK = 8192  # pixels that go through the graph in one call
 
 
@@ -200,6 +203,23 @@ class HeadFile:
             )
         self.n_features: int = shapes[0][1]
         self._session = session
+
+    @property
+    def season(self) -> date | None:
+        """Return the middle of the days that the head learned; None if it does not say them.
+
+        Heads of before 0.9 say the dates of their inputs; the first counts.
+        """
+        stated = str(self.provenance.get("season") or "")
+        inputs = self.provenance.get("inputs") or [{}]
+        try:
+            days = [date.fromisoformat(stated)] if stated else []
+            if not days:
+                found = _DATE.findall(str(dict(inputs[0]).get("dates") or ""))
+                days = sorted(date.fromisoformat(text) for text in found)
+        except (ValueError, TypeError, KeyError, IndexError):
+            return None
+        return days[0] + (days[-1] - days[0]) // 2 if days else None
 
     @property
     def name(self) -> str:
