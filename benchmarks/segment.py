@@ -119,6 +119,7 @@ def main() -> None:
         everywhere: dict[int, dict[str, np.ndarray]] = {}
         for year in YEARS:
             series = ImageSeries.open(folder / f"series_{year}.vrt")
+            series = series.moved(YEARS[0] - year)  # as Segment does for a head of the first year
             began = time.process_time()
             window = series.grid.window
             ours = encoder.encode(series.read_all(window), series.days)
