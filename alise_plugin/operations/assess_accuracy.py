@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import json
 
-from ..errors import LabelsError
+import numpy as np
+
+from ..errors import AliseError, LabelsError
 from ..feedback import Feedback, Part
-from ..mapping.accuracy.assess import AccuracyResult, assess_accuracy, class_rows
+from ..mapping.accuracy.assess import (
+    AccuracyResult,
+    SampleStrata,
+    assess_accuracy,
+    class_rows,
+)
 from ..mapping.accuracy.class_map import ClassMap
-from ..mapping.labels.layers import VectorLabels
+from ..mapping.accuracy.sample_design import STRATUM_FIELDS
+from ..mapping.labels.layers import VectorLabels, VectorValues
 from .draw_sample import CLASS_MAP
 from .figures import ACCURACY_FIGURES, figure_values
 from .operation import ACCURACY, Operation
 from .parameters import FeatureOutput, Field, Output, Vector, figure_outputs
 from .shared import REPORT, SEED
-from .values import Column, Given, Results, Sink
+from .values import Column, Given, Layer, Results, Sink
 
 PARAMETERS = (
     CLASS_MAP,
@@ -60,6 +68,7 @@ def run(given: Given, feedback: Feedback) -> Results:
     result = assess_accuracy(
         ClassMap(raster.path, raster.legend, Part(feedback, 0.0, 0.5)),
         reference,
+        strata=_strata(given["REFERENCE"], reference, feedback),
         report=given["REPORT"] or None,
         seed=given["SEED"],
         feedback=Part(feedback, 0.5, 1.0),
@@ -73,6 +82,29 @@ def run(given: Given, feedback: Feedback) -> Results:
             "CLASS_FIGURES": json.dumps(class_rows(result), ensure_ascii=False),
         }
     )
+
+
+def _strata(layer: Layer, reference: VectorLabels, feedback: Feedback) -> SampleStrata | None:
+    """Return the strata that points bring, as Draw accuracy sample writes them; None if none."""
+    found: list[dict[bytes, float]] = []
+    for name in STRATUM_FIELDS:
+        try:
+            values = layer.measurements(name, ())
+        except AliseError:
+            return None
+        assert isinstance(values, VectorValues)
+        shapes = (bytes(geometry.ExportToWkb()) for geometry in values.geometries)
+        found.append(dict(zip(shapes, values.values)))
+    keys = [bytes(geometry.ExportToWkb()) for geometry in reference.geometries]
+    missing = sum(not all(key in one for one in found) for key in keys)
+    if missing:
+        feedback.warning(
+            f"{missing} labels of {reference.name} have no {' or '.join(STRATUM_FIELDS)}: the "
+            "sample is taken as drawn from the classes of this map."
+        )
+        return None
+    codes, areas = ([one[key] for key in keys] for one in found)
+    return SampleStrata(np.array(codes, np.int64), np.array(areas, np.float64))
 
 
 def _write_areas(sink: Sink | None, result: AccuracyResult) -> str:
@@ -96,9 +128,11 @@ OPERATION = Operation(
     help="Compares a class map with reference points or polygons: confusion matrix, user's and "
     "producer's accuracy, F1, IoU, kappa, and the area of each class adjusted for the map's "
     "errors, all with 95 % intervals (Olofsson et al. 2014).\n\n"
-    "Areas and intervals are right if the reference is a stratified random sample of points with "
-    "the map's classes as strata: Draw accuracy sample makes one. With polygons, intervals come "
-    "from resampling the polygons.",
+    "Areas and intervals are right if the reference is a stratified random sample of points, as "
+    "Draw accuracy sample makes one. Its fields stratum and stratum_m2 say what it was drawn from, "
+    "so a sample that was drawn from one map judges any other map of the place too (Stehman 2014). "
+    "Points without these fields are taken as drawn from the classes of this map. With polygons, "
+    "intervals come from resampling the polygons.",
     parameters=PARAMETERS,
     outputs=OUTPUTS,
     run=run,

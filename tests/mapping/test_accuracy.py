@@ -11,8 +11,15 @@ from alise_plugin.mapping.accuracy.class_map import ClassMap
 from alise_plugin.mapping.accuracy.sample_design import draw_sample
 from alise_plugin.mapping.labels.layers import Legend
 from alise_plugin.mapping.labels.read import read_vector_labels
-from alise_plugin.mapping.scores.estimators import allocate, sample_size, stratified_estimate
+from alise_plugin.mapping.scores.estimators import (
+    DesignSample,
+    allocate,
+    design_estimate,
+    sample_size,
+    stratified_estimate,
+)
 from alise_plugin.sits.pixel_area import PixelAreas
+from benchmarks.accuracy import TRUTH, two_maps
 from tests.helpers.labelled_region import (
     CLASSES,
     CODES,
@@ -67,6 +74,38 @@ def test_intervals_hold_the_truth_as_often_as_they_say():
         figures = [*found.areas, found.overall, *found.producers]
         row[:] = [one.low <= truth <= one.high for one, truth in zip(figures, truths)]
     assert (np.abs(hits.mean(0) - 0.95) < 0.035).all()
+
+
+def test_a_sample_of_one_map_judges_another():
+    """Stehman 2014; the classes of map B as strata would be biased and sure of it."""
+    rng = np.random.default_rng(0)
+    held, wrong, found = np.zeros((400, 4)), [], []
+    for row in held:
+        sample, mapped = two_maps(rng, 250)
+        estimate = design_estimate(sample)
+        figures = (estimate.overall, estimate.areas[1], estimate.users[1], estimate.producers[1])
+        row[:] = [one.low <= truth <= one.high for one, truth in zip(figures, TRUTH)]
+        found.append(estimate.areas[1].value)
+        counts = np.bincount(sample.shown * 2 + sample.reference, minlength=4).reshape(2, 2)
+        wrong.append(stratified_estimate(counts, mapped).areas[1].value)
+    assert abs(np.mean(found) / TRUTH[1] - 1) < 0.02
+    assert (np.abs(held.mean(0) - 0.95) < 0.035).all()
+    assert np.mean(wrong) > 1.2 * TRUTH[1]
+
+
+def test_strata_that_are_the_classes_give_the_figures_of_olofsson():
+    shown, reference = np.nonzero(OLOFSSON)
+    times = OLOFSSON[shown, reference]
+    shown, reference = shown.repeat(times), reference.repeat(times)
+    ours = design_estimate(DesignSample(shown, HECTARES, shown, reference, 4))
+    theirs = stratified_estimate(OLOFSSON, HECTARES)
+    np.testing.assert_allclose(ours.shares, theirs.shares)
+    for one, other in zip(
+        [ours.overall, *ours.users, *ours.producers, *ours.areas],
+        [theirs.overall, *theirs.users, *theirs.producers, *theirs.areas],
+    ):
+        assert one.value == pytest.approx(other.value)
+        assert half(one) == pytest.approx(half(other), rel=2e-2)
 
 
 def test_strata_that_say_nothing():
@@ -290,3 +329,79 @@ def test_mistakes_are_said(place, tmp_path):
         ClassMap(place.map_path, feedback=stop)
     assert sorted(os.listdir(tmp_path)) == ["empty.tif", "far.gpkg", "many.tif", "other.gpkg"]
     assert map_codes(place.map_path).shape == (80, 90)
+
+
+def test_the_strata_of_a_drawn_sample_count_for_another_map(place, tmp_path):
+    """Drawn from one map, filled in, and used for a map with other classes: as a user does it."""
+    from alise_plugin import run
+
+    rng = np.random.default_rng(1)
+    truth = np.array(CODES)[place.truth]
+    maps = []
+    for number, errors in enumerate((0.1, 0.4)):
+        wrong = rng.random(truth.shape) < errors
+        codes = np.where(wrong & (truth == CODES[1]), CODES[0], truth)
+        like = place.series.path
+        maps.append(write_class_raster(tmp_path / f"{number}.tif", codes, like))
+    sample = str(tmp_path / "sample.gpkg")
+    run("drawsample", INPUT=maps[0], SIZE=600, MINIMUM=100, OUTPUT=sample)
+    source = ogr.Open(sample, 1)
+    layer = source.GetLayer(0)
+    left, _, _, top, _, _ = place.series.grid.geotransform
+    for feature in layer:
+        shape = feature.GetGeometryRef()
+        row, col = int((top - shape.GetY()) // 10), int((shape.GetX() - left) // 10)
+        feature.SetField("reference", str(truth[row, col]))
+        layer.SetFeature(feature)
+    del layer, source
+    areas = {}
+    for number in (0, 1):
+        table = tmp_path / f"areas{number}.csv"
+        run("assessaccuracy", INPUT=maps[number], REFERENCE=sample, FIELD="reference", AREAS=table)
+        rows = [line.split(",") for line in table.read_text().splitlines()]
+        areas[number] = {row[0]: dict(zip(rows[0], row)) for row in rows[1:]}
+    exact = float((truth == CODES[1]).sum() * 100)
+    for number in (0, 1):
+        found = areas[number][str(CODES[1])]
+        assert float(found["adjusted_low"]) < exact * 1.01
+        assert float(found["adjusted_high"]) > exact * 0.99
+    # One sample gives one true area, whichever map it judges.
+    one, other = (float(areas[number][str(CODES[1])]["adjusted_m2"]) for number in (0, 1))
+    assert one == pytest.approx(other, rel=1e-3)
+
+
+def test_labels_without_strata_are_taken_as_drawn_from_the_map(place, tmp_path, capsys):
+    from alise_plugin import run
+
+    class Log:
+        def __init__(self):
+            self.warnings = []
+
+        def progress(self, fraction):
+            pass
+
+        def cancelled(self):
+            return False
+
+        def info(self, text):
+            pass
+
+        def warning(self, text):
+            self.warnings.append(text)
+
+    truth = np.array(CODES)[place.truth]
+    raster = write_class_raster(tmp_path / "map.tif", truth, place.series.path)
+    points = [point(col, 5 * row) for row in range(8) for col in range(0, 80, 3)]
+    values = [int(truth[5 * row, col]) for row in range(8) for col in range(0, 80, 3)]
+    strata = [float(value) for value in values]
+    strata[3] = None
+    layer = write_layer(
+        tmp_path / "points.gpkg",
+        points,
+        true=values,
+        stratum=strata,
+        stratum_m2=[5.0] * len(values),
+    )
+    log = Log()
+    run("assessaccuracy", feedback=log, INPUT=raster, REFERENCE=layer, FIELD="true")
+    assert any("1 labels of points.gpkg have no stratum or stratum_m2" in t for t in log.warnings)

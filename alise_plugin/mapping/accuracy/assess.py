@@ -24,11 +24,25 @@ from ..labels.layers import Value, VectorLabels
 from ..labels.legend import default_color
 from ..labels.on_grid import AreaRasterizer, on_grid
 from ..rasters.destinations import require_folder
-from ..scores.estimators import StratifiedEstimate, stratified_estimate, stratum_shares
-from ..scores.metrics import OVERALL, Interval, flat, measures, resampled
+from ..scores.estimators import (
+    DesignSample,
+    StratifiedEstimate,
+    design_estimate,
+    stratified_estimate,
+    stratum_shares,
+)
+from ..scores.metrics import (
+    OVERALL,
+    Interval,
+    flat,
+    measures,
+    resampled,
+    resampled_in_strata,
+)
 from ..scores.tables import confusion_sections, overall_table
 from .class_map import ClassMap
 
+_SAME_AREA = 0.02  # how far areas of strata and map may differ
 _FEW = 2  # points of a stratum: with fewer, its error cannot be estimated
 
 
@@ -58,24 +72,40 @@ class AccuracyResult:
     warnings: list[str]
 
 
+@dataclass(frozen=True)
+class SampleStrata:
+    """The strata that reference points were drawn from.
+
+    Attributes:
+        code: `(labels,)` of the stratum of each label.
+        square_metres: `(labels,)` area of that stratum.
+    """
+
+    code: NDArray[np.int64]
+    square_metres: NDArray[np.float64]
+
+
 def assess_accuracy(
     class_map: ClassMap,
     reference: VectorLabels,
     *,
+    strata: SampleStrata | None = None,
     report: str | os.PathLike[str] | None = None,
     seed: int = 0,
     feedback: Feedback | None = None,
 ) -> AccuracyResult:
     """Compare a map with reference labels.
 
-    Points are taken as a stratified random sample with the map's classes as strata (see
-    `draw_sample`): their intervals are those of Olofsson et al. 2014. The pixels of a polygon are
-    alike, so with polygons all intervals come from resampling polygons.
+    Points are taken as a stratified random sample. Their strata are those that they bring (see
+    `draw_sample`), which may be of another map (Stehman 2014), or else the map's classes (Olofsson
+    et al. 2014). The pixels of a polygon are alike, so with polygons all intervals come from
+    resampling polygons.
 
     Args:
         class_map: the map.
         reference: points or polygons with the true class: codes of the map, or names of its
             classes.
+        strata: that the points were drawn from; the classes of the map if None.
         report: HTML page to write.
         seed: of the resampling.
         feedback: progress and cancelling.
@@ -98,7 +128,7 @@ def assess_accuracy(
     number = np.array([pixels.get(item.code, 0) for item in classes])
     complete = (number > 0) & (counts.sum(1) >= number)
     estimate = stratified_estimate(counts, mapped, complete)
-    warnings = [*skipped, *_warnings_of(reference, classes, counts, mapped, complete)]
+    warnings = [*skipped, *_warnings_of_labels(reference, classes, counts, mapped)]
     by_polygon = any(geometry.GetDimension() > 0 for geometry in reference.geometries)
 
     def figures(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -106,9 +136,26 @@ def assess_accuracy(
         shares = stratum_shares(matrix.T, mapped)
         return np.concatenate([flat(measures(shares.T)), shares.sum(0)])
 
-    group = np.unique(area, return_inverse=True)[1].reshape(-1)
-    low, high = resampled(truth, shown, group, count, figures, seed)
-    values = figures(counts.T.astype(np.float64))
+    design = _design(strata, area, shown, truth, classes, mapped) if not by_polygon else None
+    if strata is not None and by_polygon:
+        warnings.append("The strata of the sample are not used, for it holds polygons.")
+    if by_polygon:
+        group = np.unique(area, return_inverse=True)[1].reshape(-1)
+        low, high = resampled(truth, shown, group, count, figures, seed)
+        values = figures(counts.T.astype(np.float64))
+    else:
+        own = DesignSample(shown, mapped, shown, truth, count)
+        sample = design or own
+        cells = truth * count + shown
+        low, high = resampled_in_strata(
+            cells, sample.stratum, sample.weights, count, _figures_of_shares, seed
+        )
+        values = _figures_of_shares(sample.shares().T)
+    if design is not None:
+        estimate = design_estimate(design)
+        warnings += _warnings_of_strata(design, mapped)
+    else:
+        warnings += _warnings_of_classes(classes, counts, mapped, complete)
     rows = [Interval(*map(float, three)) for three in zip(values, low, high)]
     overall = dict(zip(OVERALL, rows))
     users, producers, f1, iou, shares = (
@@ -135,6 +182,48 @@ def assess_accuracy(
         write_text(report, _report(class_map.name, reference.name, result))
     feedback.progress(1.0)
     return result
+
+
+def _figures_of_shares(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return all figures of shares of the area, reference in rows."""
+    whole = matrix / matrix.sum()
+    return np.concatenate([flat(measures(whole)), whole.sum(1)])
+
+
+def _design(
+    strata: SampleStrata | None,
+    area: NDArray[np.int64],
+    shown: NDArray[np.int64],
+    truth: NDArray[np.int64],
+    classes: Sequence[MapClass],
+    mapped: NDArray[np.float64],
+) -> DesignSample | None:
+    """Return the sample with its own strata; None where they are the classes of the map."""
+    if strata is None:
+        return None
+    codes, number = np.unique(strata.code[area], return_inverse=True)
+    number = number.reshape(-1)
+    areas = np.array([strata.square_metres[area[number == one]].max() for one in range(len(codes))])
+    of_map = np.array([item.code for item in classes])
+    if (of_map[shown] == codes[number]).all():
+        own = mapped[np.searchsorted(of_map, codes)]
+        if np.allclose(areas, own, rtol=1e-6):
+            return None
+    return DesignSample(number, areas, shown, truth, len(classes))
+
+
+def _warnings_of_strata(sample: DesignSample, mapped: NDArray[np.float64]) -> list[str]:
+    warnings = []
+    few = int((np.bincount(sample.stratum) < _FEW).sum())
+    if few:
+        warnings.append(f"{few} strata of the sample hold one label, too few for intervals.")
+    ours, theirs = float(mapped.sum()), float(sample.areas.sum())
+    if abs(ours / theirs - 1) > _SAME_AREA:
+        warnings.append(
+            f"The strata of the sample cover {theirs / 1e4:.2f} ha and the map {ours / 1e4:.2f} "
+            "ha: the figures are of the area of the strata. Check that both show one place."
+        )
+    return warnings
 
 
 def _matched(
@@ -263,12 +352,11 @@ def _labelled(
         feedback.progress(0.8 * (done + 1) / len(windows))
 
 
-def _warnings_of(
+def _warnings_of_labels(
     reference: VectorLabels,
     classes: Sequence[MapClass],
     counts: NDArray[np.int64],
     mapped: NDArray[np.float64],
-    complete: NDArray[np.bool_],
 ) -> list[str]:
     warnings = []
     if reference.without_class:
@@ -281,6 +369,16 @@ def _warnings_of(
                 f'The map has no "{item.name}", the true class of {count} labels: they count as '
                 "wrong. Check how the class is written if the map should have it."
             )
+    return warnings
+
+
+def _warnings_of_classes(
+    classes: Sequence[MapClass],
+    counts: NDArray[np.int64],
+    mapped: NDArray[np.float64],
+    complete: NDArray[np.bool_],
+) -> list[str]:
+    warnings = []
     for item, count, size, whole in zip(classes, counts.sum(1), mapped, complete):
         if size and not count:
             warnings.append(
@@ -324,8 +422,9 @@ def _report(map_name: str, reference_name: str, result: AccuracyResult) -> str:
             *(html_page.paragraph(text, warning=True) for text in result.warnings),
             html_page.paragraph(
                 f"{result.labels} labelled pixels of {reference_name}. Every figure but their "
-                "counts is weighted by the area of the map's classes; adjusted areas are those of "
-                "the reference classes (Olofsson et al. 2014)."
+                "counts is weighted by the area of the strata of the sample; adjusted areas are "
+                "those of the reference classes (Olofsson et al. 2014; Stehman 2014 where the "
+                "strata are not the classes of the map)."
             ),
             html_page.heading("Overall"),
             overall_table(result.overall),

@@ -17,6 +17,7 @@ from ..samples.hashing import pixel_hash
 from ..scores.estimators import allocate, sample_size
 from .class_map import ClassMap
 
+STRATUM_FIELDS = ("stratum", "stratum_m2")  # of a sample: code and area of the stratum
 REFERENCE = "reference"  # field of a sample that its interpreter fills in
 
 

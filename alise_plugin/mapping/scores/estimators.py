@@ -1,7 +1,11 @@
 """Accuracy and area of a map from a stratified random sample of reference labels.
 
-The estimators of Olofsson et al. (2014), Good practices for estimating area and assessing accuracy
-of land change, Remote Sensing of Environment 148, 42-57. Strata are the classes of the map.
+Where the strata are the classes of the map: the estimators of Olofsson et al. (2014), Good
+practices for estimating area and assessing accuracy of land change, Remote Sensing of Environment
+148, 42-57.
+Where they are anything else, such as the classes of another map: those of Stehman (2014),
+Estimating area and map accuracy for stratified random sampling when the strata are different from
+the map classes, International Journal of Remote Sensing 35, 4923-4939.
 """
 
 from __future__ import annotations
@@ -105,6 +109,90 @@ def stratified_estimate(
         [interval(*pair, 1.0) for pair in zip(producers.tolist(), producer_errors.tolist())],
         [interval(*pair, np.inf, total) for pair in zip(reference.tolist(), area_errors.tolist())],
     )
+
+
+@dataclass(frozen=True)
+class DesignSample:
+    """Labels with the strata that they were drawn from.
+
+    Attributes:
+        stratum: `(N,)` number of the stratum of each label, 0 to H - 1.
+        areas: `(H,)` area of each stratum, in any unit.
+        shown: `(N,)` class that the map shows.
+        reference: `(N,)` true class.
+        count: K, classes.
+    """
+
+    stratum: NDArray[np.int64]
+    areas: NDArray[np.float64]
+    shown: NDArray[np.int64]
+    reference: NDArray[np.int64]
+    count: int
+
+    @property
+    def weights(self) -> NDArray[np.float64]:
+        """Return `(H,)` share of the area that one label of each stratum stands for."""
+        number = np.bincount(self.stratum, minlength=len(self.areas))
+        sampled = np.where(number > 0, self.areas, 0.0)
+        return np.asarray(sampled / sampled.sum() / np.maximum(number, 1))
+
+    def shares(self) -> NDArray[np.float64]:
+        """Return `(K, K)` share of the area, map in rows and reference in columns."""
+        cells = self.shown * self.count + self.reference
+        found = np.bincount(cells, self.weights[self.stratum], self.count**2)
+        return np.asarray(found.reshape(self.count, self.count))
+
+
+def design_estimate(sample: DesignSample) -> StratifiedEstimate:
+    """Estimate accuracy and area from a sample with strata of its own (Stehman 2014).
+
+    Accuracies and areas are ratios of two means over the area, each a mean over the strata; their
+    variances are those of Eq. 25 to 28. A stratum with one label makes them unknown.
+    """
+    total = float(sample.areas[np.unique(sample.stratum)].sum())
+    right = sample.shown == sample.reference
+    everywhere = np.ones(len(right), bool)
+
+    def interval(y: NDArray[np.bool_], x: NDArray[np.bool_], unit: float = 1.0) -> Interval:
+        value, error = _ratio(sample, y.astype(np.float64), x.astype(np.float64))
+        most = 1.0 if unit == 1.0 else np.inf
+        low, high = np.clip([value - _Z * error, value + _Z * error], 0.0, most)  # NaN stays
+        return Interval(value * unit, float(low) * unit, float(high) * unit)
+
+    classes = range(sample.count)
+    return StratifiedEstimate(
+        sample.shares(),
+        interval(right, everywhere),
+        [interval(right & (sample.shown == one), sample.shown == one) for one in classes],
+        [interval(right & (sample.reference == one), sample.reference == one) for one in classes],
+        [interval(sample.reference == one, everywhere, total) for one in classes],
+    )
+
+
+def _ratio(
+    sample: DesignSample, y: NDArray[np.float64], x: NDArray[np.float64]
+) -> tuple[float, float]:
+    """Return the ratio of the means of y and x over the area, and its standard error."""
+    strata = len(sample.areas)
+    number = np.bincount(sample.stratum, minlength=strata)
+    sampled = np.where(number > 0, sample.areas, 0.0)
+    share = sampled / sampled.sum()
+
+    def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(np.bincount(sample.stratum, values, strata) / np.maximum(number, 1))
+
+    below = float((share * mean(x)).sum())
+    if below <= 0:
+        return float("nan"), float("nan")
+    ratio = float((share * mean(y)).sum()) / below
+    rest = np.asarray(
+        y - ratio * x, np.float64
+    )  # s_y^2 + R^2 s_x^2 - 2 R s_xy is the variance of this
+    with np.errstate(invalid="ignore", divide="ignore"):
+        spread = (mean(np.square(rest)) - np.square(mean(rest))) * number / (number - 1)
+        terms = share**2 * np.where(number > 1, spread, np.nan) / number
+    used = (number > 0) & (sampled > 0)
+    return ratio, math.sqrt(max(0.0, float(terms[used].sum()))) / below
 
 
 def sample_size(areas: NDArray[np.float64], users_accuracy: float, standard_error: float) -> int:

@@ -119,7 +119,41 @@ def resampled(
         weight = np.bincount(rng.integers(0, groups, groups), minlength=groups)[group] * pixels
         counts: NDArray[Any] = np.bincount(cell, weights=weight, minlength=cells)
         figures.append(statistic(counts.reshape(count, count)))
-    drawn = np.array(figures)
+    return _ends(np.array(figures))
+
+
+def resampled_in_strata(
+    cells: NDArray[np.integer[Any]],
+    stratum: NDArray[np.integer[Any]],
+    weights: NDArray[np.float64],
+    count: int,
+    statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    seed: int = 0,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return percentile bootstrap of a stratified sample, 95 %: each stratum is drawn by itself.
+
+    Args:
+        cells: `(N,)` place of each label in the `(K, K)` matrix.
+        stratum: `(N,)` number of its stratum.
+        weights: `(H,)` what a label of each stratum counts.
+        count: K.
+        statistic: `(K, K)` weighted matrix to figures.
+        seed: of the resampling.
+
+    Returns:
+        Lower and upper end of each figure; NaN where it is never defined.
+    """
+    rng = np.random.default_rng(seed)
+    drawn: NDArray[np.float64] = np.zeros((RESAMPLES, count * count))
+    for one in np.unique(stratum):
+        found = np.bincount(cells[stratum == one], minlength=count * count)
+        number = int(found.sum())
+        drawn += weights[one] * rng.multinomial(number, found / number, RESAMPLES)
+    return _ends(np.array([statistic(row.reshape(count, count)) for row in drawn]))
+
+
+def _ends(drawn: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the ends of the middle 95 % of each column; NaN where it is never defined."""
     ends = np.full((2, drawn.shape[1]), np.nan)
     defined = np.isfinite(drawn).any(0)
     tails = [50 * (1 - LEVEL), 100 - 50 * (1 - LEVEL)]
