@@ -16,6 +16,7 @@ from . import (
     series_of_area,
     train_classifier,
     train_regression,
+    use_embeddings,
 )
 from .operation import Operation
 
@@ -25,6 +26,7 @@ OPERATIONS: dict[str, Operation] = {
         series_of_area,
         build_time_series,
         embed,
+        use_embeddings,
         train_classifier,
         find_classes,
         find_similar,

@@ -36,7 +36,9 @@ class SeriesOnGrid(ImageSeries):
     """
 
     def __init__(self, source: ImageSeries, grid: Grid) -> None:
-        super().__init__(source.path, source._dataset, grid, source._acquisitions)
+        super().__init__(
+            source.path, source._dataset, grid, source._acquisitions, source.moved_years
+        )
         self._source = source
 
     def reopen(self) -> SeriesOnGrid:

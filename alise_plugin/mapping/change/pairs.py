@@ -259,9 +259,9 @@ class RasterPair:
             )
         if not same:
             raise SeriesError(
-                f"{self.names[0]} was made by {_model_of(before)} and {self.names[1]} by "
-                f"{_model_of(after)}, so that their vectors do not compare; embed both with one "
-                "model."
+                f"{self.names[0]} was made by {before.identity.name} and {self.names[1]} by "
+                f"{after.identity.name}, so that their vectors do not compare; embed both with "
+                "one model."
             )
         self.dates = (before.dates, after.dates)
         self._before, self._after = before, after
@@ -304,11 +304,3 @@ def _halves(year: Period) -> list[Period]:
     order = np.argsort(year.days)
     halves = [np.sort(order[start::2]) for start in (0, 1)]
     return [Period(year.dates[half], year.days[half], NOISE_EVERY) for half in halves]
-
-
-def _model_of(raster: EmbeddingRaster) -> str:
-    items = raster.metadata
-    return (
-        f"{items.get('ALISE_MODEL', 'a model')} {items.get('ALISE_MODEL_VERSION', '')} "
-        f"{items['ALISE_MODEL_SHA256'][:8]}"
-    )

@@ -1,4 +1,4 @@
-"""Reading an embedding raster that `embed` wrote, in either format."""
+"""Reading an embedding raster: one that `embed` wrote, or a product of others."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from ...sits.grid import Grid, Tile, Window, plan_tiles
 from ...sits.rasters import open_raster, read_bands
 from ...sits.years import days_of_years, middle_of, whole_years
 from .features import ScatteredReading
+from .products import YEAR_ITEM, product_of
 from .tiling import TileBudget
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class EmbeddingRaster:
         grid: CRS, place and size.
         names: of the features, "q03_d17", or "c05" in the compact form.
         metadata: provenance, ALISE_MODEL and more.
+        product: whose vectors it holds; None for those of `embed`.
     """
 
     is_series = False
@@ -61,7 +63,7 @@ class EmbeddingRaster:
             load_encoder: opens the model that made it, if it is to be decoded.
 
         Raises:
-            SeriesError: it cannot be opened, or was not made by `embed`.
+            SeriesError: it cannot be opened, or is no embedding raster that is known.
         """
         self.path = os.fspath(path)
         self._load = load_encoder
@@ -71,9 +73,12 @@ class EmbeddingRaster:
         self.metadata: dict[str, str] = self._dataset.GetMetadata() or {}
         first = self._dataset.GetRasterBand(1).GetDescription()
         # Maps state their model too. Bands without names are taken: some programs drop them.
-        if "ALISE_MODEL_SHA256" not in self.metadata or not _FEATURE.fullmatch(first):
+        ours = "ALISE_MODEL_SHA256" in self.metadata and _FEATURE.fullmatch(first)
+        self.product = None if ours else product_of(self._dataset)
+        if not ours and self.product is None:
             raise SeriesError(
-                f"{name} is not an embedding raster; make one with Embed Image Series."
+                f"{name} is not an embedding raster that is known: make one with Embed Image "
+                "Series, or say with Use Embeddings whose vectors it holds."
             )
         self.grid = Grid.from_dataset(self._dataset, name)
         bands = [self._dataset.GetRasterBand(i + 1) for i in range(self._dataset.RasterCount)]
@@ -92,13 +97,15 @@ class EmbeddingRaster:
     @property
     def identity(self) -> FeatureIdentity:
         """Return which model made the raster."""
+        if self.product is not None:
+            return self.product.identity
         sha256 = self.metadata["ALISE_MODEL_SHA256"]
         model = self.metadata.get("ALISE_MODEL", "")
         version = self.metadata.get("ALISE_MODEL_VERSION", "")
         others = self.metadata.get("ALISE_SAME_VECTORS_AS", "")
         return FeatureIdentity(
             sha256,
-            f"{model} {version} {sha256[:8]}",
+            f"{model or 'a model'} {version} {sha256[:8]}",
             len(self.names),
             tuple(others.split(",")) if others else (),
         )
@@ -116,7 +123,9 @@ class EmbeddingRaster:
 
     @property
     def dates_text(self) -> str:
-        """Return the acquisitions as the raster says them."""
+        """Return the acquisitions, or the year of a product, as the raster says them."""
+        if self.product is not None:
+            return self.product.year
         return self.metadata.get("ALISE_DATES", "")
 
     @property
@@ -152,14 +161,27 @@ class EmbeddingRaster:
     @property
     def provenance(self) -> dict[str, str]:
         """Return what the raster says of its vectors."""
+        if self.product is not None:
+            identity = self.product.identity
+            return {
+                "ALISE_MODEL": self.product.name,
+                "ALISE_MODEL_VERSION": self.product.version,
+                "ALISE_MODEL_SHA256": identity.sha256,
+                YEAR_ITEM: self.product.year,
+            }
         return {key: text for key, text in self.metadata.items() if key.startswith("ALISE_")}
 
     def open_encoder(self) -> Encoder:
         """Return the model, to decode the raster.
 
         Raises:
-            AliseError: no model was given.
+            AliseError: no model was given, or it is of a product, of which none decodes.
         """
+        if self.product is not None:
+            raise AliseError(
+                f"{self.name} holds vectors of {self.product.identity.name}, which no decoder "
+                "turns back into reflectance; choose an image series or an embedding of ALISE."
+            )
         if self._encoder is None:
             if self._load is None:
                 raise AliseError(f"{self.name} needs the model that made it; choose that model.")
@@ -213,6 +235,10 @@ class EmbeddingRaster:
         size = (window.col, window.row, window.width, window.height)
         values = read_bands(self._dataset, bands, *size)
         missing = values[0] == self._nodata  # a pixel has all its features or none
+        if self.product is not None:
+            values = self.product.vectors(values)
+            missing = missing | ~np.isfinite(values).all(0)
+            values[:, (values == 0).all(0)] = np.nan  # no vector is nothing but zeros
         values *= self._scale
         values += self._offset
         values[:, missing] = np.nan
