@@ -16,14 +16,17 @@ from osgeo import gdal
 from alise_plugin.errors import AliseError, Cancelled, OutputError
 from alise_plugin.feedback import SilentFeedback
 from alise_plugin.mapping.embedding.embed import embed
-from alise_plugin.mapping.embedding.tile_files import BlockFolder, source_files
+from alise_plugin.mapping.embedding.source_state import source_state
+from alise_plugin.mapping.embedding.tile_files import BlockFolder
 from alise_plugin.mapping.features.tiling import TileBudget
 from alise_plugin.model.package import CompactForm
 from alise_plugin.sentinel2 import BANDS
 from alise_plugin.sits.build import build_series
+from tests.helpers.cubes import write_zarr
 from tests.helpers.fake_encoder import FakeEncoder
 from tests.helpers.features import features_from, packed
-from tests.helpers.rasters import dated_rasters, write_cube
+from tests.helpers.rasters import dated_rasters, utm, write_cube
+from tests.helpers.stac_server import stac_server
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -186,10 +189,10 @@ def test_a_scene_behind_a_mosaic_is_one_of_the_files(series, tmp_path):
     parts = [str(tmp_path / f"{name}.vrt") for name in ("mosaic", "series_of_parts")]
     for part, behind in zip(parts, (str(scene), parts[0])):
         gdal.BuildVRT(part, [behind]).FlushCache()
-    before = source_files(parts[1])
+    before = source_state(parts[1])
     assert [name for name, *_ in before if name != "VRT"] == [str(scene)]
     os.utime(scene, (1, 1))
-    assert source_files(parts[1]) != before
+    assert source_state(parts[1]) != before
 
 
 @pytest.mark.parametrize("change", ["place", "scale", "band_order"])
@@ -234,7 +237,7 @@ def test_a_series_that_is_built_again_is_the_same_run(tmp_path, rng, warped):
     for place in ("here", "elsewhere/and/farther/away"):
         (tmp_path / place).mkdir(parents=True)
         series = build_series(scenes, tmp_path / place / "series.vrt", **options)
-        found.append(source_files(series.path))
+        found.append(source_state(series.path))
     assert found[0] == found[1]
     assert [name for name, *_ in found[0] if name != "VRT"] == scenes
     assert len(found[0]) > len(scenes) + warped
@@ -256,10 +259,10 @@ def test_cubes_and_zips_are_files_too(tmp_path, rng):
     inside = [f"/vsizip/{archive}/S2_{day}.tif" for day in ("20190105", "20190116")]
     for inputs, file in (([cube], cube), (inside, archive)):
         path = build_series(inputs, tmp_path / "series.vrt", scale=0.0001).path
-        before = source_files(path)
+        before = source_state(path)
         assert [name for name, *_ in before if name != "VRT"] == [file]
         os.utime(file, (1, 1))
-        assert source_files(path) != before
+        assert source_state(path) != before
 
 
 def test_less_memory_than_the_run_began_with_is_said(series, tmp_path):
@@ -305,3 +308,93 @@ def test_killed_in_the_middle_with_the_real_model(series, tiny_package, tmp_path
         subprocess.run([*command, str(output), "--quiet"], cwd=ROOT, check=True)
     np.testing.assert_array_equal(raw(path), raw(whole))
     assert not blocks.exists()
+
+
+def zarr_series(folder, values, name="cube.zarr", output="series.vrt"):
+    """A series of a Zarr cube as xcube writes it."""
+    days = np.array([1300, 1320], "i8")
+    height, width = values.shape[1:]
+    write_zarr(
+        folder / name,
+        {band: (("time", "y", "x"), values) for band in ("B02", "B03", "B04", "B08")},
+        {
+            "time": (days, {"units": "days since 2015-08-01"}),
+            "y": (5000000.0 - 10 * (np.arange(height) + 0.5), {}),
+            "x": (600000.0 + 10 * (np.arange(width) + 0.5), {}),
+        },
+        scalars={"crs": (np.int32(0), {"crs_wkt": utm().ExportToWkt()})},
+        attributes={"grid_mapping": "crs"},
+    )
+    return build_series([folder / name], folder / output, scale=0.0001)
+
+
+def test_a_zarr_cube_is_known_by_all_of_its_files(tmp_path, rng):
+    values = rng.integers(1, 9000, (2, 40, 40)).astype(np.int16)
+    series = zarr_series(tmp_path, values)
+    before = source_state(series.path)
+    assert [item[:2] for item in before if item[0] != "VRT"] == [
+        [str(tmp_path / "cube.zarr"), "folder"]
+    ]
+    assert source_state(series.path) == before
+    chunk = next(path for path in (tmp_path / "cube.zarr" / "B04").iterdir() if path.name[0] != ".")
+    chunk.write_bytes(chunk.read_bytes()[::-1])
+    assert source_state(series.path) != before
+
+
+@pytest.mark.parametrize("change", ["rewritten", "another of that name"])
+def test_another_cube_is_another_run(tmp_path, rng, change):
+    values = rng.integers(1, 9000, (2, 64, 64)).astype(np.int16)
+    series = zarr_series(tmp_path, values)
+    path = tmp_path / "map.tif"
+    with pytest.raises(Cancelled):
+        embed(
+            features_from(series, StopsAfter(1)), path, budget=TileBudget(tile_size=32), resume=True
+        )
+    if change == "rewritten":
+        shutil.rmtree(tmp_path / "cube.zarr")
+        series = zarr_series(tmp_path, values[:, ::-1])
+    else:
+        (tmp_path / "other").mkdir()
+        series = zarr_series(tmp_path / "other", values[:, ::-1])
+    with pytest.raises(OutputError, match="blocks of another run"):
+        embed(
+            features_from(series, FakeEncoder()), path, budget=TileBudget(tile_size=32), resume=True
+        )
+
+
+def test_a_file_on_the_network_is_known_by_what_its_server_says(tmp_path, rng):
+    (tmp_path / "files").mkdir()
+    scenes, _, _ = dated_rasters(tmp_path / "files", rng, 2, height=40, width=40)
+    with stac_server(tmp_path) as server:
+        addresses = [
+            f"/vsicurl/{server.address}/files/{os.path.basename(scene)}" for scene in scenes
+        ]
+        gdal.BuildVRT(str(tmp_path / "remote.vrt"), addresses, separate=True).FlushCache()
+        before = source_state(str(tmp_path / "remote.vrt"))
+        assert [item[0] for item in before if item[0] != "VRT"] == addresses
+        assert source_state(str(tmp_path / "remote.vrt")) == before
+        with open(scenes[0], "ab") as file:
+            file.write(b"more")
+        assert source_state(str(tmp_path / "remote.vrt")) != before
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_source_that_is_replaced_in_mid_run_is_noticed(series, tmp_path, resume):
+    scene = sorted((tmp_path / "scenes").glob("S2*.tif"))[0]
+
+    class Replaces(FakeEncoder):
+        calls = 0
+
+        def encode_strips(self, *arguments, **options):
+            self.calls += 1
+            if self.calls == 3:
+                os.utime(scene, (1, 1))
+            yield from super().encode_strips(*arguments, **options)
+
+    path = tmp_path / "map.tif"
+    with pytest.raises(OutputError, match=rf"{scene.name} was changed while this run read it"):
+        embed(
+            features_from(series, Replaces()), path, budget=TileBudget(tile_size=32), resume=resume
+        )
+    assert not path.exists()
+    assert not list(tmp_path.glob("*partial*"))

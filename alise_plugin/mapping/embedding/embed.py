@@ -6,7 +6,7 @@ import contextlib
 import math
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
@@ -28,7 +28,8 @@ from ..rasters.destinations import require_outputs
 from ..rasters.form import RasterForm
 from ..rasters.geotiff import RasterOutput
 from ..rasters.write_behind import WriteBehind
-from .tile_files import BlockFolder, source_files
+from .source_state import State, require_unchanged, source_state
+from .tile_files import BlockFolder
 
 FORMATS = ("float32", "int8", "compact")
 
@@ -91,6 +92,8 @@ class Plan:
         format: one of FORMATS.
         quantiser: of int8 and compact; None writes float32.
         ready: strips that were encoded already, where the map is its own sample.
+        series_path: the series.
+        sources: what it was read from at the start, see `source_state`.
     """
 
     grid: Grid
@@ -101,6 +104,8 @@ class Plan:
     format: str
     quantiser: Quantiser | None
     ready: Sequence[Strip] = ()
+    series_path: str = ""
+    sources: State = field(default_factory=list)
 
     def write(self, raster: RasterOutput, origin: Window, features: Any, window: Window) -> int:
         """Write features `(F, h, w)` of a window of the series and return how many were clipped."""
@@ -226,13 +231,14 @@ def make_plan(
         names = [f"c{feature:02d}" for feature in range(len(compact.scale))]
         metadata["ALISE_COMPACT_SHA256"] = compact.sha256
     inner = series.grid.window if extent is None else series.grid.window_of(extent)
+    sources = source_state(series.path)
     run = {
         "model": package.sha256,
         "precision": encoder.precision,
         "compact": metadata.get("ALISE_COMPACT_SHA256"),
         "dates": metadata["ALISE_DATES"],
         "years_moved": series.moved_years,
-        "files": source_files(series.path),
+        "files": sources,
         "window": [inner.col, inner.row, inner.width, inner.height],
         "format": format,
     }
@@ -271,7 +277,8 @@ def make_plan(
             names, np.dtype(np.float32), float("nan"), metadata=metadata, overviews="average"
         )
     grid = series.grid.subgrid(inner)
-    return Plan(grid, inner, cut, tiles, replace(form, fast=True), format, quantiser, ready)
+    form = replace(form, fast=True)
+    return Plan(grid, inner, cut, tiles, form, format, quantiser, ready, series.path, sources)
 
 
 def _fits(encoder: Encoder, series: ImageSeries, tile: Tile, memory_mb: float) -> bool:
@@ -326,6 +333,7 @@ def _embed_at_once(
     with raster, WriteBehind(raster.abandon) as behind:
         for _, window, features in _strips(series, encoder, plan, plan.tiles, feedback):
             behind.submit(write, features, window)
+        require_unchanged(plan.sources, plan.series_path)
     return clipped
 
 
@@ -398,6 +406,7 @@ def join_blocks(plan: Plan, folder: BlockFolder, raster: RasterOutput, feedback:
             feedback.progress(done / plan.inner.pixels)
             if feedback.cancelled():
                 raise Cancelled("The run was cancelled.")
+        require_unchanged(plan.sources, plan.series_path)
     folder.remove()
 
 

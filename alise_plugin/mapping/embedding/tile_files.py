@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
-import re
 import shutil
 import uuid
-import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -19,7 +16,7 @@ from osgeo import gdal
 
 from ...errors import OutputError, SeriesError
 from ...sits.grid import Tile, Window
-from ...sits.rasters import files_behind, open_raster, quiet_gdal
+from ...sits.rasters import open_raster, quiet_gdal
 from ...whole_files import whole_file
 from ..rasters.style import remove_raster_style
 
@@ -27,12 +24,6 @@ JOURNAL = "journal.json"
 
 
 _SCHEMA = 3
-
-
-_SOURCES = ("SourceFilename", "SourceDataset")  # where a VRT names what it is made of
-
-
-_QUOTED = re.compile(r'"(.+)"')  # the file in NETCDF:"cube.nc":B4
 
 
 class BlockFolder:
@@ -164,61 +155,6 @@ class BlockFolder:
     def remove(self) -> None:
         """Remove the folder, once the output is complete."""
         shutil.rmtree(self.path, ignore_errors=True)
-
-
-def source_files(path: str) -> list[list[Any]]:
-    """Return what a raster is read from, so that a change of it shows.
-
-    Name, size and time of the files behind it, and a hash of what each VRT makes of them: grid,
-    bands, scales, masks. Where a VRT lies does not matter, nor when it was written: that may be
-    done anew each time from the same files.
-    """
-    names: set[str] = set()
-    hashes = []
-    for name in files_behind(path):
-        names.add(name)
-        if name.lower().endswith(".vrt"):
-            sources, content = _vrt(name)
-            names.update(sources)
-            hashes.append(["VRT", content])
-    files = []
-    for name in sorted({_on_disk(name) for name in names}):
-        if name and not name.lower().endswith(".vrt"):
-            state = os.stat(name)
-            files.append([name, state.st_size, state.st_mtime_ns])
-    return files + sorted(hashes)
-
-
-def _vrt(path: str) -> tuple[list[str], str]:
-    """Return the names of a VRT's sources (GDAL does not list cubes) and a hash of the rest."""
-    names = []
-    with contextlib.suppress(OSError, ET.ParseError):
-        root = ET.parse(path).getroot()
-        for element in root.iter():
-            if element.tag in _SOURCES:
-                name = element.text or ""
-                relative = element.attrib.pop("relativeToVRT", "0") == "1"
-                names.append(_file_in(name, os.path.dirname(path) if relative else ""))
-                # Helpers of a series have new names each time.
-                element.text = "" if name.lower().endswith(".vrt") else os.path.basename(name)
-        return names, hashlib.sha256(ET.tostring(root)).hexdigest()
-    return names, ""
-
-
-def _file_in(name: str, folder: str) -> str:
-    """Return the path in a GDAL dataset name, which may be relative to a folder."""
-    quoted = _QUOTED.search(name)
-    return os.path.join(folder, quoted[1] if quoted else name)
-
-
-def _on_disk(name: str) -> str:
-    """Return the file on this machine that holds a file, such as a zip; empty if there is none."""
-    path = os.path.abspath(re.sub(r"^/vsi(zip|tar)/", "", name))
-    while not os.path.isfile(path):
-        if path == os.path.dirname(path):
-            return ""
-        path = os.path.dirname(path)
-    return path
 
 
 def _read_raw(dataset: gdal.Dataset, window: Window) -> NDArray[Any]:
