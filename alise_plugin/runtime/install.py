@@ -25,7 +25,7 @@ import numpy as np
 
 from ..errors import Cancelled, OutputError, RuntimeMissingError
 from . import location
-from .interpreter import find_python, no_window
+from .interpreter import SAFE_PATH, empty_folder, find_python, no_window
 
 VARIANTS = ("cpu", "cuda")
 DISTRIBUTION = {"cpu": "onnxruntime", "cuda": "onnxruntime-gpu"}
@@ -213,7 +213,7 @@ def _run(
     info: Callable[[str], None],
     cancelled: Callable[[], bool],
 ) -> list[str] | None:
-    """Run a command, pass its lines on, stop it on request; its output if it failed."""
+    """Run a command, pass its lines on, stop it on request; return its output if it failed."""
     lines: queue.Queue[str | None] = queue.Queue()
 
     def read(stream: IO[str]) -> None:
@@ -222,16 +222,20 @@ def _run(
         lines.put(None)
 
     output: list[str] = []
-    with subprocess.Popen(
-        command,
-        env={**os.environ, **variables},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        creationflags=no_window(),
-    ) as process:
+    with (
+        empty_folder() as empty,
+        subprocess.Popen(
+            command,
+            cwd=empty,
+            env={**os.environ, **SAFE_PATH, **variables},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            creationflags=no_window(),
+        ) as process,
+    ):
         assert process.stdout is not None
         reader = threading.Thread(target=read, args=(process.stdout,), daemon=True)
         reader.start()

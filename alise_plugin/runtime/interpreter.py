@@ -6,12 +6,17 @@ come first on the PATH (Linux), so candidates are asked for their version before
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from ..errors import RuntimeMissingError
+
+# Python 3.11 and later then leave out the folder that they are started in, too.
+SAFE_PATH = {"PYTHONSAFEPATH": "1"}
 
 _ASK = "import sys, platform; print(*sys.version_info[:2], platform.machine())"
 
@@ -36,15 +41,27 @@ def candidates() -> list[Path]:
 
 def run_hidden(command: list[str], timeout: float = 120) -> subprocess.CompletedProcess[str]:
     """Run a short command without a console window (Windows) and without standard input."""
-    return subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-        creationflags=no_window(),
-    )
+    with empty_folder() as empty:
+        return subprocess.run(
+            command,
+            cwd=empty,
+            env={**os.environ, **SAFE_PATH},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+            creationflags=no_window(),
+        )
+
+
+def empty_folder() -> tempfile.TemporaryDirectory[str]:
+    """Return a folder to start Python in, which looks for modules where it is started.
+
+    A `platform.py` or `pip.py` in the user's project would be run otherwise. Not Python's isolated
+    mode, which the Pythons of QGIS on Windows and macOS do not start in: they need PYTHONHOME.
+    """
+    return tempfile.TemporaryDirectory(prefix="alise-")
 
 
 def no_window() -> int:

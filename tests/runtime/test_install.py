@@ -14,12 +14,15 @@ from alise_plugin.runtime.check import check_runtime
 ROOT = Path(__file__).resolve().parents[2]
 
 SCRIPT = """
-import importlib.util, json, sys
+import importlib.util, json, os, sys
 from pathlib import Path
 from alise_plugin.errors import AliseError
 from alise_plugin.runtime.check import check_runtime
 from alise_plugin.runtime.install import install_runtime
 
+if sys.argv[3]:  # QGIS has no "" in its path
+    sys.path = [entry for entry in sys.path if entry]
+    os.chdir(sys.argv[3])
 there = importlib.util.find_spec("sklearn") is not None
 lines = []
 try:
@@ -42,7 +45,7 @@ def run_install(system_python, wheels, tmp_path):
     if not Path(system_python).is_file():
         pytest.skip("no system Python beside this one")
 
-    def run(variant="cpu", links=wheels):
+    def run(variant="cpu", links=wheels, cwd=""):
         env = {
             **os.environ,
             "PYTHONPATH": str(ROOT),
@@ -51,7 +54,7 @@ def run_install(system_python, wheels, tmp_path):
             "PIP_CONFIG_FILE": os.devnull,
         }
         result = subprocess.run(
-            [system_python, "-c", SCRIPT, str(tmp_path / "profile"), variant],
+            [system_python, "-c", SCRIPT, str(tmp_path / "profile"), variant, str(cwd)],
             env=env,
             capture_output=True,
             text=True,
@@ -129,6 +132,17 @@ def test_a_failed_installation_leaves_what_was_there(run_install, tmp_path):
     assert report["lines"][-1].startswith("pip could not install onnxruntime-gpu")
     assert report["problem"] is None
     assert report["devices"] == ["cpu"]
+
+
+def test_no_module_of_the_working_folder_is_run(run_install, tmp_path):
+    project = tmp_path / "project"
+    (project / "pip").mkdir(parents=True)
+    text = f"open({str(tmp_path / 'was_run')!r}, 'a').write(__name__)\n"
+    for name in ("platform.py", "onnxruntime.py", "logging.py", "pip/__init__.py"):
+        (project / name).write_text(text)
+    report = run_install(cwd=project)
+    assert Path(report["folder"]).is_dir()
+    assert not (tmp_path / "was_run").exists()
 
 
 def test_packages_that_do_not_import_are_not_put_in_place(run_install, wheels, write_wheel):
