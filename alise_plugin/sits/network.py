@@ -26,10 +26,9 @@ _SETTINGS = {
     "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
     "GDAL_HTTP_MULTIPLEX": "YES",
 }
-_SECRETS = re.compile(
-    r"(?i)([?&;](?:sig|sv|se|st|sp|sr|skoid|sktid|skt|ske|sks|skv|token|key|access_token"
-    r"|x-amz-[\w-]+|awsaccesskeyid|signature)=)[^&\s'\"]*"
-)
+# What stands behind "?" in an address, and a password before the name of a server.
+_QUERY = re.compile(r"(?<=\?)[^\s'\"]+")
+_PASSWORD = re.compile(r"(?<=://)[^/\s@]+@")
 
 
 @contextmanager
@@ -54,5 +53,5 @@ def network_settings(more: Mapping[str, str] | None = None) -> Iterator[None]:
 
 
 def without_secrets(text: str) -> str:
-    """Return a text in which the tokens and keys of web addresses are left out."""
-    return _SECRETS.sub(r"\1...", text)
+    """Return a text in which web addresses hold no token, key or password."""
+    return _PASSWORD.sub("", _QUERY.sub("...", text))

@@ -37,6 +37,7 @@ class Trouble:
         next_by: "POST" or "GET", how the next page is asked for.
         token_life: seconds that a token lives; None for files that need none.
         login_page: whether it answers with a web page.
+        cut_answers: how many of the next lists end in the middle.
     """
 
     latency: float = 0.0
@@ -48,6 +49,7 @@ class Trouble:
     next_by: str = "POST"
     token_life: float | None = None
     login_page: bool = False
+    cut_answers: int = 0
 
 
 @dataclass
@@ -304,7 +306,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, content)
 
     def _json(self, status, content):
-        self._send(status, json.dumps(content).encode(), "application/json")
+        trouble = self.server_state.trouble
+        cut = trouble.cut_answers > 0
+        trouble.cut_answers -= cut
+        self._send(status, json.dumps(content).encode(), "application/json", cut=cut)
 
     def _send(self, status, content, kind="application/octet-stream", headers=None, cut=False):
         state = self.server_state
