@@ -61,6 +61,7 @@ class StacServer:
         items: that a search finds.
         trouble: what it does wrong; may be changed while it runs.
         requests: (method, path, range, status) of each request, in their order.
+        most_at_once: most requests that were answered side by side.
     """
 
     folder: Path
@@ -69,7 +70,9 @@ class StacServer:
     requests: list[tuple[str, str, str, int]] = field(default_factory=list)
     tokens: dict[str, float] = field(default_factory=dict)
     sent: int = 0
+    most_at_once: int = 0
     port: int = 0
+    now: list[object] = field(default_factory=list)
     _count: int = 0
 
     @property
@@ -222,6 +225,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, body):
         state, trouble = self.server_state, self.server_state.trouble
+        state.now.append(self)
+        state.most_at_once = max(state.most_at_once, len(state.now))
         if trouble.latency:
             time.sleep(trouble.latency)
         url = urlsplit(self.path)
@@ -241,6 +246,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self._json(404, {"detail": "Not Found"})
         except (BrokenPipeError, ConnectionResetError):
             state.requests.append((self.command, url.path, "", -1))
+        finally:
+            state.now.remove(self)
 
     def _search(self, asked):
         state, trouble = self.server_state, self.server_state.trouble

@@ -24,6 +24,7 @@ from ...sentinel2 import BANDS
 from ..acquisitions import parse_date, scene_of
 from ..bands import asset_band
 from ..grid import Grid
+from ..network import reading, without_secrets
 from ..no_value import alpha_band, has_mask
 from ..other_sensors import is_sentinel_2
 from ..rasters import open_raster, quiet_gdal, refuse_truncated, stated_scale
@@ -371,13 +372,13 @@ def _open(target: str, name: str) -> gdal.Dataset:
             raise SeriesError(f"The item {name} names {target}, which is not there; download it.")
         refuse_truncated(target)
     dataset = None
-    with quiet_gdal():
+    with quiet_gdal(), reading(target):
         dataset = gdal.OpenEx(target, gdal.OF_RASTER, allowed_drivers=list(DRIVERS))
     if dataset is None:
         if target.startswith("/vsi"):
             raise SeriesError(
-                f"The item {name} names {target}, which does not answer as a GeoTIFF or JPEG 2000; "
-                "check the network and the rights, or download it."
+                f"The item {name} names {without_secrets(target)}, which does not answer as a "
+                "GeoTIFF or JPEG 2000; check the network and the rights, or download it."
             )
         open_raster(target)  # says it best where it is damaged
         raise SeriesError(
