@@ -6,13 +6,15 @@ import hashlib
 import json
 import math
 import os
+import queue
 import re
 import shutil
 import threading
-from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Optional
 
 from ...errors import AliseError, OutputError, SeriesError
 from ...feedback import Feedback, stop_if_cancelled
@@ -33,6 +35,7 @@ AT_ONCE = 8  # files that are read side by side
 _SCHEMA = 1
 _LONGEST_NAME = 100  # of a folder of an acquisition
 _POLL = 0.5  # seconds between two looks at Cancel
+_PATIENCE = 2.0  # seconds that a run which ends waits for the files that are being read
 _MB = 1e6
 _RATE_MB = 5.0  # a second: an ordinary line, to say about how long a run takes
 _DEFAULT_PIXEL = 10.0
@@ -263,22 +266,63 @@ def fetch(copies: Copies, area: Area, service: Service, folder: str, feedback: F
     total = max(1, sum(one.size for one in copies.wanted))
     for place in {os.path.dirname(one.path) for one in copies.wanted}:
         _make_folder(place)
-    pool = ThreadPoolExecutor(AT_ONCE)
-    waiting: set[Future[bool]] = {pool.submit(download.copy, one) for one in copies.wanted}
+    with _side_by_side(download.copy, copies.wanted, stopped) as results:
+        for _ in copies.wanted:
+            error = _next_result(results, feedback, lambda: min(1.0, progress.done / total))
+            if error is not None:
+                raise error
+    _list_items(copies.items, folder)
+
+
+_Result = Optional[BaseException]  # what a copy raised; None for one that is there
+
+
+@contextmanager
+def _side_by_side(
+    copy: Callable[[Wanted], object], wanted: Sequence[Wanted], stopped: threading.Event
+) -> Iterator[queue.SimpleQueue[_Result]]:
+    """Yield the results of copies, which are made in threads until the block ends.
+
+    The threads are daemons: one that waits for a silent server ends by its time-out, and neither
+    the run nor the end of the program waits for that, as they would for a ThreadPoolExecutor.
+    """
+    results: queue.SimpleQueue[_Result] = queue.SimpleQueue()
+    jobs: queue.SimpleQueue[Wanted] = queue.SimpleQueue()
+    for one in wanted:
+        jobs.put(one)
+
+    def work() -> None:
+        while not stopped.is_set():
+            try:
+                copy(jobs.get_nowait())
+            except queue.Empty:
+                return
+            except BaseException as error:
+                results.put(error)
+            else:
+                results.put(None)
+
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(min(AT_ONCE, len(wanted)))]
+    for thread in threads:
+        thread.start()
     try:
-        while waiting:
-            done, waiting = wait(waiting, _POLL, FIRST_COMPLETED)
-            stop_if_cancelled(feedback)
-            for one in done:
-                one.result()
-            feedback.progress(min(1.0, progress.done / total))
+        yield results
     finally:
         stopped.set()
-        for one in waiting:
-            one.cancel()
-        # A read that hangs ends by its time-out; the run does not wait for it.
-        pool.shutdown(wait=not waiting)
-    _list_items(copies.items, folder)
+        end = time.monotonic() + _PATIENCE
+        for thread in threads:
+            thread.join(max(0.0, end - time.monotonic()))
+
+
+def _next_result(
+    results: queue.SimpleQueue[_Result], feedback: Feedback, share: Callable[[], float]
+) -> _Result:
+    """Wait for a copy to end, and report how much is there meanwhile."""
+    while True:
+        stop_if_cancelled(feedback)
+        feedback.progress(share())
+        with suppress(queue.Empty):
+            return results.get(timeout=_POLL)
 
 
 def _make_folder(path: str) -> None:
