@@ -18,7 +18,7 @@ from statistics import mean
 
 from osgeo import gdal
 
-from alise_plugin import run
+from alise_plugin import open_series, run
 from alise_plugin.sentinel2 import BANDS
 from alise_plugin.sits.area.area import Area
 from alise_plugin.sits.grid import Grid, Window
@@ -51,6 +51,13 @@ def main() -> None:
             f"{max(requests.values())}; answers 404: {server.statuses()[404]}; bytes "
             f"{server.sent / touched:.2f} times those of the blocks that the window touches"
         )
+        seconds = read_remotely(server, small, Path(scratch) / "remote")
+        requests = server.per_file()
+        print(
+            f"read from the service (COPY off): seconds {seconds:.1f}; requests a file "
+            f"{mean(requests.values()):.2f}, at most {max(requests.values())}; answers 404: "
+            f"{server.statuses()[404]}"
+        )
         server.trouble.latency = 0.0
         side = given.side * 10
         whole = (CORNER[0] + 200, CORNER[1] - side + 200, CORNER[0] + side - 200, CORNER[1] - 200)
@@ -64,7 +71,18 @@ def main() -> None:
         )
 
 
-def timed(server: StacServer, box: tuple[float, ...], folder: Path) -> float:
+def read_remotely(server: StacServer, box: tuple[float, ...], folder: Path) -> float:
+    """Return the seconds of reading all of a series whose files stay on the server."""
+    timed(server, box, folder, copy=False)
+    server.requests.clear()
+    gdal.VSICurlClearCache()
+    start = time.perf_counter()
+    with open_series(folder / "series.vrt") as series:
+        series.read_all(series.grid.window)
+    return time.perf_counter() - start
+
+
+def timed(server: StacServer, box: tuple[float, ...], folder: Path, copy: bool = True) -> float:
     """Return the seconds of a run."""
     folder.mkdir()
     server.requests.clear()
@@ -80,6 +98,7 @@ def timed(server: StacServer, box: tuple[float, ...], folder: Path) -> float:
         COLLECTION=COLLECTION,
         FOLDER=folder / "images",
         OUTPUT=folder / "series.vrt",
+        COPY=copy,
     )
     return time.perf_counter() - start
 

@@ -23,6 +23,7 @@ from ..sits.area.remote import write_remote_items
 from ..sits.area.search import Item, find_items
 from ..sits.area.services import OTHER, SERVICES, Service, service_of
 from ..sits.build import SeriesOptions, plan_series
+from ..sits.sources.stac import day_of
 from .operation import SERIES, Operation
 from .parameters import (
     SERIES_VRT,
@@ -184,6 +185,8 @@ def run(given: Given, feedback: Feedback) -> Results:
         extent_crs=area.crs,
         crs=given["CRS"],
         measured=bool(given["REPORT"]),
+        # The folder may hold more than this search found, such as cloudier scenes.
+        names=frozenset(str(item.get("id")) for item in items),
     )
     plan = plan_series([listed], output, options, Part(feedback, _FETCHED, _PLANNED))
     results = series_results(plan, output, given["REPORT"], Part(feedback, _PLANNED, 1.0))
@@ -202,7 +205,7 @@ def _copied(
 ) -> str:
     """Copy the windows that are missing; return the path of the list of items."""
     copies = plan_copies(items, bands, area, folder, service)
-    days = {item["properties"]["datetime"][:10] for item in copies.items}
+    days = {str(day_of(item)) for item in copies.items}
     kept = sum(len(item["assets"]) for item in copies.items) - len(copies.wanted)
     feedback.info(
         f"{len(copies.items)} acquisitions on {len(days)} days from {min(days)} to {max(days)} of "

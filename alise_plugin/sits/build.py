@@ -50,6 +50,7 @@ class SeriesOptions:
         max_cloud: dates with a greater share of cloud are left out, 0 to 1.
         min_valid: dates with a smaller share of valid pixels are left out, 0 to 1.
         mask_clouds: lay "no value" over what the products' own masks call unusable.
+        names: of the products to keep; None: all.
         measured: state valid and cloud fractions also where no filter needs them.
     """
 
@@ -70,6 +71,7 @@ class SeriesOptions:
     max_cloud: float | None = None
     min_valid: float | None = None
     mask_clouds: bool = False
+    names: frozenset[str] | None = None
     measured: bool = False
 
 
@@ -254,9 +256,12 @@ def _read(
 def _in_time(
     records: Sequence[SourceBand], options: SeriesOptions, left_out: list[tuple[str, str]]
 ) -> list[SourceBand]:
-    """Return records between the first and the last day to keep."""
+    """Return records of the products and between the first and the last day to keep."""
     kept = []
     for record in records:
+        if options.names is not None and record.product.name not in options.names:
+            left_out.append((f"{record.product.name}, {record.day}", "not asked for"))
+            continue
         early = options.start is not None and record.day < options.start
         late = options.end is not None and record.day > options.end
         if not (early or late):

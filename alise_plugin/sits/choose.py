@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import SeriesError
 from ..sentinel2 import BANDS
+from .network import is_remote
 from .rasters import open_raster, read_bands, read_small
 from .sources.record import SourceBand
 
@@ -119,7 +120,7 @@ def _is_another_part(
     Files on servers are described without a reading of their pixels, so they are no parts.
     """
     mine = next((record for record in records if record.band in BANDS), None)
-    if mine is None or mine.path.startswith("/vsicurl"):
+    if mine is None or is_remote(mine.path):
         return False
     only_mine = _has_values(mine)
     for other in others:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from osgeo import gdal
 
 from ..errors import SeriesError
+from .network import reading, without_secrets
 
 _MAPS = "/proc/self/maps"
 _HDF5 = re.compile(r"/[^\n]*/libhdf5[^/\n]*\.so[^/\n]*")
@@ -111,13 +112,15 @@ def open_raster(name: str, open_options: Sequence[str] = ()) -> gdal.Dataset:
     """
     refuse_unspeakable(name)
     dataset = None
-    with quiet_gdal() as failures:
+    with quiet_gdal() as failures, reading(name):
         dataset = gdal.OpenEx(name, gdal.OF_RASTER, open_options=list(open_options))
     if dataset is None:
         if not name.startswith(("/vsi", "NETCDF:", "ZARR:", "http")) and not os.path.exists(name):
             raise SeriesError(f"{name} does not exist; check the path.")
         reason = f" ({failures[0]})" if failures else ""
-        raise SeriesError(f"{name} cannot be opened as a raster{reason}; check the file.")
+        raise SeriesError(
+            without_secrets(f"{name} cannot be opened as a raster{reason}; check the file.")
+        )
     return dataset
 
 
@@ -240,7 +243,7 @@ def read_bands(
     """
     values = np.empty((len(bands), height, width), dtype=np.float32)
     done = None
-    with quiet_gdal() as failures:
+    with quiet_gdal() as failures, reading(dataset.GetDescription()):
         done = dataset.ReadRaster(
             col,
             row,
@@ -253,8 +256,10 @@ def read_bands(
     if done is None or failures:
         reason = f" ({failures[0]})" if failures else ""
         raise SeriesError(
-            f"{os.path.basename(dataset.GetDescription())} cannot be read{reason}; check that "
-            "the files behind it are still there and complete."
+            without_secrets(
+                f"{os.path.basename(dataset.GetDescription())} cannot be read{reason}; check "
+                "that the files behind it are still there and complete."
+            )
         )
     return values
 
@@ -269,7 +274,7 @@ def read_small(
     """
     values = np.empty((len(bands), height, width), dtype=np.float32)
     done = None
-    with quiet_gdal() as failures:
+    with quiet_gdal() as failures, reading(dataset.GetDescription()):
         done = dataset.ReadRaster(
             0,
             0,

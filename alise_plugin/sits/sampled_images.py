@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from osgeo import gdal
 
+from .network import is_remote
 from .no_value import FULL, is_hidden
 from .rasters import is_integer, open_raster, read_bands
 from .sources.record import SourceBand
@@ -108,7 +109,7 @@ class SampledImage:
     @property
     def remote(self) -> bool:
         """Return whether the image lies on a server."""
-        return self.first.path.startswith(("/vsicurl", "/vsis3", "/vsigs", "/vsiaz"))
+        return is_remote(self.first.path)
 
     @property
     def recent(self) -> bool:

@@ -17,8 +17,10 @@ from ..sentinel2 import BANDS
 from .acquisitions import days_since_reference, parse_date
 from .bands import canonical_band
 from .grid import Grid, Window
+from .network import refers_to_network
 from .no_value import RawValues
 from .rasters import is_integer, open_raster, read_bands, stated_scale
+from .side_by_side import SideBySide
 from .years import days_of_years
 
 ABSENT = "ABSENT"
@@ -75,6 +77,7 @@ class ImageSeries:
         self.bands_present = tuple(BANDS[plane] for plane in sorted(present))
         self._dataset: gdal.Dataset | None = dataset
         self._acquisitions = acquisitions
+        self._side_by_side = SideBySide(path) if refers_to_network(path) else None
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> ImageSeries:
@@ -146,9 +149,11 @@ class ImageSeries:
         shape = (len(BANDS), window.height, window.width)
         if not item.planes:
             return np.full(shape, np.nan, dtype=np.float32)
-        values = read_bands(
-            self._dataset, item.indices, window.col, window.row, window.width, window.height
-        )
+        place = window.col, window.row, window.width, window.height
+        if self._side_by_side is not None:
+            values = self._side_by_side.read_bands(item.indices, *place)
+        else:
+            values = read_bands(self._dataset, item.indices, *place)
         item.raw.to_reflectance(values)
         if len(item.planes) == len(BANDS):
             return values
@@ -163,6 +168,8 @@ class ImageSeries:
     def close(self) -> None:
         """Let go of the files."""
         self._dataset = None
+        if self._side_by_side is not None:
+            self._side_by_side.close()
 
     def __enter__(self) -> ImageSeries:
         return self

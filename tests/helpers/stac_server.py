@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 import time
 from collections import Counter
@@ -37,6 +38,7 @@ class Trouble:
         next_by: "POST" or "GET", how the next page is asked for.
         token_life: seconds that a token lives; None for files that need none.
         login_page: whether it answers with a web page.
+        cut_answers: how many of the next lists end in the middle.
     """
 
     latency: float = 0.0
@@ -48,6 +50,7 @@ class Trouble:
     next_by: str = "POST"
     token_life: float | None = None
     login_page: bool = False
+    cut_answers: int = 0
 
 
 @dataclass
@@ -59,6 +62,7 @@ class StacServer:
         items: that a search finds.
         trouble: what it does wrong; may be changed while it runs.
         requests: (method, path, range, status) of each request, in their order.
+        most_at_once: most requests that were answered side by side.
     """
 
     folder: Path
@@ -67,7 +71,9 @@ class StacServer:
     requests: list[tuple[str, str, str, int]] = field(default_factory=list)
     tokens: dict[str, float] = field(default_factory=dict)
     sent: int = 0
+    most_at_once: int = 0
     port: int = 0
+    now: list[object] = field(default_factory=list)
     _count: int = 0
 
     @property
@@ -105,10 +111,13 @@ def tile_item(
     cloud=12.0,
     darker=0.0,
     block=128,
+    tile="31TCJ",
+    corner=CORNER,
+    epsg=EPSG,
     changes=None,
 ):
     """Write the files of one acquisition and list it; returns the item."""
-    name = f"S2A_31TCJ_{day:%Y%m%d}_0_L2A"
+    name = f"S2A_{tile}_{day:%Y%m%d}_0_L2A"
     assets = {}
     for band in (*BANDS, "SCL"):
         size = 10 if band in FINE else 20
@@ -118,7 +127,7 @@ def tile_item(
             values = np.full((pixels, pixels), 4, np.uint8)
             values[: pixels // 8] = 9
         else:
-            x, y = centres(CORNER, size, (pixels, pixels))
+            x, y = centres(corner, size, (pixels, pixels), epsg)
             texture = np.random.default_rng(int(x[0, 0]) + BANDS.index(band)).normal(0, 20, x.shape)
             dn = truth(
                 band, day, CORNER[0] + (x - CORNER[0]) / 40, CORNER[1] + (y - CORNER[1]) / 40
@@ -129,7 +138,8 @@ def tile_item(
         write_image(
             path,
             values,
-            corner=CORNER,
+            corner=corner,
+            epsg=epsg,
             size=float(size),
             nodata=0,
             driver="COG",
@@ -140,7 +150,7 @@ def tile_item(
             "type": "image/tiff; application=geotiff; profile=cloud-optimized",
             "eo:bands": [{"name": band}],
             "proj:shape": [pixels, pixels],
-            "proj:transform": [size, 0, CORNER[0], 0, -size, CORNER[1]],
+            "proj:transform": [size, 0, corner[0], 0, -size, corner[1]],
             "raster:bands": [
                 {
                     "data_type": "uint8" if band == "SCL" else "uint16",
@@ -154,13 +164,13 @@ def tile_item(
         "stac_version": "1.0.0",
         "id": name,
         "collection": COLLECTION,
-        "bbox": bbox(side),
+        "bbox": bbox(side, corner, epsg),
         "geometry": None,
         "properties": {
             "datetime": f"{day}T10:50:31Z",
             "platform": "sentinel-2a",
             "constellation": "sentinel-2",
-            "proj:epsg": EPSG,
+            "proj:epsg": epsg,
             "eo:cloud_cover": cloud,
             "s2:processing_baseline": baseline,
         },
@@ -173,23 +183,32 @@ def tile_item(
     return item
 
 
-def bbox(side=512):
+def bbox(side=512, corner=CORNER, epsg=EPSG):
     """West, south, east, north of the tile."""
     from osgeo import osr
 
-    to = osr.CoordinateTransformation(reference(EPSG), reference(4326))
-    edge = (CORNER[0], CORNER[1] - side * 10, CORNER[0] + side * 10, CORNER[1])
+    to = osr.CoordinateTransformation(reference(epsg), reference(4326))
+    edge = (corner[0], corner[1] - side * 10, corner[0] + side * 10, corner[1])
     west, south, east, north = to.TransformBounds(*edge, 21)
     return [west, south, east, north]
 
 
 @contextmanager
-def stac_server(folder):
-    """Serve `folder / "files"` and a STAC API over it until the block ends."""
+def stac_server(folder, certificate=None):
+    """Serve `folder / "files"` and a STAC API over it until the block ends.
+
+    Args:
+        folder: of the files.
+        certificate: files of a certificate and its key, to serve over HTTPS.
+    """
     server = StacServer(Path(folder))
     handler = type("Handler", (_Handler,), {"server_state": server})
     http = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     http.daemon_threads = True
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*map(str, certificate))
+        http.socket = context.wrap_socket(http.socket, server_side=True)
     server.port = http.server_address[1]
     thread = threading.Thread(target=http.serve_forever, args=(0.05,), daemon=True)
     thread.start()
@@ -220,6 +239,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, body):
         state, trouble = self.server_state, self.server_state.trouble
+        state.now.append(self)
+        state.most_at_once = max(state.most_at_once, len(state.now))
         if trouble.latency:
             time.sleep(trouble.latency)
         url = urlsplit(self.path)
@@ -239,6 +260,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self._json(404, {"detail": "Not Found"})
         except (BrokenPipeError, ConnectionResetError):
             state.requests.append((self.command, url.path, "", -1))
+        finally:
+            state.now.remove(self)
 
     def _search(self, asked):
         state, trouble = self.server_state, self.server_state.trouble
@@ -304,7 +327,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, content)
 
     def _json(self, status, content):
-        self._send(status, json.dumps(content).encode(), "application/json")
+        trouble = self.server_state.trouble
+        cut = trouble.cut_answers > 0
+        trouble.cut_answers -= cut
+        self._send(status, json.dumps(content).encode(), "application/json", cut=cut)
 
     def _send(self, status, content, kind="application/octet-stream", headers=None, cut=False):
         state = self.server_state

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
+import queue
 import re
 import shutil
 import threading
-from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Optional
 
 from ...errors import AliseError, OutputError, SeriesError
 from ...feedback import Feedback, stop_if_cancelled
 from ...sentinel2 import BANDS
 from ...whole_files import write_text
 from ..sources.safe import OFFSET_BASELINE
-from ..sources.stac import assets_of, projected_grid
+from ..sources.stac import assets_of, baseline_of, day_of, projected_grid, stated_value
 from .area import Area
 from .search import Item
 from .services import Service
@@ -30,7 +33,9 @@ AREA = "area.json"
 AT_ONCE = 8  # files that are read side by side
 
 _SCHEMA = 1
+_LONGEST_NAME = 100  # of a folder of an acquisition
 _POLL = 0.5  # seconds between two looks at Cancel
+_PATIENCE = 2.0  # seconds that a run which ends waits for the files that are being read
 _MB = 1e6
 _RATE_MB = 5.0  # a second: an ordinary line, to say about how long a run takes
 _DEFAULT_PIXEL = 10.0
@@ -125,7 +130,7 @@ def plan_copies(
     for item in items:
         found = assets_of(item)
         name = str(item.get("id"))
-        place = re.sub(r"[^\w.-]", "_", name)
+        place = _folder_name(name)
         assets: dict[str, Any] = {}
         for band in bands:
             if band not in found:
@@ -149,6 +154,14 @@ def plan_copies(
     return Copies(listed, wanted, sum(one.size for one in wanted) / _MB)
 
 
+def _folder_name(name: str) -> str:
+    """Return a name for the folder of an acquisition, whatever a service calls it."""
+    plain = re.sub(r"[^A-Za-z0-9_-]", "_", name)[:_LONGEST_NAME]
+    if plain == name:
+        return plain
+    return f"{plain}_{hashlib.sha256(name.encode('utf-8', 'replace')).hexdigest()[:8]}"
+
+
 def _without_old_grid(item: Item) -> Item:
     """Return an item that no longer says which pixels the whole scene has."""
     gone = ("proj:shape", "proj:transform", "proj:bbox", "proj:geometry", "proj:centroid")
@@ -161,7 +174,7 @@ def _local(asset: Item, described: Item, href: str, band: str) -> Item:
     made: Item = {key: asset[key] for key in ("title", "gsd", "roles") if key in asset}
     values: Item = {}
     for key in ("scale", "offset", "nodata", "data_type"):
-        stated = described.get(key, asset.get(key, described.get(f"raster:{key}")))
+        stated = stated_value(asset, described, key)
         if stated is not None:
             values[key] = stated
     made["href"] = href
@@ -174,7 +187,7 @@ def _local(asset: Item, described: Item, href: str, band: str) -> Item:
 def _state_values(asset: Item, item: Item, band: str, service: Service) -> None:
     """State scale and offset where a service leaves them to those who know its DN."""
     (values,) = asset["raster:bands"]
-    baseline = str((item.get("properties") or {}).get("s2:processing_baseline") or "")
+    baseline = baseline_of(item)
     if service.dn_as_delivered and band in BANDS and baseline and "scale" not in values:
         offset = _DN_OFFSET if baseline >= OFFSET_BASELINE else 0.0
         values.update({"scale": _DN, "offset": offset, "nodata": _DN_NODATA})
@@ -183,14 +196,15 @@ def _state_values(asset: Item, item: Item, band: str, service: Service) -> None:
 def _window_bytes(asset: Item, item: Item, described: Item, area: Area) -> int:
     """Return the bytes of the pixels of a window, about; 0 where the area lies outside."""
     grid = projected_grid(asset, item.get("properties") or {})
-    size = 1 if described.get("data_type") == "uint8" else 2
+    size = 1 if stated_value(asset, described, "data_type") == "uint8" else 2
     if grid is not None:
         window = area.window(grid)
         return 0 if window is None else window.pixels * size
     west, south, east, north = area.lonlat()
     degree = 111_320.0
     width = (east - west) * degree * math.cos(math.radians((south + north) / 2))
-    pixel = float(described.get("gsd") or _DEFAULT_PIXEL)
+    stated = described.get("gsd")
+    pixel = float(stated) if isinstance(stated, (int, float)) and stated else _DEFAULT_PIXEL
     return max(1, round(width / pixel * (north - south) * degree / pixel * size))
 
 
@@ -206,8 +220,8 @@ def require_room(copies: Copies, folder: str, limit: float, area: Area) -> None:
         height = (north - south) * 111.32
         width = (east - west) * 111.32 * math.cos(math.radians((south + north) / 2))
         raise AliseError(
-            f"{len(copies.items)} acquisitions of this area are {copies.megabytes:.0f} MB, more "
-            f"than the LIMIT of {limit:.0f} MB: raise LIMIT, choose fewer days, or an area of at "
+            f"{len(copies.items)} acquisitions of this area are {copies.megabytes:.3g} MB, more "
+            f"than the LIMIT of {limit:g} MB: raise LIMIT, choose fewer days, or an area of at "
             f"most {width * share:.1f} x {height * share:.1f} km instead of {width:.1f} x "
             f"{height:.1f} km."
         )
@@ -252,22 +266,63 @@ def fetch(copies: Copies, area: Area, service: Service, folder: str, feedback: F
     total = max(1, sum(one.size for one in copies.wanted))
     for place in {os.path.dirname(one.path) for one in copies.wanted}:
         _make_folder(place)
-    pool = ThreadPoolExecutor(AT_ONCE)
-    waiting: set[Future[bool]] = {pool.submit(download.copy, one) for one in copies.wanted}
+    with _side_by_side(download.copy, copies.wanted, stopped) as results:
+        for _ in copies.wanted:
+            error = _next_result(results, feedback, lambda: min(1.0, progress.done / total))
+            if error is not None:
+                raise error
+    _list_items(copies.items, folder)
+
+
+_Result = Optional[BaseException]  # what a copy raised; None for one that is there
+
+
+@contextmanager
+def _side_by_side(
+    copy: Callable[[Wanted], object], wanted: Sequence[Wanted], stopped: threading.Event
+) -> Iterator[queue.SimpleQueue[_Result]]:
+    """Yield the results of copies, which are made in threads until the block ends.
+
+    The threads are daemons: one that waits for a silent server ends by its time-out, and neither
+    the run nor the end of the program waits for that, as they would for a ThreadPoolExecutor.
+    """
+    results: queue.SimpleQueue[_Result] = queue.SimpleQueue()
+    jobs: queue.SimpleQueue[Wanted] = queue.SimpleQueue()
+    for one in wanted:
+        jobs.put(one)
+
+    def work() -> None:
+        while not stopped.is_set():
+            try:
+                copy(jobs.get_nowait())
+            except queue.Empty:
+                return
+            except BaseException as error:
+                results.put(error)
+            else:
+                results.put(None)
+
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(min(AT_ONCE, len(wanted)))]
+    for thread in threads:
+        thread.start()
     try:
-        while waiting:
-            done, waiting = wait(waiting, _POLL, FIRST_COMPLETED)
-            stop_if_cancelled(feedback)
-            for one in done:
-                one.result()
-            feedback.progress(min(1.0, progress.done / total))
+        yield results
     finally:
         stopped.set()
-        for one in waiting:
-            one.cancel()
-        # A read that hangs ends by its time-out; the run does not wait for it.
-        pool.shutdown(wait=not waiting)
-    _list_items(copies.items, folder)
+        end = time.monotonic() + _PATIENCE
+        for thread in threads:
+            thread.join(max(0.0, end - time.monotonic()))
+
+
+def _next_result(
+    results: queue.SimpleQueue[_Result], feedback: Feedback, share: Callable[[], float]
+) -> _Result:
+    """Wait for a copy to end, and report how much is there meanwhile."""
+    while True:
+        stop_if_cancelled(feedback)
+        feedback.progress(share())
+        with suppress(queue.Empty):
+            return results.get(timeout=_POLL)
 
 
 def _make_folder(path: str) -> None:
@@ -301,6 +356,6 @@ def _list_items(items: Sequence[Item], folder: str) -> None:
             known[str(item["id"])] = {**item, "assets": there}
     collection = {
         "type": "FeatureCollection",
-        "features": sorted(known.values(), key=lambda one: str(one["properties"]["datetime"])),
+        "features": sorted(known.values(), key=lambda one: str(day_of(one))),
     }
     write_text(path, json.dumps(collection, indent=1))

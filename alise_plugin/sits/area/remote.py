@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 from ...errors import SeriesError
 from ...whole_files import write_text
@@ -42,6 +43,11 @@ def write_remote_items(
     listed = []
     for item in items:
         assets = {band: asset for band, (_, asset, _) in assets_of(item).items() if band in bands}
+        if any(urlsplit(str(asset.get("href"))).query for asset in assets.values()):
+            raise SeriesError(
+                f"The addresses of {service.name} hold keys that end, which a series cannot hold; "
+                "leave COPY on."
+            )
         if assets:
             listed.append({**item, "assets": assets, "links": []})
     claim_folder(folder, area, service)

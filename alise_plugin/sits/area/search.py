@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urljoin
 
 from ...errors import SeriesError
-from ..sources.stac import product_of
+from ..sources.stac import day_of, is_l2a, product_of, remote_name
 from .services import Service
 from .transport import Request, fetch_json
 
@@ -53,6 +53,7 @@ def find_items(
             f"{service.name} has no acquisition of {service.collection} there from {start} to "
             f"{end}{_nearest(service, lonlat, start, end, check)}."
         )
+    found, notes = _usable(found, service)
     newest: dict[tuple[str, str], Item] = {}
     for item in found:
         product = product_of(item)
@@ -66,7 +67,6 @@ def find_items(
             cloudy += 1
         else:
             kept.append(item)
-    notes = []
     if len(newest) < len(found):
         notes.append(f"{len(found) - len(newest)} older processings of a scene are left out.")
     if cloudy:
@@ -79,8 +79,32 @@ def find_items(
     return sorted(kept, key=lambda item: (_day(item), str(item.get("id")))), notes
 
 
-def _day(item: Mapping[str, Any]) -> str:
-    return str((item.get("properties") or {}).get("datetime") or "")[:10]
+def _usable(items: list[Item], service: Service) -> tuple[list[Item], list[str]]:
+    """Return the items of Sentinel-2 L2A that state their day, and how many others there are.
+
+    Raises:
+        SeriesError: none is left, or they are of L1C.
+    """
+    ours = [item for item in items if is_l2a(item)]
+    if not ours:
+        raise SeriesError(
+            f"The collection {service.collection} of {service.name} is not of Sentinel-2; choose "
+            "its Sentinel-2 L2A as COLLECTION."
+        )
+    dated = [item for item in ours if _day(item)]
+    if not dated:
+        raise SeriesError(
+            f"The acquisitions of {service.collection} of {service.name} state no day; choose "
+            "another COLLECTION."
+        )
+    gone = len(items) - len(dated)
+    others = f"{gone} acquisitions of other satellites or without a day are left out."
+    return dated, [others] if gone else []
+
+
+def _day(item: Item) -> str:
+    """Return the day of an item as 2019-05-14; an empty text if it states none."""
+    return str(day_of(item) or "")
 
 
 def _require_collection(service: Service, check: Callable[[], None]) -> None:
@@ -92,8 +116,7 @@ def _require_collection(service: Service, check: Callable[[], None]) -> None:
             "its documentation names, often one that ends in /v1."
         )
     names = [str(one.get("id")) for one in collections if isinstance(one, dict)]
-    links = listed.get("links") or []
-    complete = not any(isinstance(one, dict) and one.get("rel") == "next" for one in links)
+    complete = _next_page(listed, Request(service.address)) is None
     if service.collection in names or not complete:
         return
     alike = [name for name in names if "sentinel-2" in name.lower()] or names[:10]
@@ -129,13 +152,36 @@ def _search(
                 f"{service.address} does not answer a search as a STAC API does; check the address."
             )
         fresh = [
-            one
+            _with_addresses(one, request.url)
             for one in features
-            if isinstance(one, dict) and one.get("assets") and str(one.get("id")) not in seen
+            if isinstance(one, dict)
+            and isinstance(one.get("assets"), dict)
+            and str(one.get("id")) not in seen
         ]
         seen.update(str(one.get("id")) for one in fresh)
         yield from fresh
         request = _next_page(page, request) if fresh else None
+
+
+def _with_addresses(item: Item, page: str) -> Item:
+    """Return an item with full addresses, and without assets that are not on the web."""
+    links = item.get("links")
+    own = [
+        str(one.get("href"))
+        for one in (links if isinstance(links, list) else [])
+        if isinstance(one, dict) and one.get("rel") == "self" and one.get("href")
+    ]
+    base = urljoin(page, own[0]) if own else page
+    assets = {}
+    for key, asset in item["assets"].items():
+        href = asset.get("href") if isinstance(asset, dict) else None
+        if not isinstance(href, str) or not href:
+            continue
+        full = href if remote_name(href) else urljoin(base, href)
+        # A list from the network names no file of this machine.
+        if remote_name(full):
+            assets[key] = {**asset, "href": full}
+    return {**item, "assets": assets}
 
 
 def _next_page(page: Mapping[str, Any], request: Request) -> Request | None:
@@ -143,15 +189,17 @@ def _next_page(page: Mapping[str, Any], request: Request) -> Request | None:
 
     https://github.com/radiantearth/stac-api-spec/tree/release/v1.0.0/item-search#pagination
     """
-    links = [one for one in page.get("links") or [] if isinstance(one, dict)]
+    listed = page.get("links")
+    links = [one for one in (listed if isinstance(listed, list) else []) if isinstance(one, dict)]
     link = next((one for one in links if one.get("rel") == "next" and one.get("href")), None)
     if link is None:
         return None
+    more, posted = link.get("headers"), link.get("body")
     url = urljoin(request.url, str(link["href"]))
-    headers = {str(name): str(text) for name, text in (link.get("headers") or {}).items()}
+    headers = {str(k): str(v) for k, v in more.items()} if isinstance(more, dict) else {}
     if str(link.get("method", "GET")).upper() != "POST":
         return Request(url, None, headers)
-    body = dict(link.get("body") or {})
+    body = dict(posted) if isinstance(posted, dict) else {}
     if link.get("merge") or not body:
         body = {**(request.body or {}), **body}
     return Request(url, body, headers)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from urllib.parse import urlsplit
 
 from ...errors import SeriesError
 
@@ -102,19 +103,17 @@ def service_of(choice: str, address: str, collection: str) -> Service:
         known = SERVICES[choice]
         if not collection or collection == known.collection:
             return known
-        return Service(
-            known.name,
-            known.address,
-            collection,
-            known.tokens,
-            known.dn_as_delivered,
-            known.gdal_options,
-            known.key_variables,
-        )
+        return replace(known, collection=collection)
     if not address.lower().startswith(("http://", "https://")):
         raise SeriesError(
             f'SERVICE "{OTHER}" needs the address of a STAC API in ADDRESS, which begins with '
             "https://."
+        )
+    parts = urlsplit(address)
+    if parts.username or parts.password or parts.query:
+        raise SeriesError(
+            "ADDRESS holds a password or a key, which would stay in logs and files: give the "
+            "address without it."
         )
     if not collection:
         raise SeriesError(f'SERVICE "{OTHER}" needs the name of a collection in COLLECTION.')

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 from ...errors import SeriesError
 from .transport import Request, fetch_json
 
-_SPARE = 60.0  # seconds before its end at which a token is renewed, or a tenth of its life
+# Seconds before its end at which a token is renewed, or half of its life: a file takes a while.
+_SPARE = 60.0
 
 
 class Signer:
@@ -31,12 +32,13 @@ class Signer:
         self._tokens: dict[str, tuple[str, float]] = {}
         self._lock = threading.Lock()
 
-    def signed(self, href: str, renew: bool = False) -> str:
+    def signed(self, href: str, refused: str = "") -> str:
         """Return an address with which the file can be read for a while.
 
         Args:
             href: of the file.
-            renew: whether a token that may still hold is replaced, after a refusal.
+            refused: address, signed before, that the service refused: its token is replaced,
+                by the first of the files that find it refused.
 
         Raises:
             SeriesError: the service gives no token.
@@ -47,7 +49,7 @@ class Signer:
         key = f"{parts.netloc.split('.')[0].split(':')[0]}/{parts.path.split('/')[1]}"
         with self._lock:
             token, until = self._tokens.get(key, ("", 0.0))
-            if renew or time.time() >= until:
+            if refused == f"{href}?{token}" or time.time() >= until:
                 token, until = self._new(key)
                 self._tokens[key] = token, until
         return f"{href}?{token}"
@@ -65,4 +67,4 @@ class Signer:
             ) from None
         expiry = (end if end.tzinfo else end.replace(tzinfo=timezone.utc)).timestamp()
         left = expiry - time.time()
-        return token, expiry - min(_SPARE, max(0.0, left) / 10)
+        return token, expiry - min(_SPARE, max(0.0, left) / 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import time
 import urllib.error
@@ -63,9 +64,16 @@ def standard_library(request: Request) -> Answer:
         with urllib.request.urlopen(made, timeout=_TIMEOUT) as answer:
             return Answer(answer.status, answer.read())
     except urllib.error.HTTPError as error:
-        return Answer(error.code, error.read())
-    except (OSError, ValueError) as error:
+        return Answer(error.code, _body(error))
+    except (OSError, ValueError, http.client.HTTPException) as error:
         return Answer(0, reason=str(getattr(error, "reason", error)))
+
+
+def _body(error: urllib.error.HTTPError) -> bytes:
+    try:
+        return error.read()
+    except (OSError, http.client.HTTPException):
+        return b""
 
 
 _current: list[Transport] = [standard_library]
@@ -86,7 +94,13 @@ def fetch_json(request: Request, check: Callable[[], None]) -> Any:
     Raises:
         SeriesError: no answer, a refusal, or an answer that is no JSON; one sentence says what.
     """
-    host = urlsplit(request.url).netloc or request.url
+    address = urlsplit(request.url)
+    host = address.hostname or request.url
+    if address.scheme not in ("http", "https"):  # urllib would open files too
+        raise SeriesError(
+            f"The service names {request.url[:200]!r}, which is no address on the web; do not "
+            "trust it."
+        )
     problem = ""
     for number in range(_TRIES):
         check()

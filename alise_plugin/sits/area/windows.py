@@ -72,14 +72,16 @@ class Download:
             OutputError: the copy cannot be written.
             Cancelled: the run has ended.
         """
-        problem = ""
+        problem, refused = "", ""
         for number in range(_TRIES):
             if self.stop.is_set():
                 raise Cancelled("The run was cancelled.")
+            address = self.signer.signed(wanted.href, refused)
             try:
-                return self._try(wanted, renew=number > 0)
+                return self._try(wanted, remote_name(address), again=number > 0)
             except _NotRead as error:
                 problem = str(error)
+                refused = address  # GDAL does not say whether the token or the network failed
             if self.stop.wait(_PAUSE * 2**number):
                 raise Cancelled("The run was cancelled.")
         raise SeriesError(
@@ -87,11 +89,10 @@ class Download:
             "was copied stays in FOLDER: run again to go on."
         )
 
-    def _try(self, wanted: Wanted, renew: bool) -> bool:
-        target = remote_name(self.signer.signed(wanted.href, renew)) or wanted.href
+    def _try(self, wanted: Wanted, target: str, again: bool) -> bool:
         with network_settings(self.options), quiet_gdal() as failures:
             # What broke off is not taken from GDAL's cache.
-            if renew:
+            if again:
                 gdal.VSICurlPartialClearCache(target)
             source = gdal.OpenEx(
                 target, gdal.OF_RASTER, allowed_drivers=list(DRIVERS), sibling_files=[]

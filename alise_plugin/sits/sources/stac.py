@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date
+from functools import partial
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -23,6 +24,7 @@ from ...sentinel2 import BANDS
 from ..acquisitions import parse_date, scene_of
 from ..bands import asset_band
 from ..grid import Grid
+from ..network import reading, without_secrets
 from ..no_value import alpha_band, has_mask
 from ..other_sensors import is_sentinel_2
 from ..rasters import open_raster, quiet_gdal, refuse_truncated, stated_scale
@@ -166,17 +168,10 @@ def _resolve(href: str, base: str, root: str, owner: str) -> str:
 
 def _item(item: _Json, base: str, root: str, path: str) -> list[SourceBand]:
     name = str(item.get("id") or os.path.basename(path))
-    properties = _dict(item.get("properties"))
-    collection = str(item.get("collection") or "")
-    stated = str(properties.get("s2:product_uri") or name)
-    if "l1c" in collection.lower() or scene_of(stated).level == "L1C":
-        refuse_l1c(name)
-    platform = properties.get("constellation") or properties.get("platform")
-    # Without a platform, the collection, the name or the fields of the item have to say it.
-    said = [platform] if platform else [collection, name, stated, *properties]
-    if not is_sentinel_2(said):
+    if not is_l2a({**item, "id": name}):
         return []
-    day = parse_date(str(properties.get("datetime") or properties.get("start_datetime") or "")[:10])
+    properties = _dict(item.get("properties"))
+    day = day_of(item)
     if day is None:
         raise SeriesError(f"The item {name} of {path} has no datetime; correct its metadata.")
     product = replace(product_of(item), name=name)
@@ -195,6 +190,48 @@ def _item(item: _Json, base: str, root: str, path: str) -> list[SourceBand]:
                 preview = _resolve(href, base, root, f"The item {name}")
                 product = replace(product, preview=preview)
     return [replace(record, product=product) for record in records]
+
+
+def is_l2a(item: _Json) -> bool:
+    """Return whether an item is of Sentinel-2.
+
+    Raises:
+        SeriesError: it is of Sentinel-2 L1C.
+    """
+    name = str(item.get("id"))
+    properties = _dict(item.get("properties"))
+    collection = str(item.get("collection") or "")
+    stated = str(properties.get("s2:product_uri") or name)
+    if "l1c" in collection.lower() or scene_of(stated).level == "L1C":
+        refuse_l1c(name)
+    platform = properties.get("constellation") or properties.get("platform")
+    # Without a platform, the collection, the name or the fields of the item have to say it.
+    return is_sentinel_2([platform] if platform else [collection, name, stated, *properties])
+
+
+def day_of(item: _Json) -> date | None:
+    """Return the day of an item; None if it states none."""
+    properties = _dict(item.get("properties"))
+    return parse_date(
+        str(properties.get("datetime") or properties.get("start_datetime") or "")[:10]
+    )
+
+
+def baseline_of(item: _Json) -> str:
+    """Return the processing baseline that an item states, such as "05.09"; empty for none."""
+    properties = _dict(item.get("properties"))
+    return str(
+        properties.get("s2:processing_baseline") or properties.get("processing:version") or ""
+    )
+
+
+def stated_value(asset: _Json, description: _Json, key: str) -> Any:
+    """Return scale, offset, nodata or data_type of a band, wherever an item states it."""
+    for holder in (description, asset):
+        for spelling in (key, f"raster:{key}"):
+            if spelling in holder:
+                return holder[spelling]
+    return None
 
 
 def _dict(value: Any) -> _Json:
@@ -283,13 +320,7 @@ def _record(
     properties: _Json,
     product: Product,
 ) -> SourceBand:
-    def value(key: str) -> Any:
-        for holder in (description, asset):
-            for spelling in (key, f"raster:{key}"):
-                if spelling in holder:
-                    return holder[spelling]
-        return None
-
+    value = partial(stated_value, asset, description)
     grid = projected_grid(asset, properties)
     dtype = _TYPES.get(str(value("data_type")).lower())
     block, nodata, declared = _BLOCK, _number(value("nodata")), False
@@ -312,9 +343,7 @@ def _record(
         offset = 0.0  # Earth Search has subtracted it, and still lists it
     if scale is not None or offset is not None:
         scale, offset = 1.0 if scale is None else scale, 0.0 if offset is None else offset
-    baseline = str(
-        properties.get("s2:processing_baseline") or properties.get("processing:version") or ""
-    )
+    baseline = baseline_of({"properties": properties})
     mask = band not in BANDS
     return SourceBand(
         file=path,
@@ -343,13 +372,13 @@ def _open(target: str, name: str) -> gdal.Dataset:
             raise SeriesError(f"The item {name} names {target}, which is not there; download it.")
         refuse_truncated(target)
     dataset = None
-    with quiet_gdal():
+    with quiet_gdal(), reading(target):
         dataset = gdal.OpenEx(target, gdal.OF_RASTER, allowed_drivers=list(DRIVERS))
     if dataset is None:
         if target.startswith("/vsi"):
             raise SeriesError(
-                f"The item {name} names {target}, which does not answer as a GeoTIFF or JPEG 2000; "
-                "check the network and the rights, or download it."
+                f"The item {name} names {without_secrets(target)}, which does not answer as a "
+                "GeoTIFF or JPEG 2000; check the network and the rights, or download it."
             )
         open_raster(target)  # says it best where it is damaged
         raise SeriesError(

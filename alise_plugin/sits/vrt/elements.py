@@ -96,6 +96,10 @@ def warp_options(
         ("UNIFIED_SRC_NODATA", "NO"),
         ("INIT_DEST", "NO_DATA"),
         ("ERROR_OUT_IF_EMPTY_SOURCE_WINDOW", "FALSE"),
+        # Else GDAL measures the ratio of pixel sizes anew for each chunk and widens its kernel by
+        # it, so that values depend on the extent. Finer sources are averaged, so none is below 1.
+        ("XSCALE", "1"),
+        ("YSCALE", "1"),
     ):
         ET.SubElement(options, "Option", name=name).text = value
     ET.SubElement(options, "SourceDataset", relativeToVRT="1").text = os.path.basename(native.path)

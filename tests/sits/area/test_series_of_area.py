@@ -9,75 +9,12 @@ import numpy as np
 import pytest
 from osgeo import gdal, ogr
 
-from alise_plugin import AliseError, open_series, run
+from alise_plugin import AliseError, run
 from alise_plugin.errors import Cancelled
-from alise_plugin.sits.area import services, windows
+from alise_plugin.sits.area import services
 from alise_plugin.sits.area.services import Service
-from tests.helpers.stac_server import COLLECTION, DAYS, bbox, stac_server, tile_item
-
-SHARE = (0.3, 0.3, 0.5, 0.5)  # of the tile that the area covers
-
-
-class Log:
-    """Feedback that remembers, and may cancel."""
-
-    def __init__(self, cancel_at=2.0):
-        self.lines, self.warnings, self.fractions, self.cancel_at = [], [], [], cancel_at
-
-    def progress(self, fraction):
-        self.fractions.append(fraction)
-
-    def cancelled(self):
-        return bool(self.fractions) and self.fractions[-1] >= self.cancel_at
-
-    def info(self, text):
-        self.lines.append(text)
-
-    def warning(self, text):
-        self.warnings.append(text)
-
-
-def area(share=SHARE):
-    west, south, east, north = bbox()
-    width, height = east - west, north - south
-    return (
-        west + share[0] * width,
-        south + share[1] * height,
-        west + share[2] * width,
-        south + share[3] * height,
-    )
-
-
-def get(server, folder, feedback=None, name="series", **more):
-    given = {
-        "AREA": area(),
-        "START": "2023-01-01",
-        "END": "2023-12-31",
-        "SERVICE": "other",
-        "ADDRESS": server.api,
-        "COLLECTION": COLLECTION,
-        "FOLDER": folder / "images",
-        "OUTPUT": folder / f"{name}.vrt",
-    }
-    return run("seriesofarea", feedback=feedback, **{**given, **more})
-
-
-def pixels(path):
-    with open_series(path) as series:
-        return series.dates, series.read_all(series.grid.window)
-
-
-@pytest.fixture
-def server(tmp_path, monkeypatch):
-    monkeypatch.setattr(windows, "_PAUSE", 0.05)
-    monkeypatch.setattr("alise_plugin.sits.area.transport._PAUSE", 0.02)
-    gdal.SetConfigOption("GDAL_HTTP_RETRY_DELAY", "0.05")
-    (tmp_path / "server").mkdir()
-    with stac_server(tmp_path / "server") as running:
-        for day in DAYS:
-            tile_item(running, day, offset=1000)
-        yield running
-    gdal.SetConfigOption("GDAL_HTTP_RETRY_DELAY", None)
+from tests.helpers.area import Log, area, get, pixels
+from tests.helpers.stac_server import COLLECTION, DAYS, stac_server, tile_item
 
 
 def test_the_series_is_that_of_the_same_files_on_disk(server, tmp_path):
@@ -182,14 +119,15 @@ def test_a_service_that_is_gone_costs_nothing_that_was_there(server, tmp_path):
 
 
 def test_tokens_are_renewed_and_stand_nowhere(server, tmp_path, monkeypatch):
-    server.trouble.token_life = 0.3
+    server.trouble.token_life = 1.0
     server.trouble.latency = 0.05
     signing = Service("Signing", server.api, COLLECTION, tokens=f"{server.address}/token")
     monkeypatch.setitem(services.SERVICES, "planetarycomputer", signing)
     log = Log()
     more = {"SERVICE": "planetarycomputer", "ADDRESS": "", "COLLECTION": ""}
     get(server, tmp_path, log, **more, REPORT=tmp_path / "report.html")
-    assert len(server.tokens) >= 2
+    # One serves all files until half of its life is over.
+    assert 2 <= len(server.tokens) <= 10
     written = [
         path for path in tmp_path.rglob("*") if path.is_file() and "server" not in path.parts
     ]
@@ -337,7 +275,7 @@ def test_cancel_ends_within_seconds_also_when_the_server_is_silent(server, tmp_p
         ({"AREA": (10, 95, 11, 96)}, "nowhere on the Earth"),
         ({"AREA": (20.0, 50.0, 20.1, 50.1)}, "has no acquisition of sentinel-2-c1-l2a there"),
         ({"BANDS": ["B01"]}, "BANDS names B01; choose among B02"),
-        ({"LIMIT": 0.1}, r"more than the LIMIT of 0 MB.*an area of at most 0\.\d x 0\.\d km"),
+        ({"LIMIT": 0.1}, r"more than the LIMIT of 0.1 MB.*an area of at most 0\.\d x 0\.\d km"),
         ({"SERVICE": "earthsearch"}, 'ADDRESS is for SERVICE "other"'),
         ({"AREA": None}, "No area was given"),
     ],
