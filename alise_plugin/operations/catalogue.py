@@ -9,6 +9,7 @@ from . import (
     draw_sample,
     embed,
     estimate_values,
+    extract_curves,
     find_classes,
     find_similar,
     reconstruct,
@@ -35,5 +36,6 @@ OPERATIONS: dict[str, Operation] = {
         assess_accuracy,
         detect_change,
         reconstruct,
+        extract_curves,
     )
 }

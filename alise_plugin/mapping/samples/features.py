@@ -112,7 +112,7 @@ def take_features(
     feedback: Feedback,
 ) -> None:
     """Write the features of the chosen pixels into `out` `(pixels, F)`."""
-    plan = _plan(source, chosen, budget)
+    plan = tiles_around(source, chosen, budget)
     inner = [tile for tile, _ in plan]
     members = {tile.inner: pixels for tile, pixels in plan}
     read = sum(tile.read.pixels for tile in inner)
@@ -127,7 +127,7 @@ def take_features(
             out[pixels] = features[:, rows - tile.inner.row, cols - tile.inner.col].T
 
 
-def _plan(
+def tiles_around(
     source: Features, chosen: ChosenPixels, budget: TileBudget
 ) -> list[tuple[Tile, NDArray[np.int64]]]:
     """Return tiles that hold chosen pixels, cut to them, with the pixels of each.
