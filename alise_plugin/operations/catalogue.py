@@ -12,6 +12,7 @@ from . import (
     extract_curves,
     find_classes,
     find_similar,
+    phenology,
     reconstruct,
     segment,
     series_of_area,
@@ -37,5 +38,6 @@ OPERATIONS: dict[str, Operation] = {
         detect_change,
         reconstruct,
         extract_curves,
+        phenology,
     )
 }
