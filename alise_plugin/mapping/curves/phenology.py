@@ -163,6 +163,48 @@ def phenology(
     )
 
 
+def dates_of_curve(source: Features) -> tuple[date, ...]:
+    """Return the days on which the curve of a source has values: all those of its acquisitions."""
+    if not source.dates:
+        return ()
+    low, high = days_since_reference([source.dates[0], source.dates[-1]])
+    return tuple(REFERENCE_DATE + timedelta(days=int(day)) for day in _regular_days(low, high))
+
+
+def seasons_of_years(
+    dates: Sequence[date], values: Float, minimum_amplitude: float = 0.1
+) -> list[tuple[date | None, date | None, date | None]]:
+    """Return start, peak and end of the seasons of a curve, those of each calendar year.
+
+    They are those that `phenology` tells of a year with relative thresholds.
+
+    Args:
+        dates: `N` days, see `dates_of_curve`.
+        values: `(N,)` the index.
+        minimum_amplitude: of a season.
+    """
+    days = days_since_reference(dates)
+    found: list[tuple[date | None, date | None, date | None]] = []
+    for year in sorted({day.year for day in dates}):
+        first, last = days_since_reference([date(year, 1, 1), date(year, 12, 31)]).tolist()
+        near = (days >= first - AROUND) & (days <= last + AROUND)
+        rules = SeasonRules(first, last, minimum_amplitude=minimum_amplitude)
+        for season in find_seasons(values[near, None], days[near], rules)[..., 0]:
+            if np.isfinite(season[1]):
+                start, peak, end = (
+                    REFERENCE_DATE + timedelta(days=round(float(day))) if day == day else None
+                    for day in season[:3]
+                )
+                found.append((start, peak, end))
+    return found
+
+
+def _regular_days(low: float, high: float) -> NDArray[np.float32]:
+    """Return the days of curves between two: multiples of STEP since the reference date."""
+    steps = np.arange(math.ceil(low / STEP), math.floor(high / STEP) + 1)
+    return (steps * STEP).astype(np.float32)
+
+
 def _window_of_peaks(source: Features, options: PhenologyOptions) -> tuple[date, date]:
     """Return the days between which peaks lie.
 
@@ -218,9 +260,8 @@ class _Calendar:
         if acquired:
             first, last = max(first, acquired[0]), min(last, acquired[-1])
         low, high = days_since_reference([first, last])
-        regular = np.arange(math.ceil(low / STEP), math.floor(high / STEP) + 1) * STEP
         inside = tuple(day for day in acquired if first <= day <= last) if source.is_series else ()
-        return cls(regular.astype(np.float32), days_since_reference(inside), inside)
+        return cls(_regular_days(low, high), days_since_reference(inside), inside)
 
     @property
     def decoded(self) -> NDArray[np.float32]:

@@ -95,6 +95,7 @@ def curves_of_pixels(
     *,
     budget: TileBudget,
     feedback: Feedback,
+    halo: int | None = None,
 ) -> PixelCurves:
     """Return the curves of chosen pixels on the acquisitions and on other days.
 
@@ -108,6 +109,7 @@ def curves_of_pixels(
         dates: further days.
         budget: memory and tile size.
         feedback: progress and cancelling.
+        halo: pixels to read around the pixels, for a first look; what exact curves need if None.
 
     Raises:
         SeriesError: the source cannot be decoded, or a file cannot be read.
@@ -123,7 +125,7 @@ def curves_of_pixels(
     pixels = len(chosen.row)
     days = days_since_reference(shown)
     reconstructed = np.full((pixels, len(shown), len(BANDS)), np.nan, np.float32)
-    plan = tiles_around(source, chosen, budget)
+    plan = tiles_around(source, chosen, budget, halo)
     tiles = [tile for tile, _ in plan]
     members = {tile.inner: indices for tile, indices in plan}
     package = encoder.package

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,14 +128,22 @@ def take_features(
 
 
 def tiles_around(
-    source: Features, chosen: ChosenPixels, budget: TileBudget
+    source: Features, chosen: ChosenPixels, budget: TileBudget, halo: int | None = None
 ) -> list[tuple[Tile, NDArray[np.int64]]]:
     """Return tiles that hold chosen pixels, cut to them, with the pixels of each.
 
     Small tiles leave out more of what lies between the labels, large ones read less halo: the
     side that reads least wins.
+
+    Args:
+        source: the features.
+        chosen: the pixels.
+        budget: memory and tile size.
+        halo: pixels to read around a tile; as many as exact features need if None.
     """
     reading = source.scattered(budget)
+    if halo is not None:
+        reading = replace(reading, halo=halo)
     step = reading.step
     if budget.tile_size:
         side = math.ceil(budget.tile_size / step) * step
