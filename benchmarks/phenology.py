@@ -42,7 +42,7 @@ from training.simulation.views import as_seen, draw_passes
 
 INTERVALS = (5, 10, 15)  # days from one date to the next
 LENGTH = 548  # days of a series
-STRENGTHS = (3, 10, 30, 100, 300, 1000)  # of the Whittaker smoother, in steps of 5 days
+STRENGTHS = (0.3, 1, 3, 10, 30, 100)  # of the Whittaker smoother, in steps of 5 days
 MEAN_DAYS = 15  # of the moving mean that is the truth
 MATCH = 60  # days between two peaks that are of one season
 AMPLITUDE = 0.2  # of a season that counts

@@ -34,7 +34,7 @@ _ZOOM = 1.25
 _SHORTEST = 14.0  # days that the chart shows at least
 _TICKS = (1, 2, 5)  # of values, times a power of ten
 _MONTHS = (1, 2, 3, 6, 12, 24, 60)  # from one tick of time to the next
-_LABEL = 62  # pixels that a label of time takes
+_GAP = 16  # pixels between two labels of time
 _YEAR = 366
 _PICTURE = QSize(1200, 600)
 _LIGHT = QColor("#ffffff"), QColor("#303030")
@@ -212,7 +212,7 @@ class CurveChart(QWidget):
         values = values[np.isfinite(values)]
         if not len(values):
             return (0.0, 1.0)
-        margin = max(0.01, 0.05 * float(np.ptp(values)))
+        margin = max(0.01, 0.08 * float(np.ptp(values)))
         return (float(values.min()) - margin, float(values.max()) + margin)
 
     def _draw(self, painter: QPainter, whole: QRect, paper: QColor, ink: QColor) -> None:
@@ -244,7 +244,8 @@ class CurveChart(QWidget):
             painter.drawLine(QPointF(plot.left(), y), QPointF(plot.right(), y))
             painter.setPen(ink)
             painter.drawText(QRectF(0, y - 9, _LEFT - 6, 18), right | middle, label)
-        ticks = max(1, int(plot.width() / _LABEL))
+        label_width = painter.fontMetrics().boundingRect("2019-12").width() + _GAP
+        ticks = max(1, int(plot.width() / label_width))
         for x, label in _time_ticks(*self._span, ticks, self._folded):
             across = self._across(plot, x)
             painter.setPen(faint)
