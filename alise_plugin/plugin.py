@@ -16,6 +16,7 @@ from .runtime import location
 if TYPE_CHECKING:
     from qgis.gui import QgisInterface
 
+    from .gui.dock import AliseDock
     from .gui.temporal_series import TemporalSeries
 
 MENU = "ALISE"
@@ -33,6 +34,7 @@ class AlisePlugin:
         self.provider: AliseProvider | None = None
         self._take_away: Callable[[], None] | None = None
         self._series: TemporalSeries | None = None
+        self._dock: AliseDock | None = None
 
     def initProcessing(self) -> None:
         """Make the runtime importable and add the provider (all that `qgis_process` calls)."""
@@ -47,8 +49,10 @@ class AlisePlugin:
         """Start in QGIS desktop."""
         self.initProcessing()
         if self.iface is not None:
+            from .gui.dock import AliseDock
             from .gui.temporal_series import TemporalSeries
 
+            self._dock = AliseDock(self.iface)
             self._take_away = _add_click_tool(self.iface)
             self._series = TemporalSeries(self.iface.mapCanvas())
 
@@ -57,6 +61,9 @@ class AlisePlugin:
         if self._take_away is not None:
             self._take_away()
             self._take_away = None
+        if self._dock is not None:
+            self._dock.stop()
+            self._dock = None
         if self._series is not None:
             self._series.stop()
             self._series = None

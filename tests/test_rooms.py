@@ -32,6 +32,7 @@ MAPPING = (
     "embedding",
     "learning",
     "maps",
+    "curves",
     "change",
     "accuracy",
 )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from datetime import date
 
-from qgis.core import QgsMultiBandColorRenderer, QgsProject, QgsRasterLayer
+from qgis.core import QgsDateTimeRange, QgsMultiBandColorRenderer, QgsProject, QgsRasterLayer
 from qgis.gui import QgsMapCanvas
 
 from ..sits.acquisitions import parse_date
@@ -64,6 +64,16 @@ def show_date(layer: QgsRasterLayer, last: date) -> bool:
     return True
 
 
+def last_day_of(span: QgsDateTimeRange) -> date | None:
+    """Return the last day of the span that the Temporal Controller shows; None without one."""
+    if span.isInfinite() or not span.end().isValid():
+        return None
+    end = span.end().date()
+    if not span.includeEnd() and span.end().time().msecsSinceStartOfDay() == 0:
+        end = end.addDays(-1)  # "up to midnight" is the day before
+    return date(end.year(), end.month(), end.day())
+
+
 class TemporalSeries:
     """Has every image series of the project show the date of the Temporal Controller.
 
@@ -77,13 +87,9 @@ class TemporalSeries:
 
     def follow(self) -> None:
         """Show the date of the canvas in each series that has a range of time."""
-        span = self._canvas.temporalRange()
-        if span.isInfinite() or not span.end().isValid():
+        last = last_day_of(self._canvas.temporalRange())
+        if last is None:
             return
-        end = span.end().date()
-        if not span.includeEnd() and span.end().time().msecsSinceStartOfDay() == 0:
-            end = end.addDays(-1)  # "up to midnight" is the day before
-        last = date(end.year(), end.month(), end.day())
         for layer in QgsProject.instance().mapLayers().values():
             if isinstance(layer, QgsRasterLayer) and layer.temporalProperties().isActive():
                 show_date(layer, last)

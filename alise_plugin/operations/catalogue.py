@@ -9,8 +9,10 @@ from . import (
     draw_sample,
     embed,
     estimate_values,
+    extract_curves,
     find_classes,
     find_similar,
+    phenology,
     reconstruct,
     segment,
     series_of_area,
@@ -37,5 +39,7 @@ OPERATIONS: dict[str, Operation] = {
         assess_accuracy,
         detect_change,
         reconstruct,
+        extract_curves,
+        phenology,
     )
 }

@@ -51,6 +51,12 @@ class Interface:
     def removeToolBarIcon(self, action):
         self.icons.remove(action)
 
+    def addDockWidget(self, area, dock):
+        """Leave the dock where it is: this desktop has no window."""
+
+    def removeDockWidget(self, dock):
+        """See `addDockWidget`."""
+
     def addPluginToRasterMenu(self, name, action):
         self.menu.append((name, action))
 
@@ -300,7 +306,8 @@ def test_the_desktop_gets_a_button_and_loses_it(plugin, iface):
     mine.initProcessing = lambda: None  # its provider is there
     mine.initGui()
     (action,) = iface.icons
-    assert iface.menu == [("ALISE", action)]
+    assert iface.menu[-1] == ("ALISE", action)
+    assert [entry.text() for _, entry in iface.menu] == ["ALISE", action.text()]  # the dock first
     assert action.isCheckable()
     action.trigger()
     assert iface.canvas.mapTool() is not None

@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,15 +14,18 @@ from numpy.typing import NDArray
 from ...errors import SeriesError
 from ...feedback import Feedback, Part, SilentFeedback, stop_if_cancelled
 from ...model.encoder import Encoder
-from ...model.spatial_features import Period
-from ...model.year_around import by_year_around
 from ...sentinel2 import BANDS
 from ...sits.acquisitions import days_since_reference
-from ...sits.grid import Tile, Window, plan_tiles
+from ...sits.grid import Window, plan_tiles
 from ...sits.no_value import HIGHEST, LOWEST
 from ...sits.rasters import block_cache
 from ...sits.series import RECONSTRUCTED
-from ..features.encode_tiles import encode_periods
+from ..features.decode_days import (
+    DayShare,
+    day_shares,
+    embeddings_of_shares,
+    require_decodable,
+)
 from ..features.features import Features
 from ..features.tiling import TileBudget, cache_size
 from ..rasters.destinations import require_outputs
@@ -114,7 +116,7 @@ def reconstruct(
     budget = budget or TileBudget()
     require_outputs([output], [source.path])
     encoder = source.open_encoder()
-    _require_decodable(source, encoder)
+    require_decodable(source, encoder)
     acquired = source.dates
     wanted = tuple(sorted(set(dates))) or _regular(acquired, every)
     if len(wanted) * len(BANDS) > _MOST_BANDS:
@@ -127,7 +129,7 @@ def reconstruct(
     inner = source.grid.window if extent is None else source.grid.window_of(extent)
     days = days_since_reference(wanted)
     package = encoder.package
-    source, shares = _shares(source, days)
+    source, shares = day_shares(source, days)
     form = _form(source, encoder, acquired, wanted)
     with block_cache(cache_size(budget.memory_mb) / 2):  # overviews that wait may take as much
         # Images of one share are written as they are made, others wait for the rest.
@@ -144,7 +146,7 @@ def reconstruct(
         block = _block(side, len(tiles), inner, len(wanted))
         raster = RasterOutput(output, source.grid.subgrid(inner), form, block)
         with raster, WriteBehind(raster.abandon) as behind:
-            for tile, embeddings in _embeddings_of(source, tiles, shares, progress):
+            for tile, embeddings in embeddings_of_shares(source, tiles, shares, progress):
                 size = tile.inner.height, tile.inner.width
                 all_images = (
                     np.empty((len(wanted), len(BANDS), *size), form.dtype) if held else None
@@ -168,70 +170,6 @@ def reconstruct(
                         progress.images(shown / (inner.pixels * len(wanted)))
     feedback.progress(1.0)
     return ReconstructResult(os.fspath(output), wanted, encoder.device_used, package.model_id)
-
-
-@dataclass(frozen=True)
-class _Share:
-    """Days that are decoded from one embedding.
-
-    Attributes:
-        shown: `(n,)` their places among the days to show.
-        period: the acquisitions; None for those that an embedding raster is of.
-    """
-
-    shown: NDArray[np.intp]
-    period: Period | None
-
-
-def _shares(source: Features, wanted: NDArray[np.floating[Any]]) -> tuple[Features, list[_Share]]:
-    """Return the source without acquisitions that no day needs, and the days that go together."""
-    if not source.is_series:
-        return source, [_Share(np.arange(len(wanted)), None)]
-    features = source.require_series("choose a series")
-    series = features.series
-    groups = by_year_around(series.days, wanted)
-    used = np.unique(np.concatenate([near for near, _ in groups]))
-    if len(used) < len(series.dates):
-        series = series.subset(series.dates[index] for index in used)
-    return features.with_series(series), [
-        _Share(shown, Period(indices := np.searchsorted(used, near), series.days[indices]))
-        for near, shown in groups
-    ]
-
-
-def _embeddings_of(
-    source: Features,
-    tiles: list[Tile],
-    shares: Sequence[_Share],
-    feedback: Feedback,
-) -> Iterator[tuple[Tile, Iterator[NDArray[np.float32]]]]:
-    """Yield tiles, each with `(features, h, w)` float32 for one share after the other."""
-    periods = [share.period for share in shares if share.period is not None]
-    if periods:
-        features = source.require_series("choose a series")
-        yield from encode_periods(features.series, features.encoder, tiles, periods, feedback)
-    else:
-        for tile, vectors in source.read_tiles(tiles, feedback):
-            yield tile, iter([vectors])
-
-
-def _require_decodable(source: Features, encoder: Encoder) -> None:
-    """Make sure that a model can decode an embedding raster.
-
-    Raises:
-        SeriesError: another model made it, or it holds the compact form.
-    """
-    name, package, identity = source.name, encoder.package, source.identity
-    if identity.n_features != package.n_features:
-        raise SeriesError(
-            f"{name} does not hold the {package.n_features} features that images are decoded from: "
-            "choose the image series, or embed it as float32 or int8."
-        )
-    if not package.gives_vectors_of(identity):
-        raise SeriesError(
-            f"{name} was made by {identity.name}, not by {package.model_id}: choose the model that "
-            "made it."
-        )
 
 
 def _regular(acquired: Sequence[date], every: int) -> tuple[date, ...]:
@@ -309,7 +247,7 @@ def _stored(images: NDArray[np.float32]) -> NDArray[np.int16]:
     return raw.astype(np.int16)
 
 
-def _share_of_images(source: Features, shares: Sequence[_Share]) -> float:
+def _share_of_images(source: Features, shares: Sequence[DayShare]) -> float:
     """Return the share of a run's time, 0 to 1, that decoding and writing take."""
     # Measured in dates that are decoded: one that is encoded takes about ten times as long, six of
     # which are spent again in each further embedding that has it, and the features of an embedding

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,7 +112,7 @@ def take_features(
     feedback: Feedback,
 ) -> None:
     """Write the features of the chosen pixels into `out` `(pixels, F)`."""
-    plan = _plan(source, chosen, budget)
+    plan = tiles_around(source, chosen, budget)
     inner = [tile for tile, _ in plan]
     members = {tile.inner: pixels for tile, pixels in plan}
     read = sum(tile.read.pixels for tile in inner)
@@ -127,15 +127,23 @@ def take_features(
             out[pixels] = features[:, rows - tile.inner.row, cols - tile.inner.col].T
 
 
-def _plan(
-    source: Features, chosen: ChosenPixels, budget: TileBudget
+def tiles_around(
+    source: Features, chosen: ChosenPixels, budget: TileBudget, halo: int | None = None
 ) -> list[tuple[Tile, NDArray[np.int64]]]:
     """Return tiles that hold chosen pixels, cut to them, with the pixels of each.
 
     Small tiles leave out more of what lies between the labels, large ones read less halo: the
     side that reads least wins.
+
+    Args:
+        source: the features.
+        chosen: the pixels.
+        budget: memory and tile size.
+        halo: pixels to read around a tile; as many as exact features need if None.
     """
     reading = source.scattered(budget)
+    if halo is not None:
+        reading = replace(reading, halo=halo)
     step = reading.step
     if budget.tile_size:
         side = math.ceil(budget.tile_size / step) * step
