@@ -172,7 +172,7 @@ def plan_series(
     steps = Steps(feedback)
     readings = _read(inputs, os.fspath(output), options, steps.part(0, 0.6))
     left_out = list(readings.left_out)
-    warnings: list[str] = []
+    warnings = list(readings.warnings)
     records = _in_time(readings.records, options, left_out)
     check = partial(steps.at, 6, 10)
     chosen = choose(records, check)

@@ -12,7 +12,7 @@ import math
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
@@ -22,7 +22,7 @@ from osgeo import gdal, osr
 
 from ...errors import SeriesError
 from ..acquisitions import parse_date
-from ..bands import BANDS, asset_band
+from ..bands import asset_band
 from ..grid import Grid
 from ..rasters import is_integer, open_raster, quiet_gdal, read_bands
 from .record import NotAScene, Product, SourceBand
@@ -43,6 +43,7 @@ _CALENDARS = ("standard", "gregorian", "proleptic_gregorian")
 _TIME = re.compile(r"t|time|date|dates|day", re.IGNORECASE)
 _ACROSS = ("x", "lon", "longitude", "easting")
 _ALONG = ("y", "lat", "latitude", "northing")
+_MAX_DEPTH = 6  # of groups in groups
 _UNEVEN = 0.01  # pixels: how far coordinates may lie beside even steps
 _ZARR_MARKS = (".zgroup", ".zarray", ".zmetadata", "zarr.json")
 
@@ -74,24 +75,55 @@ def read_cube(path: str) -> list[SourceBand]:
     if dataset is None:
         reason = f" ({failures[0]})" if failures else ""
         raise SeriesError(f"{path} cannot be opened as a cube{reason}; check that it is complete.")
-    group = dataset.GetRootGroup()
     records: list[SourceBand] = []
-    for variable in group.GetMDArrayNames():
-        array = _array(group, variable)
-        if array is None or len(array.GetDimensions()) not in (3, 4):
-            if asset_band(variable) in BANDS:
-                raise SeriesError(
-                    f"{name} ({variable}) does not have the dimensions (time, y, x); reshape it."
-                )
-            continue
-        if len(array.GetDimensions()) == 4 or asset_band(variable) is not None:
-            records += _Variable(path, group, array, variable).records()
+    problems: list[SeriesError] = []
+    arrays = 0
+    for group in _groups(dataset.GetRootGroup()):
+        for variable in group.GetMDArrayNames() or []:
+            array = _array(group, variable)
+            arrays += array is not None
+            if array is None or not _is_wanted(array):
+                continue
+            try:
+                records += _Variable(path, group, array).records()
+            except SeriesError as error:
+                problems.append(error)
+    # What is no band may be anything, as long as there are bands beside it.
+    if not records and problems:
+        raise problems[0]
     if not records:
-        raise NotAScene(
-            f"{name} has no variable named as a Sentinel-2 band (B2, B03, B8A, ...); rename its "
-            "variables."
-        )
-    return records
+        what = "variable named as a Sentinel-2 band (B2, B03, B8A, ...); rename its variables"
+        if not arrays:
+            what = "array that GDAL can read; choose a cube with bands"
+        raise NotAScene(f"{name} has no {what}.")
+    return _finest(records)
+
+
+def _groups(group: gdal.Group, depth: int = 0) -> Iterator[gdal.Group]:
+    """A group and all groups in it."""
+    yield group
+    for name in (group.GetGroupNames() or []) if depth < _MAX_DEPTH else []:
+        inner = None
+        with quiet_gdal():
+            inner = group.OpenGroup(name)
+        if inner is not None:
+            yield from _groups(inner, depth + 1)
+
+
+def _is_wanted(array: gdal.MDArray) -> bool:
+    """Whether an array is named as a band, or may hold several."""
+    if array.GetDataType().GetClass() != gdal.GEDTC_NUMERIC:
+        return False
+    return asset_band(array.GetName()) is not None or len(array.GetDimensions()) == 4
+
+
+def _finest(records: Sequence[SourceBand]) -> list[SourceBand]:
+    """Records without those that another group of the cube holds with smaller pixels."""
+    sizes: dict[tuple[date, str], float] = {}
+    for record in records:
+        key, size = (record.day, record.band), record.grid.pixel_size[0]
+        sizes[key] = min(size, sizes.get(key, size))
+    return [one for one in records if one.grid.pixel_size[0] == sizes[one.day, one.band]]
 
 
 @dataclass(frozen=True)
@@ -101,24 +133,36 @@ class _Variable:
     path: str
     group: gdal.Group
     array: gdal.MDArray
-    variable: str
+
+    @property
+    def variable(self) -> str:
+        """Its path in the cube, without the slash that begins it."""
+        return str(self.array.GetFullName()).lstrip("/")
 
     @property
     def where(self) -> str:
         return f"{os.path.basename(self.path)} ({self.variable})"
 
+    @property
+    def _netcdf_name(self) -> str:
+        """Its name as GDAL's dataset names have it: with a slash before it only in a group."""
+        return f"/{self.variable}" if "/" in self.variable else self.variable
+
     def records(self) -> list[SourceBand]:
+        own = asset_band(self.array.GetName())
         extra = self.array.GetDimensions()[:-2]
         labels = [self._labels(dimension) for dimension in extra]
         times = [axis for axis, dimension in enumerate(extra) if self._is_time(dimension)]
-        if len(times) != 1:
+        named = [label for row in labels for label in row if asset_band(str(label))]
+        if own is None and not named:
+            return []
+        if len(extra) not in (1, 2) or len(times) != 1:
             raise SeriesError(
                 f"{self.where} does not have the dimensions (time, y, x), or (time, band, y, x); "
                 "reshape it."
             )
         days = self._days(extra[times[0]])
         often = Counter(days)
-        own = asset_band(self.variable)
         others = [axis for axis in range(len(extra)) if axis != times[0]]
         bands: Sequence[str | None] = [own]
         if others:
@@ -150,7 +194,7 @@ class _Variable:
                 dataset=(
                     f'ZARR:"{{path}}":/{self.variable}:{indices}'
                     if zarr
-                    else f'NETCDF:"{{path}}":{self.variable}'
+                    else f'NETCDF:"{{path}}":{self._netcdf_name}'
                 ),
                 open_options=() if zarr else _NETCDF_OPTIONS,
                 index=1 if zarr else number + 1,
