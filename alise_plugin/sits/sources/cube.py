@@ -44,6 +44,8 @@ _TIME = re.compile(r"t|time|date|dates|day", re.IGNORECASE)
 _ACROSS = ("x", "lon", "longitude", "easting")
 _ALONG = ("y", "lat", "latitude", "northing")
 _MAX_DEPTH = 6  # of groups in groups
+_NUMBER = re.compile(r"[-+]?\d+\.?\d*(?:[eE][-+]?\d+)?")
+_SAME_PLACE = 0.1  # pixels: how near a coordinate lies to a corner
 _UNEVEN = 0.01  # pixels: how far coordinates may lie beside even steps
 _ZARR_MARKS = (".zgroup", ".zarray", ".zmetadata", "zarr.json")
 
@@ -169,7 +171,7 @@ class _Variable:
             bands = [asset_band(str(label)) for label in labels[others[0]]]
             if not any(bands):
                 return []
-        grid, ascending = self._grid()
+        grid, ascending, remark = self._grid()
         zarr = os.path.isdir(self.path)
         scale, offset = self.array.GetScale(), self.array.GetOffset()
         if scale in (None, 1.0) and offset in (None, 0.0):
@@ -211,6 +213,7 @@ class _Variable:
                     kind="Zarr" if zarr else "NetCDF",
                     date_from="the cube's time",
                     scene=scene,
+                    remark=remark,
                 ),
             )
             if opened is None:
@@ -254,8 +257,8 @@ class _Variable:
         units, calendar = _units(coordinate), _text(coordinate, "calendar") or "standard"
         return [_day(self.where, value, units, calendar) for value in _numbers(coordinate)]
 
-    def _grid(self) -> tuple[Grid, bool]:
-        """The grid, and whether the cube's rows run from south to north."""
+    def _grid(self) -> tuple[Grid, bool, str]:
+        """The grid, whether the cube's rows run from south to north, and what is doubtful in it."""
         *_, vertical, horizontal = self.array.GetDimensions()
         if vertical.GetName().lower() in _ACROSS or horizontal.GetName().lower() in _ALONG:
             raise SeriesError(
@@ -269,11 +272,27 @@ class _Variable:
         ascending = dy > 0
         dy = abs(dy)
         left, top = xs[0] - dx / 2, max(ys[0], ys[-1]) + dy / 2
-        if self._counts_corners(xs[0], dx):
+        corners, remark = self._counts_corners(xs[0], dx)
+        if corners:
             # stackstac labels a pixel by its upper left corner unless it is told otherwise.
             left, top = left + dx / 2, top - dy / 2
+        edges = self._edges(horizontal), self._edges(vertical)
+        if edges[0] is not None and edges[1] is not None:
+            left, top, remark = edges[0].min(), edges[1].max(), ""
         transform = (float(left), dx, 0.0, float(top), 0.0, -dy)
-        return Grid(self._crs(), transform, len(xs), len(ys)), ascending
+        return Grid(self._crs(), transform, len(xs), len(ys)), ascending, remark
+
+    def _edges(self, dimension: gdal.Dimension) -> NDArray[np.float64] | None:
+        """The edges of the pixels along a dimension, as CF states them; None where it does not."""
+        coordinate = _coordinate(self.group, dimension)
+        name = _text(coordinate, "bounds") if coordinate is not None else None
+        bounds = _array(self.group, name) if name else None
+        if bounds is None or [one.GetSize() for one in bounds.GetDimensions()] != [
+            dimension.GetSize(),
+            2,
+        ]:
+            return None
+        return _numbers(bounds)
 
     def _steps(self, dimension: gdal.Dimension) -> tuple[NDArray[np.float64], float]:
         coordinate = _coordinate(self.group, dimension)
@@ -294,16 +313,38 @@ class _Variable:
             )
         return values, float(step)
 
-    def _counts_corners(self, x0: float, dx: float) -> bool:
-        """Whether the coordinates are those of corners, not of centres as CF wants them."""
-        transform = re.findall(r"[-+\d.eE]+", _text(self.array, "transform") or "")
-        if len(transform) >= 6:
-            phase = (x0 - float(transform[2])) / dx
-        elif _scalar(self.group, "epsg") is not None:
-            phase = x0 / dx  # Sentinel-2's own grid: corners are multiples of the pixel size
-        else:
-            return False
-        return abs(phase - round(phase)) < 0.1
+    def _counts_corners(self, x0: float, dx: float) -> tuple[bool, str]:
+        """Whether the coordinates are those of corners, not of centres, and a remark in doubt."""
+        alone = _scalar(self.group, "epsg") is not None  # the CRS as stackstac writes it
+        own, others = self._stated_origins()
+        # What stackstac states comes first, then Sentinel-2's own grid, whose corners are multiples
+        # of the pixel size, and last what rioxarray may have worked out from the coordinates.
+        origins = [*own, *([(0.0, dx)] if alone and _is_whole(x0 / dx) else []), *others]
+        for origin, size in origins:
+            # A cube that was cut out keeps the transform of the whole, one that was made coarser
+            # that of the fine one: only the place within a pixel of this size counts.
+            if abs(size - dx) < _UNEVEN * dx:
+                return _is_whole((x0 - origin) / dx), ""
+        if not alone or _is_whole(x0 / dx - 0.5):
+            return False, ""
+        remark = (
+            "nothing states whether x and y are corners or centres of pixels, so they are taken as "
+            "corners, which is what stackstac writes; keep the attribute transform when writing "
+            "the cube to state it"
+        )
+        return True, remark
+
+    def _stated_origins(self) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
+        """Left edge and pixel size as the array states them, and as its CRS does."""
+        affine = _floats(self.array, "transform")
+        own = [(affine[2], affine[0])] if len(affine) >= 6 else []
+        others = []
+        for name in (_text(self.array, "grid_mapping"), "spatial_ref", "crs"):
+            holder = _array(self.group, name) if name else None
+            stated = _floats(holder, "GeoTransform") if holder is not None else []
+            if len(stated) >= 6:
+                others.append((stated[0], stated[1]))
+        return own, others
 
     def _crs(self) -> str:
         reference = self.array.GetSpatialRef()
@@ -387,6 +428,22 @@ def _text(holder: gdal.MDArray, name: str) -> str | None:
         if attribute.GetName() == name:
             return attribute.ReadAsString()
     return None
+
+
+def _is_whole(pixels: float) -> bool:
+    """Whether a distance is one of whole pixels."""
+    return abs(pixels - round(pixels)) < _SAME_PLACE
+
+
+def _floats(holder: gdal.MDArray, name: str) -> list[float]:
+    """The numbers of an attribute, which some write as a list and some as a text."""
+    for attribute in holder.GetAttributes():
+        if attribute.GetName() != name:
+            continue
+        if attribute.GetDataType().GetClass() == gdal.GEDTC_NUMERIC:
+            return [float(number) for number in attribute.ReadAsDoubleArray() or []]
+        return [float(number) for number in _NUMBER.findall(attribute.ReadAsString() or "")]
+    return []
 
 
 def _units(coordinate: gdal.MDArray) -> str:
