@@ -174,7 +174,7 @@ def plan_series(
     feedback = feedback or SilentFeedback()
     readings = _read(inputs, os.fspath(output), options, Part(feedback, 0, 0.6))
     left_out = list(readings.left_out)
-    warnings: list[str] = []
+    warnings = list(readings.warnings)
     records = _in_time(readings.records, options, left_out)
     check = partial(report_step, feedback, 6, 10)
     chosen = choose(records, check)

@@ -67,6 +67,10 @@ def write_netcdf4(path, variables, coordinates, *, scalars=None, attributes=None
             array = group.CreateMDArray(name, dims, kind)
             array.Write(np.ascontiguousarray(values).tobytes())
         for key, value in more.items():
+            if isinstance(value, list):
+                double = gdal.ExtendedDataType.Create(gdal.GDT_Float64)
+                array.CreateAttribute(key, [len(value)], double).WriteDoubleArray(value)
+                continue
             text = gdal.ExtendedDataType.CreateString()
             array.CreateAttribute(key, [], text).WriteString(str(value))
 

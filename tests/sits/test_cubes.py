@@ -8,7 +8,7 @@ import pytest
 from osgeo import gdal, osr
 
 from alise_plugin.errors import SeriesError
-from alise_plugin.sits.build import build_series
+from alise_plugin.sits.build import SeriesOptions, build_series, plan_series
 from alise_plugin.sits.series import ImageSeries
 from tests.helpers.cubes import write_netcdf4, write_zarr
 from tests.helpers.products import CORNER, SIDE, centres, dn, expected, reference, truth
@@ -103,6 +103,56 @@ def test_one_variable_with_a_band_dimension(tmp_path, form, labels, names):
     wanted = expected(series, DAYS[0])[[0, 1, 2, 6]]
     wanted[:, 3:5, 7] = np.nan
     np.testing.assert_allclose(got, wanted, atol=1.01e-4)
+
+
+@pytest.mark.parametrize("form", ["zarr", "nc"])
+@pytest.mark.parametrize("labels", [0.0, 0.5], ids=["corners", "centres"])
+@pytest.mark.parametrize("stated", ["list", "text", "cut out", "GeoTransform", "bounds", "nothing"])
+def test_a_cube_beside_the_grid_of_sentinel_2(tmp_path, form, labels, stated):
+    """stackstac with snap_bounds=False: only what the cube states tells corners from centres."""
+    if (stated, labels) == ("nothing", 0.5):
+        pytest.skip("nobody can tell: see the note that the other case makes")
+    corner = (CORNER[0] + 3.7, CORNER[1] - 1.2)
+    x, y = axes(corner, labels=labels)
+    values = np.stack([[dn(band, day, corner=corner) for band in BANDS] for day in DAYS])
+    far = 10 * 25 if stated == "cut out" else 0
+    affine = [10.0, 0.0, corner[0] - far, 0.0, -10.0, corner[1] + far, 0.0, 0.0, 1.0]
+    attributes, scalars, coordinates = {}, {"epsg": (np.int32(32631), {})}, {}
+    more = {"x": {}, "y": {}}
+    if stated in ("list", "cut out"):
+        attributes = {"transform": affine}
+    elif stated == "text":
+        attributes = {"transform": ", ".join(map(str, affine))}
+    elif stated == "GeoTransform":
+        wkt = reference(32631).ExportToWkt()
+        text = f"{corner[0]} 10.0 0.0 {corner[1]} 0.0 -10.0"
+        scalars = {"spatial_ref": (np.int32(0), {"crs_wkt": wkt, "GeoTransform": text})}
+        attributes = {"grid_mapping": "spatial_ref"}
+    variables = {"stackstac-0a1b": (("time", "band", "y", "x"), values.astype("f8"))}
+    if stated == "bounds":
+        more = {axis: {"bounds": f"{axis}_bnds"} for axis in "xy"}
+        coordinates = {"bnds": (np.arange(2.0), {})}
+        for axis, steps in (("x", [0, 10]), ("y", [0, -10])):
+            edges = axes(corner, labels=0)["xy".index(axis)]
+            variables[f"{axis}_bnds"] = ((axis, "bnds"), edges[:, None] + np.array(steps, "f8"))
+    path = WRITERS[form](
+        tmp_path / f"cube.{form}",
+        variables,
+        {
+            "time": (moments(), {"units": SECONDS, "calendar": "proleptic_gregorian"}),
+            "band": (np.array(BANDS), {}),
+            "y": (y, more["y"]),
+            "x": (x, more["x"]),
+            **coordinates,
+        },
+        scalars=scalars,
+        attributes=attributes,
+    )
+    plan = plan_series([path], tmp_path / "series.vrt", SeriesOptions())
+    assert any("taken as corners" in note for note in plan.notes) == (stated == "nothing")
+    series = plan.write(tmp_path / "series.vrt")
+    assert series.grid.geotransform == pytest.approx((corner[0], 10, 0, corner[1], 0, -10))
+    near(series)
 
 
 def test_a_cube_in_degrees_needs_a_crs_and_is_warped_to_it(tmp_path):

@@ -472,8 +472,10 @@ def test_names_of_old_disks(tmp_path, rng):
     paths, _, _ = dated_rasters(tmp_path, rng, 2)
     refuse(paths, f"{folder}/s.vrt", r"Fl\\udce4che/s\.vrt' has letters that are not UTF-8")
     os.rename(paths[0], f"{folder}/20190105.tif")
-    text = refuse([tmp_path], tmp_path / "s.vrt", "has letters that are not UTF-8; rename")
-    text.encode()  # can be shown
+    plan = plan_series([tmp_path], tmp_path / "s.vrt", SeriesOptions())
+    assert [name for name, _ in plan.left_out] == ["20190105.tif"]
+    assert "has letters that are not UTF-8; rename" in plan.warnings[0]
+    plan.warnings[0].encode()  # can be shown
     os.remove(f"{folder}/20190105.tif")
     write_safe(tmp_path, DAY).rename(f"{folder}/product.SAFE")
     refuse([folder], tmp_path / "s.vrt", "has letters that are not UTF-8; rename")

@@ -12,7 +12,7 @@ import math
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from osgeo import gdal, osr
 
 from ...errors import SeriesError
-from ...sentinel2 import BANDS
 from ..acquisitions import parse_date
 from ..bands import asset_band
 from ..grid import Grid
@@ -44,6 +43,9 @@ _CALENDARS = ("standard", "gregorian", "proleptic_gregorian")
 _TIME = re.compile(r"t|time|date|dates|day", re.IGNORECASE)
 _ACROSS = ("x", "lon", "longitude", "easting")
 _ALONG = ("y", "lat", "latitude", "northing")
+_MAX_DEPTH = 6  # of groups in groups
+_NUMBER = re.compile(r"[-+]?\d+\.?\d*(?:[eE][-+]?\d+)?")
+_SAME_PLACE = 0.1  # pixels: how near a coordinate lies to a corner
 _UNEVEN = 0.01  # pixels: how far coordinates may lie beside even steps
 _ZARR_MARKS = (".zgroup", ".zarray", ".zmetadata", "zarr.json")
 
@@ -75,24 +77,55 @@ def read_cube(path: str) -> list[SourceBand]:
     if dataset is None:
         reason = f" ({failures[0]})" if failures else ""
         raise SeriesError(f"{path} cannot be opened as a cube{reason}; check that it is complete.")
-    group = dataset.GetRootGroup()
     records: list[SourceBand] = []
-    for variable in group.GetMDArrayNames():
-        array = _array(group, variable)
-        if array is None or len(array.GetDimensions()) not in (3, 4):
-            if asset_band(variable) in BANDS:
-                raise SeriesError(
-                    f"{name} ({variable}) does not have the dimensions (time, y, x); reshape it."
-                )
-            continue
-        if len(array.GetDimensions()) == 4 or asset_band(variable) is not None:
-            records += _Variable(path, group, array, variable).records()
+    problems: list[SeriesError] = []
+    arrays = 0
+    for group in _groups(dataset.GetRootGroup()):
+        for variable in group.GetMDArrayNames() or []:
+            array = _array(group, variable)
+            arrays += array is not None
+            if array is None or not _is_wanted(array):
+                continue
+            try:
+                records += _Variable(path, group, array).records()
+            except SeriesError as error:
+                problems.append(error)
+    # What is no band may be anything, as long as there are bands beside it.
+    if not records and problems:
+        raise problems[0]
     if not records:
-        raise NotAScene(
-            f"{name} has no variable named as a Sentinel-2 band (B2, B03, B8A, ...); rename its "
-            "variables."
-        )
-    return records
+        what = "variable named as a Sentinel-2 band (B2, B03, B8A, ...); rename its variables"
+        if not arrays:
+            what = "array that GDAL can read; choose a cube with bands"
+        raise NotAScene(f"{name} has no {what}.")
+    return _finest(records)
+
+
+def _groups(group: gdal.Group, depth: int = 0) -> Iterator[gdal.Group]:
+    """Yield a group and all groups in it."""
+    yield group
+    for name in (group.GetGroupNames() or []) if depth < _MAX_DEPTH else []:
+        inner = None
+        with quiet_gdal():
+            inner = group.OpenGroup(name)
+        if inner is not None:
+            yield from _groups(inner, depth + 1)
+
+
+def _is_wanted(array: gdal.MDArray) -> bool:
+    """Return whether an array is named as a band, or may hold several."""
+    if array.GetDataType().GetClass() != gdal.GEDTC_NUMERIC:
+        return False
+    return asset_band(array.GetName()) is not None or len(array.GetDimensions()) == 4
+
+
+def _finest(records: Sequence[SourceBand]) -> list[SourceBand]:
+    """Return records without those that another group of the cube holds with smaller pixels."""
+    sizes: dict[tuple[date, str], float] = {}
+    for record in records:
+        key, size = (record.day, record.band), record.grid.pixel_size[0]
+        sizes[key] = min(size, sizes.get(key, size))
+    return [one for one in records if one.grid.pixel_size[0] == sizes[one.day, one.band]]
 
 
 @dataclass(frozen=True)
@@ -102,31 +135,43 @@ class _Variable:
     path: str
     group: gdal.Group
     array: gdal.MDArray
-    variable: str
+
+    @property
+    def variable(self) -> str:
+        """Return its path in the cube, without the slash that begins it."""
+        return str(self.array.GetFullName()).lstrip("/")
 
     @property
     def where(self) -> str:
         return f"{os.path.basename(self.path)} ({self.variable})"
 
+    @property
+    def _netcdf_name(self) -> str:
+        """Its name as GDAL's dataset names have it: with a slash before it only in a group."""
+        return f"/{self.variable}" if "/" in self.variable else self.variable
+
     def records(self) -> list[SourceBand]:
+        own = asset_band(self.array.GetName())
         extra = self.array.GetDimensions()[:-2]
         labels = [self._labels(dimension) for dimension in extra]
         times = [axis for axis, dimension in enumerate(extra) if self._is_time(dimension)]
-        if len(times) != 1:
+        named = [label for row in labels for label in row if asset_band(str(label))]
+        if own is None and not named:
+            return []
+        if len(extra) not in (1, 2) or len(times) != 1:
             raise SeriesError(
                 f"{self.where} does not have the dimensions (time, y, x), or (time, band, y, x); "
                 "reshape it."
             )
         days = self._days(extra[times[0]])
         often = Counter(days)
-        own = asset_band(self.variable)
         others = [axis for axis in range(len(extra)) if axis != times[0]]
         bands: Sequence[str | None] = [own]
         if others:
             bands = [asset_band(str(label)) for label in labels[others[0]]]
             if not any(bands):
                 return []
-        grid, ascending = self._grid()
+        grid, ascending, remark = self._grid()
         zarr = os.path.isdir(self.path)
         scale, offset = self.array.GetScale(), self.array.GetOffset()
         if scale in (None, 1.0) and offset in (None, 0.0):
@@ -151,7 +196,7 @@ class _Variable:
                 dataset=(
                     f'ZARR:"{{path}}":/{self.variable}:{indices}'
                     if zarr
-                    else f'NETCDF:"{{path}}":{self.variable}'
+                    else f'NETCDF:"{{path}}":{self._netcdf_name}'
                 ),
                 open_options=() if zarr else _NETCDF_OPTIONS,
                 index=1 if zarr else number + 1,
@@ -168,6 +213,7 @@ class _Variable:
                     kind="Zarr" if zarr else "NetCDF",
                     date_from="the cube's time",
                     scene=scene,
+                    remark=remark,
                 ),
             )
             if opened is None:
@@ -211,8 +257,8 @@ class _Variable:
         units, calendar = _units(coordinate), _text(coordinate, "calendar") or "standard"
         return [_day(self.where, value, units, calendar) for value in _numbers(coordinate)]
 
-    def _grid(self) -> tuple[Grid, bool]:
-        """Return the grid, and whether the cube's rows run from south to north."""
+    def _grid(self) -> tuple[Grid, bool, str]:
+        """Return the grid, whether rows run from south to north, and what is doubtful in it."""
         *_, vertical, horizontal = self.array.GetDimensions()
         if vertical.GetName().lower() in _ACROSS or horizontal.GetName().lower() in _ALONG:
             raise SeriesError(
@@ -226,11 +272,27 @@ class _Variable:
         ascending = dy > 0
         dy = abs(dy)
         left, top = xs[0] - dx / 2, max(ys[0], ys[-1]) + dy / 2
-        if self._counts_corners(xs[0], dx):
+        corners, remark = self._counts_corners(xs[0], dx)
+        if corners:
             # stackstac labels a pixel by its upper left corner unless it is told otherwise.
             left, top = left + dx / 2, top - dy / 2
+        edges = self._edges(horizontal), self._edges(vertical)
+        if edges[0] is not None and edges[1] is not None:
+            left, top, remark = edges[0].min(), edges[1].max(), ""
         transform = (float(left), dx, 0.0, float(top), 0.0, -dy)
-        return Grid(self._crs(), transform, len(xs), len(ys)), ascending
+        return Grid(self._crs(), transform, len(xs), len(ys)), ascending, remark
+
+    def _edges(self, dimension: gdal.Dimension) -> NDArray[np.float64] | None:
+        """Return the edges of the pixels along a dimension; None where CF does not state them."""
+        coordinate = _coordinate(self.group, dimension)
+        name = _text(coordinate, "bounds") if coordinate is not None else None
+        bounds = _array(self.group, name) if name else None
+        if bounds is None or [one.GetSize() for one in bounds.GetDimensions()] != [
+            dimension.GetSize(),
+            2,
+        ]:
+            return None
+        return _numbers(bounds)
 
     def _steps(self, dimension: gdal.Dimension) -> tuple[NDArray[np.float64], float]:
         coordinate = _coordinate(self.group, dimension)
@@ -251,16 +313,38 @@ class _Variable:
             )
         return values, float(step)
 
-    def _counts_corners(self, x0: float, dx: float) -> bool:
-        """Return whether the coordinates are those of corners, not of centres as CF wants them."""
-        transform = re.findall(r"[-+\d.eE]+", _text(self.array, "transform") or "")
-        if len(transform) >= 6:
-            phase = (x0 - float(transform[2])) / dx
-        elif _scalar(self.group, "epsg") is not None:
-            phase = x0 / dx  # Sentinel-2's own grid: corners are multiples of the pixel size
-        else:
-            return False
-        return abs(phase - round(phase)) < 0.1
+    def _counts_corners(self, x0: float, dx: float) -> tuple[bool, str]:
+        """Whether the coordinates are those of corners, not of centres, and a remark in doubt."""
+        alone = _scalar(self.group, "epsg") is not None  # the CRS as stackstac writes it
+        own, others = self._stated_origins()
+        # What stackstac states comes first, then Sentinel-2's own grid, whose corners are multiples
+        # of the pixel size, and last what rioxarray may have worked out from the coordinates.
+        origins = [*own, *([(0.0, dx)] if alone and _is_whole(x0 / dx) else []), *others]
+        for origin, size in origins:
+            # A cube that was cut out keeps the transform of the whole, one that was made coarser
+            # that of the fine one: only the place within a pixel of this size counts.
+            if abs(size - dx) < _UNEVEN * dx:
+                return _is_whole((x0 - origin) / dx), ""
+        if not alone or _is_whole(x0 / dx - 0.5):
+            return False, ""
+        remark = (
+            "nothing states whether x and y are corners or centres of pixels, so they are taken as "
+            "corners, which is what stackstac writes; keep the attribute transform when writing "
+            "the cube to state it"
+        )
+        return True, remark
+
+    def _stated_origins(self) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
+        """Return left edge and pixel size as the array states them, and as its CRS does."""
+        affine = _floats(self.array, "transform")
+        own = [(affine[2], affine[0])] if len(affine) >= 6 else []
+        others = []
+        for name in (_text(self.array, "grid_mapping"), "spatial_ref", "crs"):
+            holder = _array(self.group, name) if name else None
+            stated = _floats(holder, "GeoTransform") if holder is not None else []
+            if len(stated) >= 6:
+                others.append((stated[0], stated[1]))
+        return own, others
 
     def _crs(self) -> str:
         reference = self.array.GetSpatialRef()
@@ -344,6 +428,22 @@ def _text(holder: gdal.MDArray, name: str) -> str | None:
         if attribute.GetName() == name:
             return str(attribute.ReadAsString())
     return None
+
+
+def _is_whole(pixels: float) -> bool:
+    """Return whether a distance is one of whole pixels."""
+    return abs(pixels - round(pixels)) < _SAME_PLACE
+
+
+def _floats(holder: gdal.MDArray, name: str) -> list[float]:
+    """Return the numbers of an attribute, which some write as a list and some as a text."""
+    for attribute in holder.GetAttributes():
+        if attribute.GetName() != name:
+            continue
+        if attribute.GetDataType().GetClass() == gdal.GEDTC_NUMERIC:
+            return [float(number) for number in attribute.ReadAsDoubleArray() or []]
+        return [float(number) for number in _NUMBER.findall(attribute.ReadAsString() or "")]
+    return []
 
 
 def _units(coordinate: gdal.MDArray) -> str:

@@ -25,23 +25,37 @@ from .record import NotAScene, SourceBand
 from .safe import METADATA, METADATA_L1C, read_safe
 from .stac import is_stac, read_stac
 from .theia import METADATA_ENDING, read_theia
+from .vrt_sources import refuse_lost_sources
 
 RASTER_SUFFIXES = (".tif", ".tiff", ".vrt", ".jp2", ".img", ".nc", ".nc4")
 PARTS_ENDING = "_parts"
 """Ending of the folder with the helper VRTs of a series, which is never searched."""
+_BESIDE_ENVI = (".hdr", ".xml", ".enp", ".sta", ".ovr", ".txt")  # of one name with an image
 _JSON_SUFFIXES = (".json", ".geojson")
 _MAX_JSON = 200_000_000
 _ORDER_RASTERS = 12  # whose spectra are looked at, spread over all
+_NEGATIVE_SHARE = 0.05  # of the values of undescribed bands: more are features, or of a radar
 _PART = re.compile(r"\w{2,}:")  # GPKG:, HDF5:, as GDAL names what lies in a file; C: is a drive
 
 
 @dataclass(frozen=True)
 class Found:
-    """One thing to read: `kind` names its reader; `searched` says that a search found it."""
+    """One thing to read.
+
+    Attributes:
+        kind: names its reader.
+        path: the file or folder.
+        searched: whether a search found it.
+        reason: why a file cannot be read, where that was found already.
+    """
 
     kind: str
     path: str
     searched: bool = False
+    reason: str = ""
+
+
+_Undescribed = tuple[Found, Declared, int]  # and the number of bands of a date
 
 
 @dataclass
@@ -51,10 +65,21 @@ class Readings:
     Attributes:
         records: every band and mask.
         left_out: (name, reason) of what a search found and no reader took.
+        broken: (name, reason) of those that may well hold Sentinel-2, but cannot be read.
     """
 
     records: list[SourceBand] = field(default_factory=list)
     left_out: list[tuple[str, str]] = field(default_factory=list)
+    broken: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def warnings(self) -> list[str]:
+        """Return one sentence about what cannot be read; none if all can."""
+        if not self.broken:
+            return []
+        name, reason = self.broken[0]
+        more = f" and {len(self.broken) - 1} more" if len(self.broken) > 1 else ""
+        return [f"{name}{more} cannot be used and stays out of the series: {reason}"]
 
 
 def find(
@@ -118,9 +143,26 @@ def _search(folder: str, avoid: frozenset[str], check: Callable[[], None]) -> It
             if suffix in RASTER_SUFFIXES:
                 yield Found("cube" if is_cube(path) else "raster", path, searched=True)
             elif suffix == ".zip" or (suffix in _JSON_SUFFIXES and _is_stac_file(path)):
-                yield from _file(path, searched=True)
+                try:
+                    yield from _file(path, searched=True)
+                except SeriesError as failure:
+                    yield Found("broken", path, searched=True, reason=str(failure))
+            elif suffix not in _BESIDE_ENVI and _has_envi_header(path):
+                yield Found("raster", path, searched=True)
     for error in closed:
         yield Found("closed", str(error.filename), searched=True)
+
+
+def _has_envi_header(path: str) -> bool:
+    """Return whether a header of ENVI lies beside a file: x.hdr or x.bsq.hdr beside x.bsq."""
+    for header in (f"{os.path.splitext(path)[0]}.hdr", f"{path}.hdr"):
+        try:
+            with open(header, "rb") as file:
+                if file.read(4) == b"ENVI":
+                    return True
+        except OSError:
+            continue
+    return False
 
 
 def _are_helpers(folder: str) -> bool:
@@ -252,56 +294,86 @@ def read_all(
         _refuse_dates(found, rasters, dates)
     readings = Readings()
     seen_json: set[str] = set()
-    undescribed: list[tuple[str, Declared, int]] = []
+    undescribed: list[_Undescribed] = []
     for number, item in enumerate(found):
         step(number, len(found))
-        refuse_unspeakable(item.path)
-        name = os.path.basename(item.path.rstrip("/\\"))
-        if item.kind == "other":
-            readings.left_out.append((name, "a zip without a Sentinel-2 product"))
-        elif item.kind == "closed":
-            readings.left_out.append((name, "a folder that cannot be read"))
-        elif item.kind == "l1c":
-            _level_1c(item, name, found, readings)
-        elif item.kind == "safe":
-            readings.records += read_safe(item.path)
-        elif item.kind == "theia":
-            readings.records += read_theia(item.path, theia)
-        elif item.kind == "stac":
-            readings.records += read_stac(
-                item.path, partial(step, number, len(found)), seen_json, readings.left_out
-            )
-        elif item.searched and item.kind == "raster" and (made := made_here(item.path)):
-            readings.left_out.append((name, f"{made}; give it by itself to take it in"))
-        else:
-            declared = Declared(
-                _dates_of(item, rasters, dates),
-                band_order,
-                band_major,
-                (layer_days or {}).get(item.path),
-            )
-            try:
-                if item.kind == "cube":
-                    readings.records += read_cube(item.path)
-                else:
-                    read = read_raster(item.path, declared)
-                    readings.records += read
-                    if read and read[0].product.undescribed:
-                        undescribed.append((item.path, declared, read[0].product.undescribed))
-            except NotAScene as error:
-                if not item.searched:
-                    raise
-                readings.left_out.append((name, str(error)))
+        # Letters that are not UTF-8 could not be shown.
+        name = (
+            os.path.basename(item.path.rstrip("/\\")).encode("utf-8", "backslashreplace").decode()
+        )
+        declared = Declared(
+            _dates_of(item, rasters, dates),
+            band_order,
+            band_major,
+            (layer_days or {}).get(item.path),
+        )
+        try:
+            refuse_unspeakable(item.path)
+            if item.kind == "l1c":
+                _level_1c(item, name, found, readings)
+            elif item.kind == "safe":
+                readings.records += read_safe(item.path)
+            elif item.kind == "theia":
+                readings.records += read_theia(item.path, theia)
+            elif item.kind == "cube":
+                readings.records += read_cube(item.path)
+            elif item.kind == "stac":
+                readings.records += read_stac(
+                    item.path, partial(step, number, len(found)), seen_json, readings.left_out
+                )
+            elif item.kind == "raster":
+                undescribed += _raster(item, name, declared, readings)
+            else:
+                _unreadable(item, name, readings)
+        except NotAScene as error:
+            if not item.searched:
+                raise
+            readings.left_out.append((name, str(error)))
+        except SeriesError as error:
+            if not item.searched:
+                raise
+            readings.left_out.append((name, str(error)))
+            readings.broken.append((name, str(error)))
     _place_undescribed(undescribed, readings)
     readings.records = _once(readings.records)
     if not readings.records:
+        if readings.broken:
+            raise SeriesError(readings.broken[0][1])
         # Where a search found only what no reader takes, the first reason says best what to do.
         reason = f" ({readings.left_out[0][1].rstrip('.')})" if readings.left_out else ""
         raise SeriesError(f"No Sentinel-2 product is in what was given{reason}.")
     return readings
 
 
-def _place_undescribed(rasters: Sequence[tuple[str, Declared, int]], readings: Readings) -> None:
+def _raster(
+    item: Found, name: str, declared: Declared, readings: Readings
+) -> Iterator[_Undescribed]:
+    """Read a raster, and return it if nothing describes its bands."""
+    if item.searched and (made := made_here(item.path)):
+        readings.left_out.append((name, f"{made}; give it by itself to take it in"))
+        return
+    if item.searched:
+        refuse_lost_sources(item.path)
+    records = read_raster(item.path, declared)
+    readings.records += records
+    if records and records[0].product.undescribed:
+        yield item, declared, records[0].product.undescribed
+
+
+def _unreadable(item: Found, name: str, readings: Readings) -> None:
+    """Name what a search met and no reader takes.
+
+    Raises:
+        SeriesError: it is damaged.
+    """
+    if item.kind == "broken":
+        raise SeriesError(item.reason)
+    closed = item.kind == "closed"
+    reason = "a folder that cannot be read" if closed else "a zip without a Sentinel-2 product"
+    readings.left_out.append((name, reason))
+
+
+def _place_undescribed(rasters: Sequence[_Undescribed], readings: Readings) -> None:
     """Give the bands of rasters that describe none the order that their spectra show.
 
     Rasters with as many bands are taken to be written alike, so that a cloudy one has the order of
@@ -311,21 +383,28 @@ def _place_undescribed(rasters: Sequence[tuple[str, Declared, int]], readings: R
         SeriesError: the spectra fit no known order, or several, or hardly a pixel shows land.
     """
     for count in sorted({count for _, _, count in rasters}):
-        alike = [(path, declared) for path, declared, bands in rasters if bands == count]
-        spread = alike[:: -(-len(alike) // _ORDER_RASTERS)]
-        pixels = np.concatenate(
-            [without_offset(one) for path, said in spread for one in spectra_of(path, said, count)],
-            1,
-        )
+        alike = [(item, declared) for item, declared, bands in rasters if bands == count]
+        parts = [
+            without_offset(one)
+            for item, said in alike[:: -(-len(alike) // _ORDER_RASTERS)]
+            for one in spectra_of(item.path, said, count)
+        ]
+        paths = {item.path for item, _ in alike}
+        name = os.path.basename(alike[0][0].path)
+        pixels = np.concatenate(parts, 1)
+        if all(item.searched for item, _ in alike) and (pixels < 0).mean() > _NEGATIVE_SHARE:
+            reason = f"{name} has {count} bands without names, whose values are no reflectance."
+            readings.left_out += [(os.path.basename(path), reason) for path in sorted(paths)]
+            readings.records = [one for one in readings.records if one.path not in paths]
+            continue
         more = f" and {len(alike) - 1} more" if len(alike) > 1 else ""
-        order = choose_order(os.path.basename(alike[0][0]) + more, pixels)
+        order = choose_order(name + more, pixels)
         if order == known_orders(count)[0]:
             continue
-        paths = {path for path, _ in alike}
         readings.records = [one for one in readings.records if one.path not in paths]
         remark = f"{count} bands without names, taken in the order {order.words}, as spectra show"
-        for path, declared in alike:
-            again = read_raster(path, replace(declared, band_order=order.bands))
+        for item, declared in alike:
+            again = read_raster(item.path, replace(declared, band_order=order.bands))
             readings.records += [
                 replace(one, product=replace(one.product, remark=remark)) for one in again
             ]

@@ -29,7 +29,7 @@ from ..no_value import alpha_band, has_mask
 from ..other_sensors import is_sentinel_2
 from ..rasters import open_raster, quiet_gdal, refuse_truncated, stated_scale
 from .product_files import fraction, inside, read_json, refuse_l1c
-from .record import Product, SourceBand
+from .record import NotAScene, Product, SourceBand
 from .safe import OFFSET_BASELINE
 
 _Json = dict[str, Any]
@@ -96,7 +96,7 @@ def read_stac(
             left_out.append((str(item.get("id")), "a STAC item without bands of Sentinel-2 L2A"))
         records += found
     if items and not records:
-        raise SeriesError(
+        raise NotAScene(
             f"{os.path.basename(path)} leads to no Sentinel-2 L2A item with bands; search for "
             "collection sentinel-2-l2a."
         )

@@ -10,6 +10,7 @@ from datetime import date
 
 from osgeo import gdal
 
+from ...errors import SeriesError
 from ..acquisitions import dates_in
 from ..bands import canonical_band, canonical_mask
 from ..rasters import quiet_gdal
@@ -42,6 +43,29 @@ def named_by_sources(dataset: gdal.Dataset, identities: Sequence[_Identity]) -> 
         # One date: the raster itself says it, or its name.
         return [(index, old, band) for (index, _, band), (_, old, _) in zip(found, identities)]
     return found
+
+
+def refuse_lost_sources(path: str) -> None:
+    """Refuse a VRT on this machine one of whose files is gone, which GDAL opens without a word.
+
+    Raises:
+        SeriesError: a file is gone.
+    """
+    if not path.lower().endswith(".vrt"):
+        return
+    try:
+        root = ElementTree.parse(path).getroot()
+    except (ElementTree.ParseError, OSError):  # who reads it says why
+        return
+    for name in root.iter("SourceFilename"):
+        source = name.text or ""
+        if name.get("relativeToVRT") == "1":
+            source = os.path.join(os.path.dirname(path), source)
+        plain = not source.startswith(("/vsi", "http")) and not re.match(r"\w{2,}:|<", source)
+        if plain and not os.path.exists(source):
+            raise SeriesError(
+                f"{os.path.basename(path)} refers to {name.text}, which is gone; put it back."
+            )
 
 
 def _source_of(dataset: gdal.Dataset, index: int, depth: int) -> tuple[date | None, str | None]:
