@@ -79,11 +79,6 @@ def canonical_mask(text: str | None) -> str | None:
     return names.pop() if len(names) == 1 else None
 
 
-def names_another_band(text: str | None) -> bool:
-    """Return whether a text names a band that the model does not read (B01, B09, B10)."""
-    return bool(_BAND.search(text or "")) and canonical_band(text) is None
-
-
 def asset_band(text: str | None) -> str | None:
     """Return the band or mask that an asset is called after: "B04", "red", "scl"."""
     return canonical_band(text) or canonical_mask(text) or _COLOURS.get(_bare(text or ""))

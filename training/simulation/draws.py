@@ -47,14 +47,6 @@ class Draws:
         """`count` categories with replacement for each row of `weights` (N, K): (N, count)."""
         return torch.multinomial(weights, count, replacement=True, generator=self.generator)
 
-    def simplex(self, concentration: float, *shape: int) -> Tensor:
-        """Positive rows that sum to 1 over the last axis (small `concentration`: one dominates)."""
-        # Powers of exponential draws give a Dirichlet-like family without a gamma sampler,
-        # which takes no generator in torch.
-        unit = torch.rand(shape, generator=self.generator, device=self.device).clamp_min(1e-9)
-        weight = (-torch.log(unit)) ** (1.0 / concentration)
-        return weight / weight.sum(-1, keepdim=True)
-
     def pick(self, values: Sequence[float], *shape: int) -> Tensor:
         """Return one of `values`, with equal chance."""
         table = torch.tensor(list(values), dtype=torch.float32, device=self.device)

@@ -28,7 +28,7 @@ from .covers import COVERS
 from .dataset import PatchWorlds
 from .pixels import Options, simulate_pixels
 
-RED, NEAR_INFRARED, SWIR = BANDS.index("B04"), BANDS.index("B8A"), BANDS.index("B11")
+RED, NEAR_INFRARED = BANDS.index("B04"), BANDS.index("B8A")
 LARGEST_LAG = 12
 COLOURS = {"real": "#222222", "simulated": "#d95f02"}
 # The real series are of farmland: fields, meadows and pastures.
