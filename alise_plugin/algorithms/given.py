@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from qgis.core import (
+    QgsApplication,
+    QgsAuthMethodConfig,
     QgsCoordinateReferenceSystem,
     QgsMapLayer,
     QgsProcessingAlgorithm,
@@ -21,6 +23,7 @@ from ..errors import SeriesError
 from ..operations import parameters as kinds
 from ..operations.values import Box, Layer, Raster
 from ..sits.acquisitions import parse_date
+from ..sits.area.transport import Login
 from ..sits.grid import Grid
 from .label_layers import FeatureSource, MapLayer, raster_legend
 from .series_layers import day_of, whole_product
@@ -121,6 +124,19 @@ class GivenToQgis:
 
     def _text(self, parameter: kinds.Parameter) -> str:
         return str(self.algorithm.parameterAsString(self.parameters, parameter.name, self.context))
+
+    def _login(self, parameter: kinds.LoginChoice) -> Login | None:
+        name = self._text(parameter)
+        if not name:
+            return None
+        manager = QgsApplication.authManager()
+        found = QgsAuthMethodConfig()
+        if not manager.loadAuthenticationConfig(name, found, True)[0]:
+            raise SeriesError(
+                f"{parameter.name} {name} is no authentication configuration that QGIS can open; "
+                "choose one, and give QGIS its master password."
+            )
+        return Login(found.config("username"), found.config("password"), name)
 
     def _words(self, parameter: kinds.Words) -> list[str]:
         return [word for word in re.split(r"[\s,;]+", self._text(parameter)) if word]
@@ -244,6 +260,7 @@ _CONVERTERS: dict[type, Callable[[GivenToQgis, Any], Any]] = {
     kinds.Switch: GivenToQgis._switch,
     kinds.Text: GivenToQgis._text,
     kinds.Folder: GivenToQgis._text,
+    kinds.LoginChoice: GivenToQgis._login,
     kinds.Words: GivenToQgis._words,
     kinds.Dates: GivenToQgis._dates,
     kinds.Day: GivenToQgis._day,

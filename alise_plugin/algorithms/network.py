@@ -20,6 +20,8 @@ def send_by_qgis(request: Request) -> Answer:
     for name, text in headers.items():
         made.setRawHeader(name.encode(), text.encode())
     sender = QgsBlockingNetworkRequest()
+    if request.login is not None:
+        sender.setAuthCfg(request.login.configuration)
     if request.body is None:
         sender.get(made, True)
     else:

@@ -10,6 +10,7 @@ from qgis.core import (
     QgsProcessingOutputFolder,
     QgsProcessingOutputNumber,
     QgsProcessingOutputString,
+    QgsProcessingParameterAuthConfig,
     QgsProcessingParameterBoolean,
     QgsProcessingParameterCrs,
     QgsProcessingParameterDateTime,
@@ -61,6 +62,7 @@ _PLAIN: dict[
     tuple[Callable[..., QgsProcessingParameterDefinition], tuple[object, ...]],
 ] = {
     kinds.Text: (QgsProcessingParameterString, ()),
+    kinds.LoginChoice: (QgsProcessingParameterAuthConfig, ()),
     kinds.Words: (QgsProcessingParameterString, ()),
     kinds.Dates: (QgsProcessingParameterString, ()),
     kinds.Day: (QgsProcessingParameterDateTime, (DATE,)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
@@ -15,6 +16,7 @@ from ..operations import parameters as kinds
 from ..operations.operation import Operation
 from ..operations.values import Box, Raster
 from ..sits.acquisitions import parse_date
+from ..sits.area.transport import Login
 from ..sits.grid import Grid
 from .layer_files import LayerFile
 from .sinks import FileSink
@@ -118,6 +120,11 @@ def _(parameter: kinds.Extent) -> dict[str, Any]:
     return {"nargs": 4, "type": float, "metavar": ("XMIN", "YMIN", "XMAX", "YMAX")}
 
 
+@option_settings.register
+def _(parameter: kinds.LoginChoice) -> dict[str, Any]:
+    return {"default": "", "metavar": "VARIABLE"}
+
+
 @singledispatch
 def run_value(parameter: kinds.Parameter, value: Any) -> Any:
     """Return what `run` gets for the value that argparse found."""
@@ -137,6 +144,19 @@ def _(parameter: kinds.ClassRaster, value: str) -> Raster:
 @run_value.register
 def _(parameter: kinds.Labels, value: list[str]) -> list[LayerFile]:
     return [LayerFile(path) for path in value]
+
+
+@run_value.register
+def _(parameter: kinds.LoginChoice, value: str) -> Login | None:
+    if not value:
+        return None
+    user, colon, password = os.environ.get(value, "").partition(":")
+    if not colon:
+        raise AliseError(
+            f"{parameter.name} names no environment variable that holds user:password; set one "
+            "and give its name."
+        )
+    return Login(user, password)
 
 
 @run_value.register

@@ -135,6 +135,14 @@ class Text(Parameter):
 
 
 @dataclass(frozen=True)
+class LoginChoice(Parameter):
+    """An authentication configuration of QGIS, or the environment variable of a login.
+
+    `run` gets a `Login`, or None if nothing was given.
+    """
+
+
+@dataclass(frozen=True)
 class Words(Parameter):
     """Some words; `run` gets a list of them, empty if nothing was given."""
 

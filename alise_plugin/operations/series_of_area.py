@@ -34,6 +34,7 @@ from .parameters import (
     Extent,
     FileOutput,
     Folder,
+    LoginChoice,
     Number,
     Output,
     RasterOutput,
@@ -81,8 +82,8 @@ PARAMETERS = (
         "SERVICE",
         "Service",
         "Who gives the images: Earth Search (no account), Planetary Computer (no account), "
-        "Copernicus Data Space (keys in CDSE_S3_ACCESS_KEY and CDSE_S3_SECRET_KEY), or the STAC "
-        "API at ADDRESS.",
+        "Copernicus Data Space (keys in LOGIN or in CDSE_S3_ACCESS_KEY and CDSE_S3_SECRET_KEY), or "
+        "the STAC API at ADDRESS.",
         options=(*SERVICES, OTHER),
     ),
     Number(
@@ -122,6 +123,14 @@ PARAMETERS = (
         "Collection to search; the Sentinel-2 L2A of the service if it is empty.",
         advanced=True,
     ),
+    LoginChoice(
+        "LOGIN",
+        "Login",
+        "Login of a service that asks for one: an authentication configuration of QGIS or, on the "
+        "command line, the name of an environment variable that holds user:password. For "
+        "Copernicus Data Space access key and secret key (method Basic).",
+        advanced=True,
+    ),
     Switch(
         "COPY",
         "Copy the windows of the images into the folder",
@@ -156,7 +165,7 @@ def run(given: Given, feedback: Feedback) -> Results:
     start, end = given["START"], given["END"]
     area = _area(given)
     lonlat = area.lonlat()
-    service = service_of(given["SERVICE"], given["ADDRESS"], given["COLLECTION"])
+    service = service_of(given["SERVICE"], given["ADDRESS"], given["COLLECTION"], given["LOGIN"])
     bands = _bands(given["BANDS"])
     output = given["OUTPUT"]
     folder = given["FOLDER"] or f"{os.path.splitext(output)[0]}_images"

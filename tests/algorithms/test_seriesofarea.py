@@ -84,6 +84,32 @@ def test_what_the_service_refuses_is_one_sentence(run, refused, server, tmp_path
         run("alise:seriesofarea", parameters(server, tmp_path, ADDRESS=nowhere))
 
 
+def basic_login(name, password):
+    """A configuration in the store of QGIS; returns its id."""
+    manager = qgis_core.QgsApplication.authManager()
+    assert manager.setMasterPassword("master", True)
+    login = qgis_core.QgsAuthMethodConfig("Basic")
+    login.setName("of this test")
+    login.setConfig("username", name)
+    login.setConfig("password", password)
+    assert manager.storeAuthenticationConfig(login)[0]
+    return login.id()
+
+
+def test_a_login_from_the_store_of_qgis(run, refused, server, tmp_path):
+    server.trouble.login = "reader:geheim"
+    with pytest.raises(refused, match="asks for a login"):
+        run("alise:seriesofarea", parameters(server, tmp_path))
+    with pytest.raises(refused, match="is no authentication configuration"):
+        run("alise:seriesofarea", parameters(server, tmp_path, LOGIN="abc1234"))
+    login = basic_login("reader", "geheim")
+    results = run("alise:seriesofarea", parameters(server, tmp_path, LOGIN=login))
+    assert results["COUNT"] == 2
+    for path in tmp_path.rglob("*"):
+        if path.is_file() and "server" not in path.parts:
+            assert b"geheim" not in path.read_bytes(), path
+
+
 def test_the_list_of_images_is_stac(run, server, tmp_path):
     results = run("alise:seriesofarea", parameters(server, tmp_path))
     listed = json.loads(Path(results["ITEMS"]).read_text())

@@ -6,6 +6,7 @@ import json
 import ssl
 import threading
 import time
+from base64 import b64encode
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -38,6 +39,7 @@ class Trouble:
         next_by: "POST" or "GET", how the next page is asked for.
         token_life: seconds that a token lives; None for files that need none.
         login_page: whether it answers with a web page.
+        login: "user:password" that every request has to bring; None for none.
         cut_answers: how many of the next lists end in the middle.
     """
 
@@ -51,6 +53,7 @@ class Trouble:
     token_life: float | None = None
     login_page: bool = False
     cut_answers: int = 0
+    login: str | None = None
 
 
 @dataclass
@@ -62,6 +65,7 @@ class StacServer:
         items: that a search finds.
         trouble: what it does wrong; may be changed while it runs.
         requests: (method, path, range, status) of each request, in their order.
+        given: (host, path, authorization) of each request.
         most_at_once: most requests that were answered side by side.
     """
 
@@ -73,6 +77,7 @@ class StacServer:
     sent: int = 0
     most_at_once: int = 0
     port: int = 0
+    given: list[tuple[str, str, str | None]] = field(default_factory=list)
     now: list[object] = field(default_factory=list)
     _count: int = 0
 
@@ -245,7 +250,12 @@ class _Handler(BaseHTTPRequestHandler):
             time.sleep(trouble.latency)
         url = urlsplit(self.path)
         try:
-            if url.path.startswith("/files/"):
+            given = self.headers.get("Authorization")
+            state.given.append((self.headers.get("Host", ""), url.path, given))
+            pair = f"Basic {b64encode((trouble.login or '').encode()).decode()}"
+            if trouble.login is not None and given != pair:
+                self._send(401, b"no", headers={"WWW-Authenticate": 'Basic realm="test"'})
+            elif url.path.startswith("/files/"):
                 self._file(url)
             elif trouble.login_page:
                 self._send(200, b"<!DOCTYPE html><html>Log in</html>", "text/html")

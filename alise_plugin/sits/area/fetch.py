@@ -249,6 +249,8 @@ def fetch(copies: Copies, area: Area, service: Service, folder: str, feedback: F
         OutputError: a file cannot be written.
         Cancelled: the feedback says so.
     """
+    if copies.wanted:
+        service.read_options()  # a missing key is said before the first request
     progress = _Progress()
     stopped = threading.Event()
 
@@ -259,7 +261,7 @@ def fetch(copies: Copies, area: Area, service: Service, folder: str, feedback: F
     download = Download(
         area,
         Signer(service.tokens, check),
-        service.read_options() if copies.wanted else {},
+        service.options_of,
         progress.add,
         stopped,
     )

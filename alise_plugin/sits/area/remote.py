@@ -35,7 +35,7 @@ def write_remote_items(
         SeriesError: the files need a key or token, which no file may hold.
         OutputError: the list cannot be written.
     """
-    if service.tokens or service.key_variables:
+    if service.tokens or service.key_variables or service.login:
         raise SeriesError(
             f"The files of {service.name} need a key or token at each reading, which a series "
             "cannot hold; leave COPY on."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 from urllib.parse import urljoin
@@ -108,7 +109,7 @@ def _day(item: Item) -> str:
 
 
 def _require_collection(service: Service, check: Callable[[], None]) -> None:
-    listed = fetch_json(Request(f"{service.address}/collections"), check)
+    listed = fetch_json(service.request(f"{service.address}/collections"), check)
     collections = listed.get("collections") if isinstance(listed, dict) else None
     if not isinstance(collections, list):
         raise SeriesError(
@@ -116,7 +117,7 @@ def _require_collection(service: Service, check: Callable[[], None]) -> None:
             "its documentation names, often one that ends in /v1."
         )
     names = [str(one.get("id")) for one in collections if isinstance(one, dict)]
-    complete = _next_page(listed, Request(service.address)) is None
+    complete = _next_page(listed, service.request(service.address), service) is None
     if service.collection in names or not complete:
         return
     alike = [name for name in names if "sentinel-2" in name.lower()] or names[:10]
@@ -132,7 +133,7 @@ def _search(
     end: date,
     check: Callable[[], None],
 ) -> Iterator[Item]:
-    request: Request | None = Request(
+    request: Request | None = service.request(
         f"{service.address}/search",
         {
             "collections": [service.collection],
@@ -160,7 +161,7 @@ def _search(
         ]
         seen.update(str(one.get("id")) for one in fresh)
         yield from fresh
-        request = _next_page(page, request) if fresh else None
+        request = _next_page(page, request, service) if fresh else None
 
 
 def _with_addresses(item: Item, page: str) -> Item:
@@ -184,7 +185,7 @@ def _with_addresses(item: Item, page: str) -> Item:
     return {**item, "assets": assets}
 
 
-def _next_page(page: Mapping[str, Any], request: Request) -> Request | None:
+def _next_page(page: Mapping[str, Any], request: Request, service: Service) -> Request | None:
     """Return the request for the next page, by POST or GET; None after the last.
 
     https://github.com/radiantearth/stac-api-spec/tree/release/v1.0.0/item-search#pagination
@@ -198,11 +199,11 @@ def _next_page(page: Mapping[str, Any], request: Request) -> Request | None:
     url = urljoin(request.url, str(link["href"]))
     headers = {str(k): str(v) for k, v in more.items()} if isinstance(more, dict) else {}
     if str(link.get("method", "GET")).upper() != "POST":
-        return Request(url, None, headers)
+        return replace(service.request(url), headers=headers)
     body = dict(posted) if isinstance(posted, dict) else {}
     if link.get("merge") or not body:
         body = {**(request.body or {}), **body}
-    return Request(url, body, headers)
+    return replace(service.request(url, body), headers=headers)
 
 
 def _nearest(

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 from urllib.parse import urlsplit
 
 from ...errors import SeriesError
+from .transport import Login, Request
 
 OTHER = "other"
 
@@ -24,7 +26,9 @@ class Service:
         dn_as_delivered: whether the items say nothing of scale and offset, and DN are as ESA
             delivers them: reflectance x 10^4, with an offset of 1000 from baseline 04.00 on.
         gdal_options: what GDAL needs to read the files.
-        key_variables: environment variables that hold the keys, and the option of GDAL for each.
+        key_variables: environment variables that hold the access key and the secret key, and the
+            option of GDAL for each.
+        login: of the user, if the service asks for one.
     """
 
     name: str
@@ -34,6 +38,26 @@ class Service:
     dn_as_delivered: bool = False
     gdal_options: Mapping[str, str] = field(default_factory=dict)
     key_variables: Mapping[str, str] = field(default_factory=dict)
+    login: Login | None = None
+
+    def request(self, url: str, body: Mapping[str, Any] | None = None) -> Request:
+        """Return a request to the service; its own server alone gets the login."""
+        own = urlsplit(url)[:2] == urlsplit(self.address)[:2] and not self.key_variables
+        return Request(url, body, login=self.login if own else None)
+
+    def options_of(self, href: str) -> dict[str, str]:
+        """Return the options with which GDAL reads a file, the login among them.
+
+        Raises:
+            SeriesError: a key is missing.
+        """
+        if self.key_variables:
+            return self.read_options()
+        login = self.request(href).login
+        if login is None or not login.user:  # QGIS alone knows other methods than Basic
+            return dict(self.gdal_options)
+        pair = f"{login.user}:{login.password}"
+        return {**self.gdal_options, "GDAL_HTTP_AUTH": "BASIC", "GDAL_HTTP_USERPWD": pair}
 
     def read_options(self) -> dict[str, str]:
         """Return the options with which GDAL reads the files, keys among them.
@@ -42,13 +66,14 @@ class Service:
             SeriesError: a key is missing.
         """
         options = dict(self.gdal_options)
-        for variable, option in self.key_variables.items():
-            value = os.environ.get(variable) or os.environ.get(option)
+        given = (self.login.user, self.login.password) if self.login else ("", "")
+        for (variable, option), key in zip(self.key_variables.items(), given):
+            value = key or os.environ.get(variable) or os.environ.get(option)
             if not value:
                 raise SeriesError(
-                    f"{self.name} gives its files to holders of a key only: put it into the "
-                    f"environment variables {' and '.join(self.key_variables)}, or choose another "
-                    "SERVICE."
+                    f"{self.name} gives its files to holders of a key only: give access key and "
+                    "secret key as LOGIN, or put them into the environment variables "
+                    f"{' and '.join(self.key_variables)}."
                 )
             options[option] = value
         return options
@@ -86,13 +111,14 @@ SERVICES = {
 }
 
 
-def service_of(choice: str, address: str, collection: str) -> Service:
+def service_of(choice: str, address: str, collection: str, login: Login | None = None) -> Service:
     """Return the service that a user chose.
 
     Args:
         choice: a key of `SERVICES`, or `OTHER`.
         address: of another STAC API.
         collection: to search; the service's own if empty.
+        login: of the user.
 
     Raises:
         SeriesError: an address or a collection is missing, or is given where it means nothing.
@@ -101,9 +127,9 @@ def service_of(choice: str, address: str, collection: str) -> Service:
         if address:
             raise SeriesError(f'ADDRESS is for SERVICE "{OTHER}"; choose that, or leave it empty.')
         known = SERVICES[choice]
-        if not collection or collection == known.collection:
-            return known
-        return replace(known, collection=collection)
+        if login is not None and not known.key_variables:
+            raise SeriesError(f"{known.name} asks for no login; leave LOGIN empty.")
+        return replace(known, collection=collection or known.collection, login=login)
     if not address.lower().startswith(("http://", "https://")):
         raise SeriesError(
             f'SERVICE "{OTHER}" needs the address of a STAC API in ADDRESS, which begins with '
@@ -117,4 +143,4 @@ def service_of(choice: str, address: str, collection: str) -> Service:
         )
     if not collection:
         raise SeriesError(f'SERVICE "{OTHER}" needs the name of a collection in COLLECTION.')
-    return Service(address, address.rstrip("/"), collection)
+    return Service(address, address.rstrip("/"), collection, login=login)

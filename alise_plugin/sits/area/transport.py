@@ -7,6 +7,7 @@ import json
 import time
 import urllib.error
 import urllib.request
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,21 @@ _AGAIN = (429, 500, 502, 503, 504)
 
 
 @dataclass(frozen=True)
+class Login:
+    """Who asks. It lives in memory only: no file, log or message holds one.
+
+    Attributes:
+        user: name, or access key.
+        password: password, or secret key.
+        configuration: authentication configuration of QGIS, by which QGIS sends requests.
+    """
+
+    user: str
+    password: str = field(repr=False)
+    configuration: str = ""
+
+
+@dataclass(frozen=True)
 class Request:
     """A request.
 
@@ -28,11 +44,13 @@ class Request:
         url: address.
         body: JSON to post; None to get.
         headers: beside those that the transport adds.
+        login: of a service that asks for one; sent to the server of the address only.
     """
 
     url: str
     body: Mapping[str, Any] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    login: Login | None = None
 
 
 @dataclass(frozen=True)
@@ -60,6 +78,10 @@ def standard_library(request: Request) -> Answer:
     if body is not None:
         headers["Content-Type"] = "application/json"
     made = urllib.request.Request(request.url, body, headers)
+    if request.login is not None:
+        pair = f"{request.login.user}:{request.login.password}".encode()
+        # Not sent on where the server redirects to another.
+        made.add_unredirected_header("Authorization", f"Basic {b64encode(pair).decode()}")
     try:
         with urllib.request.urlopen(made, timeout=_TIMEOUT) as answer:
             return Answer(answer.status, answer.read())

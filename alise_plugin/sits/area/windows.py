@@ -51,14 +51,14 @@ class Download:
     Attributes:
         area: that is cut out.
         signer: of addresses.
-        options: of GDAL, keys among them.
+        options: of GDAL for an address, keys among them.
         told: called with the bytes of pixels that came; from any thread.
         stop: set when the run ends early.
     """
 
     area: Area
     signer: Signer
-    options: Mapping[str, str]
+    options: Callable[[str], Mapping[str, str]]
     told: Callable[[int], None]
     stop: threading.Event = field(default_factory=threading.Event)
 
@@ -90,7 +90,7 @@ class Download:
         )
 
     def _try(self, wanted: Wanted, target: str, again: bool) -> bool:
-        with network_settings(self.options), quiet_gdal() as failures:
+        with network_settings(self.options(wanted.href)), quiet_gdal() as failures:
             # What broke off is not taken from GDAL's cache.
             if again:
                 gdal.VSICurlPartialClearCache(target)
