@@ -16,7 +16,6 @@ from qgis.core import (
     QgsProcessing,
     QgsProcessingAlgRunnerTask,
     QgsProcessingContext,
-    QgsProcessingFeedback,
     QgsProject,
     QgsRasterLayer,
     QgsVectorLayer,
@@ -31,6 +30,8 @@ from qgis.gui import (
 from qgis.PyQt.QtCore import QCoreApplication, Qt
 from qgis.PyQt.QtGui import QColor
 
+from .task_feedback import KeptFeedback
+
 ALGORITHM = "alise:findsimilar"
 # Qt 5 has a type of its own for several flags, Qt 6 has not.
 NO_FLAGS = QgsMapTool.Flags() if hasattr(QgsMapTool, "Flags") else QgsMapTool.Flag(0)
@@ -39,18 +40,6 @@ _SECONDS = 8  # that a message stays
 # What a result says of itself: the layer that was searched. QGIS makes a new layer the active one,
 # and the next click is meant for the same.
 _SEARCHED = "alise/searched"
-
-
-class _Feedback(QgsProcessingFeedback):
-    """Keeps the last error, which the task only logs."""
-
-    def __init__(self) -> None:
-        super().__init__(False)
-        self.error = ""
-
-    def reportError(self, error: str, fatalError: bool = False) -> None:
-        self.error = error
-        super().reportError(error, fatalError)
 
 
 class ClickTool(QgsMapToolEmitPoint):
@@ -145,7 +134,7 @@ class ClickTool(QgsMapToolEmitPoint):
 
     def _run(self, layer: QgsMapLayer) -> None:
         algorithm = QgsApplication.processingRegistry().createAlgorithmById(ALGORITHM)
-        context, feedback, examples = QgsProcessingContext(), _Feedback(), self._examples()
+        context, feedback, examples = QgsProcessingContext(), KeptFeedback(), self._examples()
         context.setProject(QgsProject.instance())
         parameters = {
             "INPUT": [layer],
@@ -173,7 +162,7 @@ class ClickTool(QgsMapToolEmitPoint):
         searched: str,
         name: str,
         count: int,
-        feedback: _Feedback,
+        feedback: KeptFeedback,
         fine: bool,
         results: dict[str, Any],
     ) -> None:

@@ -18,8 +18,8 @@ from ..mapping.features.tiling import TileBudget
 from ..mapping.samples.samples import ChosenPixels
 from ..model.encoder import Encoder
 
-# Pixels around the clicked one that a first look reads: a twelfth of what an exact curve does.
-FIRST_LOOK = 16
+# Pixels around the clicked one that a first look reads: a thirtieth of what an exact curve does.
+FIRST_LOOK = 8
 _BUDGET = TileBudget(memory_mb=1024)
 
 

@@ -6,6 +6,7 @@ from qgis.gui import QgisInterface
 from qgis.PyQt.QtCore import QCoreApplication, Qt
 from qgis.PyQt.QtWidgets import QDockWidget, QTabWidget
 
+from .classes_tab import ClassesTab
 from .curve_tab import CurveTab
 
 
@@ -23,6 +24,8 @@ class AliseDock(QDockWidget):
         self.curve = CurveTab(iface)
         self.tabs = QTabWidget()
         self.tabs.addTab(self.curve, QCoreApplication.translate("Alise", "Curve"))
+        self.classes = ClassesTab(iface)
+        self.tabs.addTab(self.classes, QCoreApplication.translate("Alise", "Classes"))
         self.setWidget(self.tabs)
         iface.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, self)
         self.hide()
@@ -38,6 +41,7 @@ class AliseDock(QDockWidget):
     def stop(self) -> None:
         """Take the dock out of QGIS."""
         self.curve.close_down()
+        self.classes.close_down()
         self._iface.removePluginRasterMenu("ALISE", self.opener)
         self._iface.removeDockWidget(self)
         self.deleteLater()

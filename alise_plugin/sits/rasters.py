@@ -228,20 +228,34 @@ def files_behind(path: str) -> list[str]:
 
 
 def read_bands(
-    dataset: gdal.Dataset, bands: Sequence[int], col: int, row: int, width: int, height: int
+    dataset: gdal.Dataset,
+    bands: Sequence[int],
+    col: int,
+    row: int,
+    width: int,
+    height: int,
+    size: tuple[int, int] | None = None,
 ) -> NDArray[np.float32]:
     """Return raw values of a window, all bands in one call.
 
     ReadRaster, not ReadAsArray: it does not need GDAL's NumPy extension, which is what breaks
     first when a user's NumPy changes.
 
+    Args:
+        dataset: the raster.
+        bands: their numbers, from 1 on.
+        col, row, width, height: the window.
+        size: rows and columns to return, of an overview where that is enough; all if None.
+
     Returns:
-        `(len(bands), height, width)` float32, writable, without scale, offset or nodata.
+        `(len(bands), height, width)` float32, writable, without scale, offset or nodata; of `size`
+        if that is given.
 
     Raises:
         SeriesError: a file behind the raster cannot be read.
     """
-    values = np.empty((len(bands), height, width), dtype=np.float32)
+    rows, columns = size or (height, width)
+    values = np.empty((len(bands), rows, columns), dtype=np.float32)
     done = None
     with quiet_gdal() as failures, reading(dataset.GetDescription()):
         done = dataset.ReadRaster(
@@ -249,6 +263,8 @@ def read_bands(
             row,
             width,
             height,
+            columns,
+            rows,
             buf_type=gdal.GDT_Float32,
             band_list=list(bands),
             buf_obj=values,

@@ -2,57 +2,17 @@
 
 import csv
 import io
-import time
 from datetime import date
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from tests.helpers.desktop import Interface, settle, wait
 from tests.helpers.green_fields import every, fields
 
 qgis_core = pytest.importorskip("qgis.core", reason="QGIS is not installed")
 pytest.importorskip("onnxruntime")
-LONGEST = 60  # seconds that a curve may take
 SUMMER = date(2019, 6, 3)
-
-
-class Interface:
-    """A window of QGIS desktop with a map, as far as a dock sees it."""
-
-    def __init__(self):
-        from qgis.gui import QgsMapCanvas
-        from qgis.PyQt.QtWidgets import QMainWindow
-
-        self.window = QMainWindow()
-        self.canvas = QgsMapCanvas()
-        self.window.setCentralWidget(self.canvas)
-        self.window.resize(1000, 800)
-        self.active, self.menu = None, []
-
-    def mapCanvas(self):
-        return self.canvas
-
-    def mainWindow(self):
-        return self.window
-
-    def activeLayer(self):
-        return self.active
-
-    def messageBar(self):
-        return SimpleNamespace(pushMessage=lambda *given: None)
-
-    def addDockWidget(self, area, dock):
-        self.window.addDockWidget(area, dock)
-
-    def removeDockWidget(self, dock):
-        self.window.removeDockWidget(dock)
-
-    def addPluginToRasterMenu(self, name, action):
-        self.menu.append((name, action))
-
-    def removePluginRasterMenu(self, name, action):
-        self.menu.remove((name, action))
 
 
 @pytest.fixture(scope="module")
@@ -60,14 +20,6 @@ def series(tmp_path_factory):
     """Two years, so that they can lie on one another."""
     folder = tmp_path_factory.mktemp("dock") / "scenes"
     return fields(folder, every(12, date(2018, 1, 3), date(2019, 12, 28)))
-
-
-def settle():
-    from qgis.PyQt.QtWidgets import QApplication
-
-    for _ in range(5):
-        QApplication.processEvents()
-        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -104,16 +56,6 @@ def dock(iface):
     assert iface.menu == []
     wait(lambda: all(not task.isActive() for task in tasks))
     settle()
-
-
-def wait(until):
-    from qgis.PyQt.QtWidgets import QApplication
-
-    end = time.monotonic() + LONGEST
-    while not until() and time.monotonic() < end:
-        QApplication.processEvents()
-        time.sleep(0.01)
-    assert until()
 
 
 def place_on_screen(iface, col, row):

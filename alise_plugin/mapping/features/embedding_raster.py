@@ -229,11 +229,16 @@ class EmbeddingRaster:
         """Return the vectors of every n-th row and column of a window."""
         return self.read(window)[:, ::every, ::every]
 
-    def read(self, window: Window) -> Float:
-        """Return `(features, H, W)` float32 of a window, NaN for a pixel without any value."""
+    def read(self, window: Window, size: tuple[int, int] | None = None) -> Float:
+        """Return `(features, H, W)` float32 of a window, NaN for a pixel without any value.
+
+        Args:
+            window: the pixels.
+            size: rows and columns to return, of an overview where that is enough; all if None.
+        """
         bands = range(1, len(self.names) + 1)
-        size = (window.col, window.row, window.width, window.height)
-        values = read_bands(self._dataset, bands, *size)
+        place = (window.col, window.row, window.width, window.height)
+        values = read_bands(self._dataset, bands, *place, size)
         missing = values[0] == self._nodata  # a pixel has all its features or none
         if self.product is not None:
             values = self.product.vectors(values)
