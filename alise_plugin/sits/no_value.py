@@ -24,12 +24,12 @@ HIGHEST = 3.0
 """Reflectance: glint and slopes pass 1.0 and even 2.0, but 3.28 is 32767 and 6.55 is 65535."""
 FULL = 65535.0
 """The highest of unsigned 16 bits: saturated, or another program's "no value"."""
+FILLS = (-9999.0, -99999.0, -999999.0, -32768.0, -32767.0, -10000.0, -999.0)
+"""What programs write for "no value" and do not always declare."""
 
 _UNSIGNED = (gdal.GDT_Byte, gdal.GDT_UInt16, gdal.GDT_UInt32)
 _EDGE = 32  # pixels: side of the windows in which zeros are looked for
 _ZERO_SHARE = 0.005  # of the pixels of those windows: fewer zeros may be shadow or water
-# What programs write for "no value" and do not always declare.
-_FILLS = (-9999.0, -99999.0, -999999.0, -32768.0, -32767.0, -10000.0, -999.0)
 
 
 @dataclass(frozen=True)
@@ -201,7 +201,7 @@ def undeclared_fill(values: NDArray[np.float64]) -> float | None:
     below 0, or farther from the next value than all others are from each other.
     """
     known = np.unique(values[np.isfinite(values)])
-    if len(known) < 3 or known[0] not in _FILLS:
+    if len(known) < 3 or known[0] not in FILLS:
         return None
     apart = known[1] >= 0 or known[1] - known[0] > known[-1] - known[1]
     return float(known[0]) if apart else None

@@ -269,7 +269,7 @@ def _warnings_of(
     mapped: NDArray[np.float64],
     complete: NDArray[np.bool_],
 ) -> list[str]:
-    warnings = []
+    warnings = list(reference.warnings)
     if reference.without_class:
         warnings.append(
             f"{reference.without_class} features have no class (NULL) and are left out."
