@@ -131,6 +131,11 @@ def refuse_unspeakable(name: str) -> None:
         ) from error
 
 
+def is_remote(path: str) -> bool:
+    """Whether a file lies on a server."""
+    return path.startswith(("/vsicurl", "/vsis3", "/vsigs", "/vsiaz"))
+
+
 _JP2_BOXED, _JP2_BARE = b"\x00\x00\x00\x0cjP  ", b"\xff\x4f\xff\x51"
 _JP2_END = b"\xff\xd9"
 _TIFF = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")

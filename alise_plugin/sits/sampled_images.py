@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from osgeo import gdal
 
 from .no_value import FULL, is_hidden
-from .rasters import is_integer, open_raster, read_bands
+from .rasters import is_integer, is_remote, open_raster, read_bands
 from .sources.record import SourceBand
 
 DARK_BANDS = ("B02", "B03", "B04")
@@ -108,7 +108,7 @@ class SampledImage:
     @property
     def remote(self) -> bool:
         """Return whether the image lies on a server."""
-        return self.first.path.startswith(("/vsicurl", "/vsis3", "/vsigs", "/vsiaz"))
+        return is_remote(self.first.path)
 
     @property
     def recent(self) -> bool:

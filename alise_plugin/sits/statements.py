@@ -195,7 +195,8 @@ class StatementCheck:
             raise SeriesError(
                 f"The scale {first.scale:g} makes {some({image.name for image in images})}, which "
                 "state it, brighter than any ground; give SCALE, the reflectance per unit "
-                "(1/65535 = 0.0000152590 where 65535 is 1)."
+                "(1/65535 = 0.0000152590 where 65535 is 1), or NODATA if the highest value stands "
+                "for none."
             )
         for image in images:
             image.scale = self._scale

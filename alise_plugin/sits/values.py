@@ -11,8 +11,8 @@ import numpy as np
 from osgeo import gdal
 
 from ..errors import SeriesError
-from .no_value import zeros_are_missing
-from .rasters import is_integer
+from .no_value import image_fill, zeros_are_missing
+from .rasters import is_integer, is_remote
 from .sampled_images import DARK_BANDS, DARKEST, OFFSET_SINCE, sampled_values
 from .sources.record import SourceBand
 from .statements import (
@@ -87,6 +87,7 @@ class Values:
         Raises:
             SeriesError: the values may be read in two ways, or in none.
         """
+        records = self._with_fills(records)
         unstated = [r for r in records if r.scale is None] if self._scale is None else []
         judged = self._judge(unstated)
         if self._offset is None and self._scale in (None, DN_SCALE):
@@ -108,6 +109,26 @@ class Values:
         ]
         self._note_stated([item for n, item in enumerate(layers) if n not in checked.changed])
         return self._with_zeros(layers)
+
+    def _with_fills(self, records: Sequence[SourceBand]) -> list[SourceBand]:
+        """The records, with the value that an image plainly holds for none, declaring nothing."""
+        images: dict[tuple[date, str], list[int]] = {}
+        for index, record in enumerate(records):
+            if record.nodata is None and self._nodata is None and not is_remote(record.path):
+                images.setdefault((record.day, record.product.scene), []).append(index)
+        filled = list(records)
+        names: dict[float, set[str]] = {}
+        for image in images.values():
+            self._check()
+            fill = image_fill([records[index] for index in image])
+            for index in image if fill is not None else ():
+                names.setdefault(float(fill or 0), set()).add(records[index].name)
+                filled[index] = replace(records[index], nodata=fill, declared=False)
+        for fill, of in names.items():
+            self.notes.append(
+                f"{fill:g} stands for no value in {some(of)}: along its edges all bands hold it."
+            )
+        return filled
 
     def _with_zeros(self, layers: Sequence[Layer]) -> list[Layer]:
         """The layers, and of which images 0 is no value besides what they declare."""
@@ -225,7 +246,8 @@ class Values:
         elif bright > _MAX_REFLECTANCE and brightest is not None:
             raise SeriesError(
                 f"{brightest.name} holds floating-point values up to {highest:.6g}, which are not "
-                "reflectance (0 to 1); give the scale (0.0001 for DN = reflectance x 10000)."
+                "reflectance (0 to 1); give the scale (0.0001 for DN = reflectance x 10000), or "
+                "NODATA if the highest value stands for none."
             )
         else:
             judged[False] = 1.0
@@ -271,7 +293,8 @@ class Values:
             raise SeriesError(
                 f"The integers of {some({r.name for r in records})} are not DN = reflectance x "
                 f"10000, by which half of their values would pass a reflectance of {half:.3g} and "
-                f"one in a hundred {top:.3g}; give SCALE, the reflectance per unit."
+                f"one in a hundred {top:.3g}; give SCALE, the reflectance per unit, or NODATA if "
+                "the highest value stands for none."
             )
 
     def _darkness(self, records: Sequence[SourceBand], unit: float) -> list[_Darkness]:
