@@ -50,11 +50,9 @@ else:
     SKIP_VALIDITY_CHECKS = QgsProcessingFeatureSource.Flag.FlagSkipGeometryValidityChecks
 
 if Qgis.QGIS_VERSION_INT >= 33000:
-    POLYGON = Qgis.GeometryType.Polygon
     WKB_POINT = Qgis.WkbType.Point
     WKB_ANY = Qgis.WkbType.Unknown
 else:
-    POLYGON = QgsWkbTypes.GeometryType.PolygonGeometry
     WKB_POINT = QgsWkbTypes.Type.Point
     WKB_ANY = QgsWkbTypes.Type.Unknown
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from osgeo import ogr
 from qgis.core import (
     QgsCategorizedSymbolRenderer,
     QgsCoordinateReferenceSystem,
@@ -22,7 +23,6 @@ from qgis.core import (
     QgsRectangle,
     QgsVectorFileWriter,
     QgsVectorLayer,
-    QgsWkbTypes,
 )
 
 from ..errors import AliseError, LabelsError
@@ -36,8 +36,9 @@ from ..mapping.labels.read import (
     read_vector_labels,
     read_vector_values,
 )
+from ..mapping.labels.shapes import POLYGONS, area_of
 from ..sits.grid import Grid
-from .compat import POLYGON, SKIP_VALIDITY_CHECKS, WKB_ANY
+from .compat import SKIP_VALIDITY_CHECKS, WKB_ANY
 
 _LAYER = "labels"
 
@@ -176,7 +177,7 @@ class FeatureSource:
         """
         called = f'{self._parameter}: the layer "{self.name}"'
         no_polygons = f"{called} has no polygons; choose a layer of polygons."
-        if QgsWkbTypes.geometryType(self.geometry_type) != POLYGON or not self.features:
+        if not self.features:
             raise AliseError(no_polygons)
         if not self.crs.isValid():
             raise AliseError(f"{called} has no CRS; assign the one that it was drawn in.")
@@ -187,7 +188,9 @@ class FeatureSource:
             geometry = QgsGeometry(feature.geometry())
             geometry.convertToStraightSegment()
             geometry.transform(transform)
-            shapes.append(b"" if geometry.isEmpty() else bytes(geometry.asWkb().data()))
+            wkb = b"" if geometry.isEmpty() else bytes(geometry.asWkb().data())
+            area = area_of(ogr.CreateGeometryFromWkb(wkb), POLYGONS) if wkb else None
+            shapes.append(b"" if area is None else bytes(area.ExportToWkb()))
         if not any(shapes):
             raise AliseError(no_polygons)
         return shapes

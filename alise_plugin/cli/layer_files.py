@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from osgeo import gdal, ogr
+from osgeo import gdal
 
 from ..errors import AliseError, LabelsError
 from ..mapping.labels.layers import Labels, Legend, Values, VectorLabels
@@ -16,6 +16,7 @@ from ..mapping.labels.read import (
     read_vector_labels,
     read_vector_values,
 )
+from ..mapping.labels.shapes import POLYGONS, area_of
 from ..sits.crs import transformation
 from ..sits.grid import Grid
 from ..sits.rasters import quiet_gdal
@@ -90,12 +91,8 @@ class LayerFile:
         transform = transformation(reference, crs_wkt)
         polygons = []
         for feature in layer:
-            shape = feature.GetGeometryRef()
-            shape = None if shape is None or shape.IsEmpty() else shape.GetLinearGeometry()
+            shape = area_of(feature.GetGeometryRef(), POLYGONS)
             if shape is not None:
-                flat = ogr.GT_Flatten(shape.GetGeometryType())
-                if flat not in (ogr.wkbPolygon, ogr.wkbMultiPolygon):
-                    raise AliseError(f"{self.path} has no polygons; choose a layer of polygons.")
                 shape.Transform(transform)
             polygons.append(b"" if shape is None else bytes(shape.ExportToWkb()))
         if not any(polygons):

@@ -306,7 +306,7 @@ class Encoder:
         return kept + max(spatial, after)
 
     def _normalise(self, image: NDArray[np.floating[Any]]) -> tuple[Float, NDArray[np.bool_]]:
-        """Map reflectance `(10, H, W)` to normalised values, and where any band was seen."""
+        """Return map reflectance `(10, H, W)` to normalised values, and where any band was seen."""
         package = self.package
         seen = np.isfinite(image)
         low, high = package.q05[:, None, None], package.q95[:, None, None]

@@ -24,12 +24,13 @@ HIGHEST = 3.0
 """Reflectance: glint and slopes pass 1.0 and even 2.0, but 3.28 is 32767 and 6.55 is 65535."""
 FULL = 65535.0
 """The highest of unsigned 16 bits: saturated, or another program's "no value"."""
+FILLS = (-9999.0, -99999.0, -999999.0, -32768.0, -32767.0, -10000.0, -999.0)
+"""What programs write for "no value" and do not always declare."""
 
 _UNSIGNED = (gdal.GDT_Byte, gdal.GDT_UInt16, gdal.GDT_UInt32)
 _EDGE = 32  # pixels: side of the windows in which zeros are looked for
+_FAR_ABOVE = 2.0  # times the highest value on land and clouds
 _ZERO_SHARE = 0.005  # of the pixels of those windows: fewer zeros may be shadow or water
-# What programs write for "no value" and do not always declare.
-_FILLS = (-9999.0, -99999.0, -999999.0, -32768.0, -32767.0, -10000.0, -999.0)
 
 
 @dataclass(frozen=True)
@@ -170,28 +171,71 @@ def zeros_are_missing(records: Sequence[SourceBand]) -> bool:
     Args:
         records: the bands of one image.
     """
-    finest = min(records, key=lambda record: record.grid.pixel_size[0]).grid
-    fine = [record for record in records if record.grid == finest]
-    if len(fine) == len(records) or len(fine) < 2:
+    fine = _finest(records)
+    if len(fine) == len(records):
         return False
-    width, height = min(finest.width, _EDGE), min(finest.height, _EDGE)
+    return any(value == 0 for value in _constant_pixels(fine)[0])
+
+
+def image_fill(records: Sequence[SourceBand]) -> float | None:
+    """Return the value that an image plainly holds for no value, declaring none; None if none.
+
+    Along its edges all of its finest bands hold it in many pixels, and it lies below 0 or far above
+    all other values: 1e20, 32767, -1. Zeros are known anyway, and what may be a cloud stays.
+
+    Args:
+        records: the bands of one image.
+    """
+    found, others = _constant_pixels(_finest(records))
+    values, counts = np.unique(found, return_counts=True)
+    for value in values[np.argsort(-counts)]:
+        below = value < 0 and (not others.size or value < others.min())
+        if below or (others.size and value > _FAR_ABOVE * max(others.max(), 0) > 0):
+            return float(value)
+    return None
+
+
+def _finest(records: Sequence[SourceBand]) -> list[SourceBand]:
+    finest = min(records, key=lambda record: record.grid.pixel_size[0]).grid
+    return [record for record in records if record.grid == finest]
+
+
+def _constant_pixels(
+    records: Sequence[SourceBand],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return values that many pixels along the edges hold in all bands, and all other values.
+
+    Both are empty if there are few such pixels, or fewer than two bands.
+
+    Args:
+        records: bands on one grid.
+    """
+    none = np.empty(0, np.float32), np.empty(0, np.float32)
+    if len(records) < 2:
+        return none
+    grid = records[0].grid
+    width, height = min(grid.width, _EDGE), min(grid.height, _EDGE)
     spots = [
-        (int((finest.width - width) * x), int((finest.height - height) * y))
+        (int((grid.width - width) * x), int((grid.height - height) * y))
         for x in (0.0, 0.5, 1.0)
         for y in (0.0, 0.5, 1.0)
     ]
-    zero: NDArray[np.bool_] | None = None
     opened: dict[str, gdal.Dataset] = {}
-    for record in fine:
+    bands: list[NDArray[np.float32]] = []
+    same: NDArray[np.bool_] = np.ones(0, bool)
+    for record in records:
         if record.dataset_name not in opened:
             opened[record.dataset_name] = open_raster(record.dataset_name, record.open_options)
         dataset = opened[record.dataset_name]
         read = [read_bands(dataset, [record.index], *spot, width, height) for spot in spots]
-        here = np.concatenate(read) == 0
-        zero = here if zero is None else zero & here
-        if zero.mean() < _ZERO_SHARE:
-            return False
-    return zero is not None
+        bands.append(np.concatenate(read).ravel())
+        same = (same & (bands[-1] == bands[0])) if len(bands) > 1 else np.isfinite(bands[0])
+        if same.mean() < _ZERO_SHARE:
+            return none
+    values, counts = np.unique(bands[0][same], return_counts=True)
+    often = values[counts >= _ZERO_SHARE * same.size]
+    rest = np.concatenate([band[np.isfinite(band) & ~np.isin(band, often)] for band in bands])
+    return bands[0][same & np.isin(bands[0], often)], rest
 
 
 def undeclared_fill(values: NDArray[np.float64]) -> float | None:
@@ -201,7 +245,7 @@ def undeclared_fill(values: NDArray[np.float64]) -> float | None:
     below 0, or farther from the next value than all others are from each other.
     """
     known = np.unique(values[np.isfinite(values)])
-    if len(known) < 3 or known[0] not in _FILLS:
+    if len(known) < 3 or known[0] not in FILLS:
         return None
     apart = known[1] >= 0 or known[1] - known[0] > known[-1] - known[1]
     return float(known[0]) if apart else None

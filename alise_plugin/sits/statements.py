@@ -183,9 +183,7 @@ class StatementCheck:
         few = spread_images([image for image in images if image not in applied], _IMAGES_OWN)
         leaves = []
         for image in few:
-            infrared = image.bands(("B08", "B8A"))
-            if "B04" in image.bands(("B04",)) and infrared:
-                leaves.append(are_no_dn(image.low(infrared[0], 50), image.low("B04", 50)))
+            leaves.append(_is_no_dn(image))
         if not halves or not (
             np.median(halves) > BRIGHT_HALF or (leaves and np.mean(leaves) > 0.5)
         ):
@@ -195,7 +193,8 @@ class StatementCheck:
             raise SeriesError(
                 f"The scale {first.scale:g} makes {some({image.name for image in images})}, which "
                 "state it, brighter than any ground; give SCALE, the reflectance per unit "
-                "(1/65535 = 0.0000152590 where 65535 is 1)."
+                "(1/65535 = 0.0000152590 where 65535 is 1), or NODATA if the highest value stands "
+                "for none."
             )
         for image in images:
             image.scale = self._scale
@@ -261,7 +260,9 @@ class StatementCheck:
         if not suspects:
             return
         own_clear = [image for image in images if _is_clear(image)]
-        all_suspect = len(suspects) > 1 and not own_clear and suspects[0].recent
+        # One image says as much as two if it shows water, leaves or shadow for sure.
+        enough = len(suspects) > 1 or _surely_holds_offset(suspects[0])
+        all_suspect = enough and not own_clear and suspects[0].recent
         if self._offset is not None:
             self._given(whole if all_suspect else suspects, found)
             return
@@ -308,6 +309,50 @@ class StatementCheck:
     def _change(self, image: SampledImage, found: CheckedStatements) -> None:
         for index in image.indices:
             found.changed[index] = Statement(image.scale, image.offset)
+
+
+def doubts_of_given(images: Sequence[SampledImage]) -> list[str]:
+    """Return warnings where the pixels contradict the scale or offset that the user gives.
+
+    Args:
+        images: with the scale and offset that they will be read with; a few are looked at.
+    """
+    dark, bright, nothing = [], [], []
+    for image in spread_images(images, _IMAGES_OWN):
+        bands = image.bands(DARK_BANDS)
+        if not bands:
+            continue
+        if min(image.lows(bands).values()) < _OVERSHOT:
+            dark.append(image)
+        if np.median([image.low(band, 50) for band in bands]) > BRIGHT_HALF or _is_no_dn(image):
+            bright.append(image)
+        if max(image.low(band, 99) - image.offset for band in bands) < _NOTHING:
+            nothing.append(image)
+        image.close()
+    said = []
+    if dark:
+        said.append(
+            f"By the scale {dark[0].scale:g} and offset {dark[0].offset:g} that were given, the "
+            f"reflectance of {some({image.name for image in dark})} goes down to "
+            f"{min(_lowest(image) for image in dark):.2f}; give OFFSET 0 if the offset has been "
+            "subtracted already."
+        )
+    for kind, words in ((bright, "brighter"), (nothing, "darker")):
+        if kind:
+            said.append(
+                f"By the scale {kind[0].scale:g} that was given, "
+                f"{some({image.name for image in kind})} is {words} than any ground; check SCALE, "
+                "the reflectance per unit."
+            )
+    return said
+
+
+def _is_no_dn(image: SampledImage) -> bool:
+    """Return whether the middle infrared and red of an image are those of no ground."""
+    red, infrared = image.bands(("B04",)), image.bands(("B08", "B8A"))
+    if not red or not infrared:
+        return False
+    return are_no_dn(image.low(infrared[0], 50), image.low("B04", 50))
 
 
 def _lowest(image: SampledImage) -> float:

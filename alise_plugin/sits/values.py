@@ -11,18 +11,21 @@ import numpy as np
 from osgeo import gdal
 
 from ..errors import SeriesError
-from .no_value import zeros_are_missing
+from .network import is_remote
+from .no_value import image_fill, zeros_are_missing
 from .rasters import is_integer
-from .sampled_images import DARK_BANDS, DARKEST, OFFSET_SINCE, sampled_values
+from .sampled_images import DARK_BANDS, DARKEST, OFFSET_SINCE, SampledImage, sampled_values
 from .sources.record import SourceBand
 from .statements import (
     BRIGHT_HALF,
     DN_SCALE,
+    OFFSET,
     OFFSET_BLACK,
     OFFSET_DARK,
     Statement,
     StatementCheck,
     are_no_dn,
+    doubts_of_given,
     some,
 )
 from .vrt.layers import Layer
@@ -87,27 +90,65 @@ class Values:
         Raises:
             SeriesError: the values may be read in two ways, or in none.
         """
+        records = self._with_fills(records)
         unstated = [r for r in records if r.scale is None] if self._scale is None else []
         judged = self._judge(unstated)
+        hidden = False
         if self._offset is None and self._scale in (None, DN_SCALE):
             dn = [
                 r
                 for r in records
                 if r.scale is None and judged.get(is_integer(r.dtype), self._scale) == DN_SCALE
             ]
-            self._refuse_hidden_offset(dn)
+            hidden = self._hidden_offset(dn)
             self._warn_of_offset_in_floats(
                 [r for r in unstated if judged.get(is_integer(r.dtype)) == 1]
             )
         checked = StatementCheck(self._scale, self._offset, self._check)(records)
         self.warnings += checked.warnings
         self.notes += checked.notes
-        layers = [
-            self._layer(record, judged, checked.changed.get(index))
-            for index, record in enumerate(records)
-        ]
+        layers = []
+        for index, record in enumerate(records):
+            change = checked.changed.get(index)
+            if hidden and record.scale is None and record.may_hold_offset:
+                change = Statement(DN_SCALE, OFFSET)
+            layers.append(self._layer(record, judged, change))
+        if self._scale is not None or self._offset is not None:
+            self._check_given(layers)
         self._note_stated([item for n, item in enumerate(layers) if n not in checked.changed])
         return self._with_zeros(layers)
+
+    def _check_given(self, layers: Sequence[Layer]) -> None:
+        """Warn where the pixels contradict the scale or offset that the user gives."""
+        images: dict[tuple[object, ...], SampledImage] = {}
+        for layer in layers:
+            source = layer.source
+            if not source.certain:
+                key = (source.day, source.product.scene, layer.scale, layer.offset)
+                image = images.setdefault(key, SampledImage(layer.scale, layer.offset))
+                image.records.append(source)
+        self._check()
+        self.warnings += doubts_of_given(list(images.values()))
+
+    def _with_fills(self, records: Sequence[SourceBand]) -> list[SourceBand]:
+        """Return the records, with the value that an image plainly holds for none."""
+        images: dict[tuple[date, str], list[int]] = {}
+        for index, record in enumerate(records):
+            if record.nodata is None and self._nodata is None and not is_remote(record.path):
+                images.setdefault((record.day, record.product.scene), []).append(index)
+        filled = list(records)
+        names: dict[float, set[str]] = {}
+        for image in images.values():
+            self._check()
+            fill = image_fill([records[index] for index in image])
+            for index in image if fill is not None else ():
+                names.setdefault(float(fill or 0), set()).add(records[index].name)
+                filled[index] = replace(records[index], nodata=fill, declared=False)
+        for fill, of in names.items():
+            self.notes.append(
+                f"{fill:g} stands for no value in {some(of)}: along its edges all bands hold it."
+            )
+        return filled
 
     def _with_zeros(self, layers: Sequence[Layer]) -> list[Layer]:
         """Return the layers, and of which images 0 is no value besides what they declare."""
@@ -225,7 +266,8 @@ class Values:
         elif bright > _MAX_REFLECTANCE and brightest is not None:
             raise SeriesError(
                 f"{brightest.name} holds floating-point values up to {highest:.6g}, which are not "
-                "reflectance (0 to 1); give the scale (0.0001 for DN = reflectance x 10000)."
+                "reflectance (0 to 1); give the scale (0.0001 for DN = reflectance x 10000), or "
+                "NODATA if the highest value stands for none."
             )
         else:
             judged[False] = 1.0
@@ -271,7 +313,8 @@ class Values:
             raise SeriesError(
                 f"The integers of {some({r.name for r in records})} are not DN = reflectance x "
                 f"10000, by which half of their values would pass a reflectance of {half:.3g} and "
-                f"one in a hundred {top:.3g}; give SCALE, the reflectance per unit."
+                f"one in a hundred {top:.3g}; give SCALE, the reflectance per unit, or NODATA if "
+                "the highest value stands for none."
             )
 
     def _darkness(self, records: Sequence[SourceBand], unit: float) -> list[_Darkness]:
@@ -294,8 +337,10 @@ class Values:
                 found.append(_Darkness(group[0], min(darkest), max(darkest)))
         return found
 
-    def _refuse_hidden_offset(self, records: Sequence[SourceBand]) -> None:
-        """Raise where DN look as if they held BOA_ADD_OFFSET, and nothing says so.
+    def _hidden_offset(self, records: Sequence[SourceBand]) -> bool:
+        """Whether DN of baselines from 04.00 on hold BOA_ADD_OFFSET, as their darkest pixels show.
+
+        Raises where DN look as if they held it, and no baseline says so.
 
         Images since 2022-01-25, or of a baseline that has it, must show that they do not, or most
         of them. Others that may, being processed again or hazy, are named in the log.
@@ -319,6 +364,16 @@ class Values:
                 "hold the offset of 1000 of products since 2022-01-25 and some not; build one "
                 "series of each kind, with offset 0 and -0.1, and then one series of both."
             )
+        # Who writes an item takes its pixels as they are; a file may bear a product's name only.
+        items = [image.record.product.kind == "STAC" for image in suspects]
+        if suspects and all(items) and all(image.record.may_hold_offset for image in suspects):
+            self.warnings.append(
+                f"The DN of {some({image.record.name for image in suspects})} begin at "
+                f"{min(image.lowest for image in suspects):.0f}, and their processing baseline "
+                "adds 1000, so the offset is taken as -0.1; give OFFSET 0 if it has been "
+                "subtracted already."
+            )
+            return True
         if suspects:
             raise SeriesError(
                 f"The DN of {suspects[0].record.name} and of all that follow begin at "
@@ -331,7 +386,7 @@ class Values:
                 "below the 1000 that products with an offset begin at."
             )
         if not hazy:
-            return
+            return False
         text = (
             f"The DN of {some({image.record.name for image in hazy})} begin at "
             f"{hazy[0].lowest:.0f}, as in haze, or in products that hold an offset of 1000; "
@@ -341,6 +396,7 @@ class Values:
             self.notes.append(f"{text}, as the others are, so build them apart if they hold it.")
         else:
             self.warnings.append(f"{text}, so give an offset of -0.1 if they hold it.")
+        return False
 
     def _warn_of_offset_in_floats(self, records: Sequence[SourceBand]) -> None:
         """Warn where all reflectance begins as if BOA_ADD_OFFSET had never been taken off."""

@@ -10,7 +10,7 @@ from alise_plugin.sentinel2 import BANDS
 from alise_plugin.sits.build import SeriesOptions, build_series, plan_series
 from alise_plugin.sits.no_value import undeclared_fill
 from tests.helpers.products import expected, write_theia
-from tests.helpers.rasters import TRANSFORM, digital_numbers, write_raster
+from tests.helpers.rasters import TRANSFORM, digital_numbers, land, write_raster
 
 HOLE = (slice(None), slice(None), slice(0, 5))
 
@@ -277,3 +277,49 @@ def test_masked_pixels_do_not_bleed_into_a_finer_series(tmp_path, kind, nodata):
     got = series.read(series.grid.window, 0)
     assert np.isnan(got[:, 14:22, 14:22]).all()
     np.testing.assert_allclose(got[np.isfinite(got)], 0.2, atol=2e-4)
+
+
+@pytest.mark.parametrize("mixed", [False, True], ids=["10 m", "10 and 20 m"])
+@pytest.mark.parametrize(
+    ("fill", "kind"),
+    [
+        *((fill, np.float32) for fill in (1e20, 3.4e38, 65535, 32767, 255, -1, -9999)),
+        *((fill, np.int16) for fill in (-1, 32767, -9999)),
+        *((fill, np.uint16) for fill in (65534, 20000)),
+    ],
+)
+def test_an_undeclared_fill_outside_the_swath(tmp_path, rng, fill, kind, mixed):
+    """Half an image holds one value in all bands that no ground has: it is no value, and said."""
+    values = land(rng, BANDS, 40, 40).astype(np.float64)
+    whole = kind is not np.float32
+    for number, band in enumerate(BANDS):
+        coarse = mixed and band in ("B05", "B06", "B07", "B8A", "B11", "B12")
+        image = values[number, ::2, ::2] if coarse else values[number]
+        image = np.rint(image) if whole else image * 1e-4
+        image[:, : image.shape[1] // 2] = fill
+        step = 20.0 if coarse else 10.0
+        write_raster(
+            tmp_path / f"20190514_{band}.tif",
+            image[None].astype(kind),
+            descriptions=[band],
+            transform=(6e5, step, 0.0, 5e6, 0.0, -step),
+        )
+    plan = plan_series([tmp_path], tmp_path / "series.vrt", SeriesOptions())
+    assert any(text.startswith(f"{fill:g} stands for no value") for text in plan.notes)
+    series = plan.write(tmp_path / "series.vrt")
+    got = series.read(series.grid.window, 0)
+    assert np.isnan(got[:, :, :19]).all()
+    fine = [0, 1, 2, 6] if mixed else range(10)
+    for number in fine:
+        np.testing.assert_allclose(got[number, :, 20:], values[number, :, 20:] * 1e-4, atol=1e-4)
+    assert np.nanmax(got) < 1
+
+
+def test_a_cloud_of_one_value_is_no_fill(tmp_path, rng):
+    """Exports that end at a reflectance of 1 have clouds of one value in all bands."""
+    values = land(rng, BANDS, 40, 40).astype(np.uint16)
+    values[:, :, :20] = 10000
+    values[:, :, 20:24] = rng.integers(5000, 9900, (10, 40, 4))
+    write_raster(tmp_path / "20190514.tif", values)
+    series = build_series([tmp_path], tmp_path / "series.vrt")
+    np.testing.assert_allclose(series.read(series.grid.window, 0), values * 1e-4, atol=1e-6)

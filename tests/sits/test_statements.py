@@ -1,6 +1,7 @@
 """What files state of their values, held against scenes whose reflectance is known."""
 
 import json
+import re
 from datetime import date, timedelta
 
 import numpy as np
@@ -175,15 +176,54 @@ def test_items_of_two_kinds_are_read_each_as_it_is(tmp_path, wrong):
     assert "20230603" in warnings[0]
 
 
-def test_a_single_item_that_may_hold_the_offset_is_warned_of_and_can_be_told(tmp_path):
-    items = [(scene("farmland", 1), 1000, 0, None, {})]
-    worst, warnings = check_items(tmp_path, items)
-    assert worst == pytest.approx(0.1, abs=1e-3)
+def test_a_single_item_that_holds_the_offset(tmp_path):
+    """Its baseline and its darkest pixels say so, against the 0 that it states."""
+    worst, warnings = check_items(tmp_path, [(scene("farmland", 1), 1000, 0, None, {})])
+    assert worst < 6e-5
     assert len(warnings) == 1
+    assert "offset of 1000" in warnings[0]
+    worst, warnings = check_items(tmp_path, [(scene("farmland", 1, 12), 1000, 0, None, {})])
+    assert worst == pytest.approx(0.1, abs=1e-3)  # few pixels say too little
     assert "give OFFSET -0.1" in warnings[0]
-    worst, warnings = check_items(tmp_path, items, SeriesOptions(offset=-0.1))
+    unknown = [(scene("farmland", 1), 1000, 0, None, {"s2:processing_baseline": None})]
+    with pytest.raises(SeriesError, match="give OFFSET"):
+        check_items(tmp_path, unknown)
+    worst, warnings = check_items(tmp_path, unknown, SeriesOptions(offset=-0.1))
     assert worst < 6e-5
     assert not warnings
+
+
+@pytest.mark.parametrize("kind", ["farmland", "cloud only"])
+def test_items_of_a_late_baseline_that_state_nothing_hold_the_offset(tmp_path, kind):
+    """As Planetary Computer has them, also where no pixel is dark enough to show it."""
+    items = [(scene(kind, seed), 1000, 0, None, {}) for seed in (1, 2)]
+    path = write_items(tmp_path, items)
+    content = json.loads(path.read_text())
+    for feature in content["features"]:
+        for asset in feature["assets"].values():
+            asset["raster:bands"] = [{"nodata": 0, "data_type": "uint16"}]
+    path.write_text(json.dumps(content))
+    plan = plan_series([path], tmp_path / "s.vrt", SeriesOptions())
+    truth = np.stack([np.maximum(item[0], -999 / 1e4) for item in items])
+    assert np.abs(read(plan, tmp_path) - truth).max() < 6e-5
+    assert "their processing baseline adds 1000" in doubts(plan)[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"offset": -0.1}, "goes down to -0.0.*give OFFSET 0"),
+        ({"scale": 1e-3}, "brighter than any ground; check SCALE"),
+        ({"scale": 1e-7}, "darker than any ground; check SCALE"),
+        ({"scale": 1e-4}, ""),
+        ({"scale": 1e-4, "offset": 0.0}, ""),
+    ],
+)
+def test_what_the_user_gives_is_held_against_the_pixels(tmp_path, options, says):
+    folder = write_dates(tmp_path, [scene("farmland", seed) for seed in (1, 2)], as_dn())
+    warnings = doubts(plan_series(folder, tmp_path / "s.vrt", SeriesOptions(**options)))
+    assert len(warnings) == bool(says)
+    assert re.search(says, " ".join(warnings))
 
 
 def write_dates(folder, truths, convert, **stated):

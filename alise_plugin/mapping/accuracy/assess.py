@@ -358,7 +358,7 @@ def _warnings_of_labels(
     counts: NDArray[np.int64],
     mapped: NDArray[np.float64],
 ) -> list[str]:
-    warnings = []
+    warnings = list(reference.warnings)
     if reference.without_class:
         warnings.append(
             f"{reference.without_class} features have no class (NULL) and are left out."

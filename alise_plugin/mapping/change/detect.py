@@ -176,6 +176,12 @@ def detect_change(
             stable = distances_inside(staged, areas, rest)
             threshold = threshold_of(rule, sample, stable, noise)
         summary = zone_changes(staged, zones, threshold, options.changed_from, rest)
+        shapeless = sum(not zone for zone in (*zones, *unchanged))
+        if shapeless:
+            feedback.warning(
+                f"{shapeless} features of the layers of polygons have no polygon and count for "
+                "nothing."
+            )
         outside = sum(zone.pixels == 0 for zone in summary)
         if outside:
             feedback.info(

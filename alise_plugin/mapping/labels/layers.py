@@ -90,6 +90,7 @@ class VectorValues:
         values: what was measured in each, finite.
         without_value: features left out because their value is NULL or `fill`.
         fill: the value that plainly stands for "no value"; None if none does.
+        warnings: sentences about what the layer leaves open.
     """
 
     name: str
@@ -98,6 +99,7 @@ class VectorValues:
     values: Sequence[float]
     without_value: int = 0
     fill: float | None = None
+    warnings: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from osgeo import gdal
 from ...errors import LabelsError
 from ...model.heads.class_head import MapClass
 from .layers import Labels, Legend, Value
+from .text import decoded
 
 CHOOSE_FIELD = "choose the field that holds the class"
 MAX_CLASSES = 250
@@ -33,7 +34,7 @@ _GOLDEN = 0.618034  # of the colour circle: further colours keep away from those
 
 def clean(text: str) -> str:
     """Return a name as it is compared: no blanks around it, accented letters written in one way."""
-    return unicodedata.normalize("NFC", text).strip()
+    return unicodedata.normalize("NFC", decoded(text)).strip()
 
 
 def fit_class_raster(codes: Sequence[int]) -> bool:

@@ -11,14 +11,16 @@ from osgeo import gdal, ogr
 
 from ...errors import LabelsError, SeriesError
 from ...sits.grid import Grid
-from ...sits.no_value import undeclared_fill
-from ...sits.rasters import open_raster, quiet_gdal, read_small
+from ...sits.no_value import FILLS, undeclared_fill
+from ...sits.rasters import open_raster, quiet_gdal, read_small, refuse_unspeakable
 from ...sits.target import extent_in
 from .layers import Legend, RasterLabels, RasterValues, Value, VectorLabels, VectorValues
 from .legend import CHOOSE_FIELD, MAX_CLASSES, clean, fit_class_raster, legend_of, parse_color
 from .on_grid import read_values_of, whole_window
+from .shapes import AREAS, POLYGONS, ShapeReader
+from .text import decoded, is_damaged
 
-_AREAS = (ogr.wkbPolygon, ogr.wkbMultiPolygon, ogr.wkbPoint, ogr.wkbMultiPoint)
+_NULLS = ("null", "<null>", "nan", "none", "n/a", "nodata", "no data", "-", "--", "?")
 _LOOKED_AT = 1024  # pixels: side of what is looked at for values that stand for none
 
 
@@ -53,41 +55,57 @@ def read_vector_labels(
     """
     name = name or os.path.basename(path)
     found, _source = _open_layer(path, layer, name)
-    _require_fields(found, filter(None, (field, name_field, color_field)), name)
+    indices = _require_fields(found, (field, name_field, color_field), name)
+    shapes = ShapeReader(AREAS, "labels are polygons or points")
     geometries, values = [], []
     names: dict[Value, str] = {}
     colors: dict[Value, str] = {}
     known: set[Value] = set()
     ambiguous: list[Value] = []
     without_class = 0
+    fills: dict[Value, None] = {}
+    texts: set[str] = set()
     features = _near(found, around)
     for feature in features:
-        geometry = _area(feature, name, _AREAS, "labels are polygons or points")
+        geometry = shapes.read(feature)
         if geometry is None:
             continue
-        value = _value(name, field, feature)
+        value = _value(name, field, indices[0], feature)
+        if _stands_for_none(value):
+            fills[str(value)] = None
+            value = None
         if value is None:
             without_class += 1
             continue
         known.add(value)
         if len(known) > MAX_CLASSES:
-            total = len({_text(other, field) for other in features})
+            total = len({_text(other, indices[0]) for other in features})
             raise LabelsError(
                 f'The field "{field}" of {name} holds {total} different values, more than the '
                 f"{MAX_CLASSES} classes that a map can have; {CHOOSE_FIELD}."
             )
-        geometries.append(geometry.Clone())
+        geometries.append(geometry)
         values.append(value)
-        text = _text(feature, name_field)
+        texts |= {feature.GetFieldAsString(index) for index in indices[:2] if index >= 0}
+        text = _text(feature, indices[1])
         if text and names.setdefault(value, text) != text and value not in ambiguous:
             ambiguous.append(value)
-        color = _text(feature, color_field)
+        color = _text(feature, indices[2])
         if color and value not in colors:
             colors[value] = parse_color(color, f'the field "{color_field}" of {name}')
     if not values:
         what = "no feature" if not without_class else f'only NULL in the field "{field}"'
-        raise LabelsError(f"{name} holds {what}; {CHOOSE_FIELD} or label the features first.")
-    warnings = []
+        raise LabelsError(
+            shapes.problem(name)
+            or f"{name} holds {what}; {CHOOSE_FIELD} or label the features first."
+        )
+    warnings = [
+        *shapes.warnings(name),
+        *_about_text(name, texts),
+        *_about_nulls(name, field, known),
+    ]
+    if fills:
+        warnings.append(f"{', '.join(map(str, fills))} stands for no class in {name}.")
     if ambiguous:
         warnings.append(
             f'The field "{name_field}" of {name} has several names for a class: "{ambiguous[0]}" '
@@ -121,39 +139,43 @@ def read_vector_values(
     """
     name = name or os.path.basename(path)
     found, _source = _open_layer(path, layer, name)
-    _require_fields(found, (field,), name)
+    (index,) = _require_fields(found, (field,), name)
+    shapes = ShapeReader(AREAS, "measurements are of polygons or points")
     geometries, values = [], []
     without_value = 0
     for feature in _near(found, around):
-        geometry = _area(feature, name, _AREAS, "measurements are of polygons or points")
+        geometry = shapes.read(feature)
         if geometry is None:
             continue
-        value = _measured(name, field, feature)
+        value = _measured(name, field, index, feature)
         if value is None:
             without_value += 1
             continue
         values.append(value)
-        geometries.append(geometry.Clone())
+        geometries.append(geometry)
     if not values:
         what = "no feature" if not without_value else f'only NULL in the field "{field}"'
-        raise LabelsError(f"{name} holds {what}; choose the field that holds what was measured.")
+        raise LabelsError(
+            shapes.problem(name)
+            or f"{name} holds {what}; choose the field that holds what was measured."
+        )
     crs = found.GetSpatialRef().ExportToWkt()
     fill = undeclared_fill(np.array(values))
     kept = [number for number, value in enumerate(values) if value != fill]
     without_value += len(values) - len(kept)
     geometries, values = [geometries[n] for n in kept], [values[n] for n in kept]
-    return VectorValues(name, crs, geometries, values, without_value, fill)
+    return VectorValues(name, crs, geometries, values, without_value, fill, shapes.warnings(name))
 
 
-def _measured(name: str, field: str, feature: ogr.Feature) -> float | None:
+def _measured(name: str, field: str, index: int, feature: ogr.Feature) -> float | None:
     """Return number of a feature, None where there is none."""
-    text = _text(feature, field)
+    text = _text(feature, index)
     if not text:
         return None
     try:
         value = float(text)
-        if feature.GetFieldDefnRef(field).GetType() == ogr.OFTReal:
-            value = feature.GetFieldAsDouble(field)  # its text has the decimals that it is shown in
+        if feature.GetFieldDefnRef(index).GetType() == ogr.OFTReal:
+            value = feature.GetFieldAsDouble(index)  # its text has the decimals that it is shown in
             if math.isnan(value):
                 return None
     except ValueError:
@@ -224,7 +246,7 @@ def read_mask(path: str, *, layer: str | None = None, name: str = "") -> VectorL
         path,
         layer,
         name,
-        _AREAS[:2],
+        POLYGONS,
         "a mask is made of polygons",
         "holds no polygon; choose the polygons to map, or no mask",
     )
@@ -241,7 +263,7 @@ def read_examples(path: str, *, layer: str | None = None, name: str = "") -> Vec
         path,
         layer,
         name,
-        _AREAS,
+        AREAS,
         "examples are polygons or points",
         "holds no example; draw or select at least one polygon or point",
     )
@@ -257,51 +279,72 @@ def _read_shapes(
 ) -> VectorLabels:
     """Return geometries of some kinds; `others` and `none` are the sentences of a refusal."""
     found, _source = _open_layer(path, layer, name)
-    shapes = []
-    for feature in found:
-        geometry = _area(feature, name, kinds, others)
-        if geometry is not None:
-            shapes.append(geometry.Clone())
+    reader = ShapeReader(kinds, others)
+    shapes = [shape for shape in map(reader.read, found) if shape is not None]
     if not shapes:
-        raise LabelsError(f"{name} {none}.")
+        raise LabelsError(reader.problem(name) or f"{name} {none}.")
     crs = found.GetSpatialRef().ExportToWkt()
-    return VectorLabels(name, crs, shapes, [1] * len(shapes), Legend())
+    ones = [1] * len(shapes)
+    return VectorLabels(name, crs, shapes, ones, Legend(), 0, reader.warnings(name))
 
 
-def _area(
-    feature: ogr.Feature, name: str, kinds: Collection[int], others: str
-) -> ogr.Geometry | None:
-    """Return the outline of a feature, without curves; None where it has none.
+def _about_text(name: str, texts: Iterable[str]) -> list[str]:
+    """Return sentences about letters that are not as they were written."""
+    damaged = sorted({text for text in texts if is_damaged(text)})
+    odd = sorted({decoded(text) for text in texts if decoded(text) != text})
+    said = []
+    if odd:
+        said.append(
+            f"The text of {name} is not in the encoding that the file states, if any; it is read "
+            f'as "{odd[0]}". Where that is wrong, save the layer as a GeoPackage.'
+        )
+    if damaged:
+        said.append(
+            f'{name} holds "{damaged[0]}", of which letters were lost; choose the encoding of the '
+            "layer again."
+        )
+    return said
+
+
+def _about_nulls(name: str, field: str, values: Collection[Value]) -> list[str]:
+    """Return sentences about classes that are called as if they were none."""
+    odd = [f'"{value}"' for value in values if str(value).casefold() in _NULLS]
+    if not odd:
+        return []
+    return [
+        f'The field "{field}" of {name} holds the text {" and ".join(sorted(odd))}, which counts '
+        "as a class like any other; empty the field where it stands for none."
+    ]
+
+
+def _stands_for_none(value: Value | None) -> bool:
+    """Return whether a class is one of the numbers that programs write for no value."""
+    return str(value) in {f"{fill:.0f}" for fill in FILLS}
+
+
+def _require_fields(layer: ogr.Layer, wanted: Iterable[str], name: str) -> list[int]:
+    """Return the position of each field, -1 for one whose name is empty.
 
     Raises:
-        LabelsError: it is of none of the kinds; `others` says what is wrong then.
+        LabelsError: the layer has no such field.
     """
-    geometry = feature.GetGeometryRef()
-    if geometry is None or geometry.IsEmpty():
-        return None
-    if geometry.HasCurveGeometry():
-        geometry = geometry.GetLinearGeometry()
-    if ogr.GT_Flatten(geometry.GetGeometryType()) not in kinds:
-        raise LabelsError(
-            f"{name} holds a {geometry.GetGeometryName().lower()} (feature {feature.GetFID()}); "
-            f"{others}."
-        )
-    return geometry
-
-
-def _require_fields(layer: ogr.Layer, wanted: Iterable[str], name: str) -> None:
     definition = layer.GetLayerDefn()
-    fields = [definition.GetFieldDefn(i).GetName() for i in range(definition.GetFieldCount())]
+    count = definition.GetFieldCount()
+    fields = [clean(definition.GetFieldDefn(i).GetName()) for i in range(count)]
+    indices = []
     for one in wanted:
-        if one not in fields:
+        if one and clean(one) not in fields:
             raise LabelsError(
                 f'{name} has no field "{one}"; choose one of {", ".join(fields) or "none"}.'
             )
+        indices.append(fields.index(clean(one)) if one else -1)
+    return indices
 
 
 def _open_layer(path: str, layer: str | None, name: str) -> tuple[ogr.Layer, gdal.Dataset]:
     """Return a layer, and the file that must stay open as long as it is read."""
     path, _, wanted = path.partition("|layername=")
+    refuse_unspeakable(path)
     source = None
     with quiet_gdal():
         source = gdal.OpenEx(path, gdal.OF_VECTOR)
@@ -325,20 +368,20 @@ def _open_layer(path: str, layer: str | None, name: str) -> tuple[ogr.Layer, gda
     return found, source
 
 
-def _text(feature: ogr.Feature, field: str) -> str:
-    return clean(feature.GetFieldAsString(field) or "") if field else ""
+def _text(feature: ogr.Feature, index: int) -> str:
+    return clean(feature.GetFieldAsString(index) or "") if index >= 0 else ""
 
 
-def _value(name: str, field: str, feature: ogr.Feature) -> Value | None:
+def _value(name: str, field: str, index: int, feature: ogr.Feature) -> Value | None:
     """Return class of a feature: a whole number, a text, or None where there is none."""
-    if not feature.IsFieldSetAndNotNull(field):
+    if not feature.IsFieldSetAndNotNull(index):
         return None
-    kind = feature.GetFieldDefnRef(field).GetType()
+    kind = feature.GetFieldDefnRef(index).GetType()
     value: int
     if kind in (ogr.OFTInteger, ogr.OFTInteger64):
-        value = feature.GetFieldAsInteger64(field)
+        value = feature.GetFieldAsInteger64(index)
     elif kind == ogr.OFTReal:
-        number = feature.GetFieldAsDouble(field)
+        number = feature.GetFieldAsDouble(index)
         if not math.isfinite(number) or number != math.floor(number):
             raise LabelsError(
                 f'The field "{field}" of {name} holds {number:g}; classes are whole numbers or '
@@ -346,7 +389,7 @@ def _value(name: str, field: str, feature: ogr.Feature) -> Value | None:
             )
         value = int(number)
     else:
-        return _text(feature, field) or None
+        return _text(feature, index) or None
     if not fit_class_raster([value]):
         raise LabelsError(
             f'The field "{field}" of {name} holds {value}, which no class raster can hold; put '
@@ -380,6 +423,8 @@ def read_raster_labels(path: str, name: str = "") -> RasterLabels:
                 f"{name} holds more than {MAX_CLASSES} different values, so it is no class raster; "
                 "choose a raster of class codes."
             )
+    fills = sorted(found.intersection(FILLS))
+    found.difference_update(fills)
     odd = [value for value in found if value != math.floor(value)]
     if odd:
         raise LabelsError(
@@ -392,5 +437,9 @@ def read_raster_labels(path: str, name: str = "") -> RasterLabels:
     if stated is None and zeros:
         warnings.append(
             f"{name} states no nodata value: its pixels of 0 are taken to have no label."
+        )
+    if fills:
+        warnings.append(
+            f"{fills[0]:g} stands for no class in {name}, although the raster does not declare it."
         )
     return RasterLabels(name, path, nodata, values, legend_of(band), warnings)

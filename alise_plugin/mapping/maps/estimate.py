@@ -81,6 +81,8 @@ def estimate(
     inner = source.grid.window if extent is None else source.grid.window_of(extent)
     side, tiles = source.tiles(inner, budget)
     inside = Mask(mask, source.grid)
+    for text in mask.warnings if mask else ():
+        feedback.warning(text)
     chosen = [tile for tile in tiles if inside.any(tile.inner)]
     inside.require_some([tile.inner for tile in chosen], mask)
     said = head.description

@@ -88,7 +88,7 @@ class Similarity:
         self.level = float(np.quantile(self._left_out(standard, areas, which), 1 - _MOST_EXAMPLES))
 
     def __call__(self, features: Float) -> Float:
-        """Map `(F, H, W)` to `(H, W)`, NaN where there are no features."""
+        """Return map `(F, H, W)` to `(H, W)`, NaN where there are no features."""
         flat = features.reshape(len(features), -1)
         out = np.empty(flat.shape[1], np.float32)
         for start in range(0, len(out), _AT_ONCE):
@@ -111,7 +111,7 @@ class Similarity:
 
 
 def _cosine(vectors: Float, direction: Float) -> Float:
-    """Map `(N, F)` and `(F,)` to `(N,)`."""
+    """Return map `(N, F)` and `(F,)` to `(N,)`."""
     length = np.sqrt(np.einsum("nf,nf->n", vectors, vectors)) * np.linalg.norm(direction)
     cosine = vectors @ direction / np.maximum(length, np.finfo(np.float32).tiny)
     return np.asarray(

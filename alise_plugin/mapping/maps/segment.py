@@ -124,6 +124,8 @@ def segment(
     work = inner.expand(half, source.grid.window)  # neighbours of the map's edge
     side, tiles = source.tiles(work, budget)
     inside = Mask(mask, source.grid)
+    for text in mask.warnings if mask else ():
+        feedback.warning(text)
     chosen = [tile for tile in tiles if inside.any(tile.inner)]
     inside.require_some(inner.squares(side), mask)
     feedback.info(

@@ -114,6 +114,7 @@ def draw_values(
     for pair in pairs:
         if isinstance(pair.labels, VectorValues):
             targets = np.array(pair.labels.values)
+            warnings += [text for text in pair.labels.warnings if text not in warnings]
             found = choose_from_areas(
                 pair.source, pair.labels, targets, design.per_area, design.seed, feedback
             )

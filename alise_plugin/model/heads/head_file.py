@@ -286,7 +286,7 @@ class HeadFile:
             )
 
     def _outputs(self, features: NDArray[np.float32], count: int) -> NDArray[np.float32]:
-        """Map `(F, H, W)` to `(count, H, W)`, NaN where the features are."""
+        """Return map `(F, H, W)` to `(count, H, W)`, NaN where the features are."""
         pixels = features.reshape(len(features), -1)
         out = np.full((count, pixels.shape[1]), np.nan, np.float32)
         valid = np.flatnonzero(np.isfinite(pixels[0]))
