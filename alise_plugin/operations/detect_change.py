@@ -96,9 +96,11 @@ PARAMETERS = (
     Choice(
         "THRESHOLD",
         "Threshold",
-        "How the threshold between changed and unchanged is found: value takes a distance, "
-        "quantile a share of the pixels, otsu the histogram, unchanged areas that are known to be "
-        "stable, noise the distances between the even and the odd acquisitions of one year.",
+        "How the threshold between changed and unchanged is found. mixture parts the distances of "
+        "the map into an unchanged and a changed group; otsu parts its histogram; unchanged takes "
+        "areas that are known to be stable; value takes a distance and quantile a share of the "
+        "pixels. noise is the acquisition noise, between even and odd dates of one year: a lower "
+        "bound that most unchanged fields exceed, for no weather of another year is in it.",
         options=RULES,
     ),
     Number(
@@ -110,9 +112,9 @@ PARAMETERS = (
     ),
     Number(
         "FALSE_ALARM",
-        "False-alarm rate (unchanged, noise)",
-        "Share of unchanged pixels, or of the noise, that may pass the thresholds unchanged and "
-        "noise.",
+        "False-alarm rate (unchanged, mixture)",
+        "Share of the unchanged areas, or of the unchanged group of the map, that may pass the "
+        "thresholds unchanged and mixture.",
         optional=True,
         default=0.05,
     ),
@@ -321,7 +323,8 @@ OPERATION = Operation(
     "is encoded once.\n\n"
     "The noise floor that is returned is the median distance between even and odd acquisitions "
     "of one year; beside it stands its ratio to the distance that one pixel in a hundred passes: "
-    "near 1, nothing stands out.",
+    "near 1, nothing stands out. It is acquisition noise only, and no false-alarm rate follows "
+    "from it.",
     parameters=PARAMETERS,
     outputs=OUTPUTS,
     run=run,

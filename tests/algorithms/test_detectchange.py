@@ -395,7 +395,7 @@ def test_a_cancelled_run_leaves_nothing(run, refused, parameters, feedback_that_
         ({"THRESHOLD": "value", "THRESHOLD_VALUE": qgis_core.NULL}, ['"value" needs a number']),
         ({"THRESHOLD": "value", "THRESHOLD_VALUE": -2}, ["-2 is no distance"]),
         ({"THRESHOLD": "quantile", "THRESHOLD_VALUE": 95}, ["quantile 95 is outside its range"]),
-        ({"THRESHOLD": "noise", "FALSE_ALARM": 5}, ["false-alarm rate 5 is outside its range"]),
+        ({"THRESHOLD": "mixture", "FALSE_ALARM": 5}, ["false-alarm rate 5 is outside its range"]),
         ({"THRESHOLD": "unchanged"}, ["known to be stable"]),
         ({"ZONE_SHARE": 50}, ["ZONE_SHARE is 50; give a number above 0 and up to 1"]),
         ({"CHANGE": "change.tif"}, ["needs a threshold"]),

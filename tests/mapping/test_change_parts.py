@@ -9,7 +9,13 @@ from osgeo import ogr
 from alise_plugin.errors import AliseError, SeriesError
 from alise_plugin.feedback import SilentFeedback
 from alise_plugin.mapping.change.gapfilled import GapFilledPair, gap_filled
-from alise_plugin.mapping.change.threshold import ThresholdRule, exceeded_by, otsu, threshold_of
+from alise_plugin.mapping.change.threshold import (
+    ThresholdRule,
+    exceeded_by,
+    mixture,
+    otsu,
+    threshold_of,
+)
 from alise_plugin.mapping.change.zones import zone_changes
 from alise_plugin.model.distance import SquaredDistance, compact_cosine
 from alise_plugin.model.encoder import load_encoder
@@ -97,6 +103,23 @@ def test_otsu_parts_two_groups(rng):
     gap = otsu(np.array([0.1] * 5 + [0.9] * 3))
     assert 0.3 < gap < 0.7  # in the middle of nothing
     assert otsu(np.full(4, 0.25)) == 0.25
+
+
+@pytest.mark.parametrize("changed", [2000, 9000])
+@pytest.mark.parametrize("rate", [0.02, 0.05, 0.1])
+def test_a_mixture_flags_the_share_of_the_unchanged_that_is_asked_for(rng, changed, rate):
+    still, moved = rng.normal(0.25, 0.05, 12000) ** 2, rng.normal(0.5, 0.08, changed) ** 2
+    threshold = mixture(np.concatenate([still, moved]).astype(np.float32), rate)
+    assert (still > threshold).mean() == pytest.approx(rate, abs=0.4 * rate)
+    assert (moved > threshold).mean() > 0.9
+
+
+def test_a_mixture_finds_no_second_group_where_nothing_changed(rng):
+    still = rng.lognormal(-3, 0.4, 20000).astype(np.float32)
+    assert (still > mixture(still, 0.05)).mean() == pytest.approx(0.05, abs=0.015)
+    assert mixture(still, 0) == still.max()
+    assert mixture(np.full(5, 0.25), 0.05) == 0.25
+    assert mixture(np.zeros(5), 0.05) == 0
 
 
 @pytest.mark.parametrize("share", [0, 0.05, 0.37, 0.999])

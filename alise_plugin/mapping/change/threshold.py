@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -10,10 +12,20 @@ from numpy.typing import NDArray
 
 from ...errors import AliseError
 
-RULES = ("none", "value", "quantile", "otsu", "unchanged", "noise")
+RULES = ("none", "value", "quantile", "otsu", "unchanged", "noise", "mixture")
+
+# The share of the acquisition noise that may pass the threshold "noise". It is no false-alarm rate.
+NOISE_SHARE = 0.05
 
 
 _BINS = 512
+
+
+# The distance of two components in deviations from which they stand apart (Ashman et al. 1994).
+_APART = 2.0
+
+
+_ENOUGH = 1e-6  # gain of log-likelihood a pixel at which a mixture is fitted
 
 
 @dataclass(frozen=True)
@@ -24,8 +36,10 @@ class ThresholdRule:
         kind: "none"; "value": `value` itself; "quantile": the distance that a share of `value` of
             the pixels does not pass; "otsu": the one that parts the distances best in two classes
             (Otsu 1979); "unchanged": the one that a share of `false_alarm` of pixels known to be
-            stable passes; "noise": the one that a share of `false_alarm` of the distances between
-            even and odd acquisitions of a year passes.
+            stable passes; "noise": the one that 5 % of the distances between even and odd
+            acquisitions of one year pass, a lower bound, for those hold no difference between
+            years; "mixture": the one that a share of `false_alarm` of the lower of two components
+            of the map's own distances passes (see `mixture`).
         value: a distance, or a share from 0 to 1.
         false_alarm: a share from 0 to 1.
     """
@@ -47,7 +61,7 @@ class ThresholdRule:
                 f"The quantile {value:g} is outside its range; give a share between 0 and 1, such "
                 "as 0.95."
             )
-        if self.kind in ("unchanged", "noise") and not 0 <= self.false_alarm < 1:
+        if self.kind in ("unchanged", "mixture") and not 0 <= self.false_alarm < 1:
             raise AliseError(
                 f"The false-alarm rate {self.false_alarm:g} is outside its range; give a share "
                 "from 0 to less than 1, such as 0.05."
@@ -77,6 +91,8 @@ def threshold_of(
         return float(np.quantile(distances, rule.value or 0.0))
     if rule.kind == "otsu":
         return otsu(distances)
+    if rule.kind == "mixture":
+        return mixture(distances, rule.false_alarm)
     if rule.kind == "unchanged":
         if not len(unchanged):
             raise AliseError(
@@ -88,7 +104,7 @@ def threshold_of(
             "There is no noise floor, which needs two image series of two dates or more; choose "
             "another threshold."
         )
-    return exceeded_by(noise, rule.false_alarm)
+    return exceeded_by(noise, NOISE_SHARE)
 
 
 def exceeded_by(values: NDArray[np.floating[Any]], share: float) -> float:
@@ -119,3 +135,66 @@ def otsu(distances: NDArray[np.floating[Any]]) -> float:
     # Where several edges are equally good (an empty gap between the classes), the middle one.
     best = np.flatnonzero(between >= between.max() * (1 - 1e-12))
     return float(edges[1 + best[len(best) // 2]])
+
+
+@dataclass(frozen=True)
+class _Component:
+    """A normal distribution with its share of all values."""
+
+    weight: float
+    mean: float
+    deviation: float
+
+    def log_density(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the logarithm of the weighted density."""
+        standard = (values - self.mean) / self.deviation
+        scale = self.weight / (self.deviation * math.sqrt(2 * math.pi))
+        return np.asarray(math.log(scale) - 0.5 * standard**2)
+
+
+def mixture(distances: NDArray[np.floating[Any]], false_alarm: float) -> float:
+    """Return the distance that a share of the unchanged component of a mixture passes.
+
+    The square roots of the distances, which are less skewed, are taken for a mixture of two normal
+    distributions, and the lower one for what did not change (Bruzzone and Fernandez Prieto 2000).
+    Where the two do not stand apart (Ashman's D below 2), most of the map counts as unchanged: one
+    log-normal distribution is put through the median and the lower half of the distances.
+
+    Args:
+        distances: `(n,)` finite, 0 or more.
+        false_alarm: a share from 0 to less than 1; at 0 the largest distance is returned.
+    """
+    positive = distances[distances > 0].astype(np.float64)
+    if not len(positive) or positive.min() == positive.max() or false_alarm <= 0:
+        return float(distances.max())
+    tail = NormalDist().inv_cdf(1 - false_alarm)
+    lower, upper = _two_components(np.sqrt(positive))
+    spread = math.sqrt((lower.deviation**2 + upper.deviation**2) / 2)
+    if upper.mean - lower.mean >= _APART * spread:
+        return max(0.0, lower.mean + tail * lower.deviation) ** 2
+    low, middle = np.quantile(np.log(positive), [NormalDist().cdf(-1), 0.5])
+    return math.exp(middle + tail * (middle - low))
+
+
+def _two_components(values: NDArray[np.float64]) -> tuple[_Component, _Component]:
+    """Fit a mixture by expectation and maximisation on a histogram; the lower one comes first."""
+    counts, edges = np.histogram(values, _BINS)
+    centres = (edges[1:] + edges[:-1]) / 2
+    total, width = int(counts.sum()), float(edges[1] - edges[0])
+    upper = np.asarray(centres > otsu(values), np.float64)
+    likelihood = -np.inf
+    while True:
+        found = []
+        for member in (1 - upper, upper):
+            weight = max(1e-9, float((counts * member).sum()))
+            mean = float((counts * member * centres).sum() / weight)
+            variance = float((counts * member * (centres - mean) ** 2).sum() / weight)
+            found.append(_Component(weight / total, mean, max(width, math.sqrt(variance))))
+        densities = [component.log_density(centres) for component in found]
+        both = np.logaddexp(*densities)
+        upper = np.exp(densities[1] - both)
+        before, likelihood = likelihood, float((counts * both).sum())
+        if likelihood - before < _ENOUGH * total:
+            break
+    first, second = sorted(found, key=lambda component: component.mean)
+    return first, second
