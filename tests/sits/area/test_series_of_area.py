@@ -178,11 +178,13 @@ def test_a_service_that_says_nothing_of_its_values_needs_no_question(tmp_path, m
             del asset["raster:bands"]
 
     with stac_server(tmp_path / "server") as server:
-        tile_item(server, DAYS[0], offset=1000, baseline="05.09", changes=bare)
-        tile_item(server, DAYS[1], offset=0, baseline="03.01", changes=bare)
+        tile_item(server, DAYS[0], offset=1000, darker=0.05, baseline="05.09", changes=bare)
+        tile_item(server, date(2021, 4, 11), offset=0, darker=0.05, baseline="03.01", changes=bare)
         plain = Service("Plain", server.api, COLLECTION, dn_as_delivered=True)
         monkeypatch.setitem(services.SERVICES, "earthsearch", plain)
-        results = get(server, tmp_path, SERVICE="earthsearch", ADDRESS="", COLLECTION="")
+        results = get(
+            server, tmp_path, START="2021-01-01", SERVICE="earthsearch", ADDRESS="", COLLECTION=""
+        )
     _, found = pixels(results["OUTPUT"])
     first, second = np.median(found, axis=(2, 3))
     assert np.abs(first - second).max() < 0.05
