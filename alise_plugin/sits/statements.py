@@ -215,12 +215,20 @@ class StatementCheck:
                 doubtful.append(image)
         if wrong:
             offset, least = wrong[0].offset, min(_lowest(image) for image in wrong)
-            unclear = [
-                image for image in images if image not in wrong and _lowest(image) > -OFFSET / 2
-            ]
             for image in wrong:
                 image.offset = 0.0
                 self._change(image, found)
+            # A hazy or bright date of a small area does not go below black, but lies as far below
+            # the corrected ones.
+            rest = [image for image in images if image not in wrong and image.offset <= OFFSET / 2]
+            for image in [one for one in rest if _is_shifted(one, wrong, one.offset)]:
+                image.offset = 0.0
+                self._change(image, found)
+                wrong.append(image)
+                doubtful = [one for one in doubtful if one is not image]
+            unclear = [
+                image for image in images if image not in wrong and _lowest(image) > -OFFSET / 2
+            ]
             text = (
                 f"By the offset of {offset:g} that is stated, the reflectance of "
                 f"{some({image.name for image in wrong})} would go down to {least:.2f}: it has "
@@ -253,7 +261,9 @@ class StatementCheck:
         suspects = [image for image in images if _may_hold_offset(image)]
         if not suspects:
             return
-        shifted = [image for image in suspects if image.recent and _is_shifted(image, clear)]
+        shifted = [
+            image for image in suspects if image.recent and _is_shifted(image, clear, -OFFSET)
+        ]
         if shifted:
             self._subtract(shifted, found)
         suspects = [image for image in suspects if image not in shifted]
@@ -382,8 +392,8 @@ def _surely_holds_offset(image: SampledImage) -> bool:
     return any(band in lows for band in _SHORTWAVE) and lows["B04"] - lows["B02"] < _SOIL_RISE
 
 
-def _is_shifted(image: SampledImage, clear: Sequence[SampledImage]) -> bool:
-    """Return whether an image is brighter than the clear ones by the offset, in all bands alike."""
+def _is_shifted(image: SampledImage, clear: Sequence[SampledImage], by: float) -> bool:
+    """Return whether an image is brighter than the clear ones by a reflectance, in all bands."""
     own = image.lows((*DARK_BANDS, *_SHORTWAVE))
     others: dict[str, list[float]] = {}
     for other in clear[:_IMAGES_REMOTE]:
@@ -392,6 +402,4 @@ def _is_shifted(image: SampledImage, clear: Sequence[SampledImage]) -> bool:
                 others.setdefault(band, []).append(low)
     if not any(band in others for band in _SHORTWAVE) or len(others) < len(own):
         return False
-    return all(
-        abs(own[band] - np.median(lows) + OFFSET) < _SAME_SHIFT for band, lows in others.items()
-    )
+    return all(abs(own[band] - np.median(lows) - by) < _SAME_SHIFT for band, lows in others.items())

@@ -148,27 +148,6 @@ def test_a_refusal_names_no_token(server, tmp_path, monkeypatch):
     assert "secret" not in str(caught.value)
 
 
-def test_a_wrong_offset_is_said_and_reflectance_is_right(tmp_path, monkeypatch):
-    """Items that subtract the offset once more than the files hold it."""
-    (tmp_path / "server").mkdir()
-
-    def wrong(item):
-        for asset in item["assets"].values():
-            for raster in asset["raster:bands"]:
-                if "scale" in raster:
-                    raster["offset"] = -0.1
-
-    with stac_server(tmp_path / "server") as server:
-        for day in DAYS:
-            tile_item(server, day, offset=0, darker=0.05, changes=wrong)
-        log = Log()
-        results = get(server, tmp_path, log)
-    assert "subtracted already" in results["WARNINGS"]
-    _, found = pixels(results["OUTPUT"])
-    assert 0 < np.median(found[:, 0]) < 0.1
-    assert np.quantile(found, 0.01) > -0.02
-
-
 def test_a_service_that_says_nothing_of_its_values_needs_no_question(tmp_path, monkeypatch):
     """DN as delivered: the baseline decides on the offset."""
     (tmp_path / "server").mkdir()
