@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import singledispatch
+from typing import Any
 
 from qgis.core import (
     QgsProcessingOutputDefinition,
@@ -28,7 +29,6 @@ from qgis.core import (
     QgsProcessingParameterRasterLayer,
     QgsProcessingParameterString,
     QgsProcessingParameterVectorDestination,
-    QgsProcessingParameterVectorLayer,
 )
 from qgis.PyQt.QtCore import QCoreApplication
 
@@ -42,7 +42,6 @@ from .compat import (
     INTEGER,
     REAL,
     TYPE_FILE,
-    TYPE_GEOMETRY,
     TYPE_MAP_LAYER,
     TYPE_POINT,
     TYPE_POLYGON,
@@ -51,6 +50,13 @@ from .compat import (
 )
 from .series_layers import VrtDestination
 
+# QGIS offers it after a list of layers of labels; the command line has no selection.
+SELECTED_LABELS = kinds.Switch(
+    "SELECTED_LABELS",
+    "Selected features of the labels only",
+    "Only the features that are selected in the layers of labels count. A raster has no "
+    "selection: it counts as it is.",
+)
 _FILTERS: dict[tuple[str, ...], str] = {
     kinds.ONNX: "ONNX (*.onnx)",
     kinds.WEB_PAGE: "HTML (*.html)",
@@ -68,12 +74,21 @@ _PLAIN: dict[
     kinds.Day: (QgsProcessingParameterDateTime, (DATE,)),
     kinds.Crs: (QgsProcessingParameterCrs, ()),
     kinds.Extent: (QgsProcessingParameterExtent, ()),
-    kinds.Rasters: (QgsProcessingParameterMultipleLayers, (TYPE_RASTER,)),
     kinds.ClassRaster: (QgsProcessingParameterRasterLayer, ()),
     kinds.Files: (QgsProcessingParameterMultipleLayers, (TYPE_FILE,)),
-    kinds.Labels: (QgsProcessingParameterMultipleLayers, (TYPE_MAP_LAYER,)),
     kinds.Folder: (QgsProcessingParameterFile, (FOLDER,)),
 }
+
+
+class FieldOfLayers:
+    """Makes the field of a list of layers; QGIS asks for a class."""
+
+    def __new__(cls, parameter: Any, dialog: Any, row: int = 0, column: int = 0) -> Any:
+        """Return the field, which is no instance of this class."""
+        # Windows and their parts: not there under qgis_process.
+        from .layer_chooser import field_of_layers
+
+        return field_of_layers(parameter, dialog)
 
 
 def translated(text: str) -> str:
@@ -146,6 +161,21 @@ def _(parameter: kinds.Choice, name: str, title: str) -> QgsProcessingParameterD
 
 
 @_definition.register
+def _(parameter: kinds.Rasters, name: str, title: str) -> QgsProcessingParameterDefinition:
+    made = QgsProcessingParameterMultipleLayers(name, title, TYPE_RASTER)
+    if parameter.mostly_one:
+        made.setMetadata({"widget_wrapper": {"class": FieldOfLayers}})
+    return made
+
+
+@_definition.register
+def _(parameter: kinds.Labels, name: str, title: str) -> QgsProcessingParameterDefinition:
+    made = QgsProcessingParameterMultipleLayers(name, title, TYPE_MAP_LAYER)
+    made.setMetadata({"widget_wrapper": {"class": FieldOfLayers}})
+    return made
+
+
+@_definition.register
 def _(parameter: kinds.Switch, name: str, title: str) -> QgsProcessingParameterDefinition:
     return QgsProcessingParameterBoolean(name, title, parameter.default)
 
@@ -157,11 +187,8 @@ def _(parameter: kinds.File, name: str, title: str) -> QgsProcessingParameterDef
 
 @_definition.register
 def _(parameter: kinds.Vector, name: str, title: str) -> QgsProcessingParameterDefinition:
-    if parameter.selection:
-        types = [_GEOMETRIES[geometry] for geometry in parameter.geometries]
-        return QgsProcessingParameterFeatureSource(name, title, types)
-    kind = TYPE_POLYGON if parameter.geometries == ("polygon",) else TYPE_GEOMETRY
-    return QgsProcessingParameterVectorLayer(name, title, [kind])
+    types = [_GEOMETRIES[geometry] for geometry in parameter.geometries]
+    return QgsProcessingParameterFeatureSource(name, title, types)
 
 
 @_definition.register

@@ -33,6 +33,7 @@ PARAMETERS = (
         "First year: image series, embedding raster, or one raster per date",
         "First year: an image series, an embedding raster, or one raster per date.",
         required=True,
+        mostly_one=True,
     ),
     Rasters(
         "AFTER",
@@ -40,6 +41,7 @@ PARAMETERS = (
         "Second year. It may have other dates, another grid and another coordinate reference "
         "system: it is read on the grid of the first. Leave it empty to compare two periods of "
         "the first.",
+        mostly_one=True,
     ),
     Day(
         "BEFORE_START",
@@ -122,13 +124,11 @@ PARAMETERS = (
         "UNCHANGED",
         "Areas known to be unchanged (polygons)",
         "Polygons that are known to be stable, for the threshold unchanged.",
-        selection=True,
     ),
     Vector(
         "ZONES",
         "Zones to sum up (polygons)",
         "Polygons such as parcels whose distances are summed up in the output of the zones.",
-        selection=True,
     ),
     Number(
         "ZONE_SHARE",

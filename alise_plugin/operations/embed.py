@@ -28,6 +28,7 @@ PARAMETERS = (
         "Image series, or one raster per date",
         "An image series (see Build image series), or one raster per date.",
         required=True,
+        mostly_one=True,
     ),
     Dates(
         "DATES",

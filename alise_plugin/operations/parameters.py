@@ -173,9 +173,11 @@ class Rasters(Parameter):
 
     Attributes:
         products: whether a layer that shows a part of a product or cube stands for all of it.
+        mostly_one: whether one raster is the rule; QGIS then offers a combo box.
     """
 
     products: bool = False
+    mostly_one: bool = False
 
 
 @dataclass(frozen=True)
@@ -206,7 +208,10 @@ class File(Parameter):
 
 @dataclass(frozen=True)
 class Labels(Parameter):
-    """Vector layers or rasters with classes or values; `run` gets a list of `values.Layer`."""
+    """Vector layers or rasters with classes or values; `run` gets a list of `values.Layer`.
+
+    QGIS offers "Selected features only" beside it.
+    """
 
 
 @dataclass(frozen=True)
@@ -215,11 +220,9 @@ class Vector(Parameter):
 
     Attributes:
         geometries: of "polygon", "point".
-        selection: whether QGIS offers "Selected features only".
     """
 
     geometries: tuple[str, ...] = ("polygon",)
-    selection: bool = False
 
 
 @dataclass(frozen=True)

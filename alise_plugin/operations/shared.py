@@ -47,12 +47,14 @@ INPUT = Rasters(
     "An image series (see Build image series), or an embedding raster that was made with the same "
     "model.",
     required=True,
+    mostly_one=True,
 )
 TRAINING_INPUT = Rasters(
     "INPUT",
     "Image series or embedding rasters",
     "One image series or embedding raster for each area or year to learn from.",
     required=True,
+    mostly_one=True,
 )
 MODEL = Folder(
     "MODEL",
