@@ -134,21 +134,5 @@ class LayerChooser(QgsAbstractProcessingParameterWidgetWrapper):
         self.widgetValueHasChanged.emit(self)
 
 
-def field_of_layers(parameter: Any, dialog: Any) -> Any:
-    """Return the field of a list of layers for a dialog of Processing."""
-    kind = type(dialog).__name__
-    registry = QgsGui.processingGuiRegistry()
-    if kind == "ModelerParametersDialog":
-        made = registry.createModelerParameterWidget(
-            dialog.model, dialog.childId, parameter, dialog.context
-        )
-    elif kind == "BatchAlgorithmDialog":
-        made = registry.createParameterWidgetWrapper(parameter, QgsProcessingGui.WidgetType.Batch)
-    else:
-        made = LayerChooser(parameter)
-    made.setDialog(dialog)
-    return made
-
-
 def _translated(text: str) -> str:
     return str(QCoreApplication.translate("Alise", text))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import singledispatch
 from typing import Any
 
@@ -80,15 +80,22 @@ _PLAIN: dict[
 }
 
 
-class FieldOfLayers:
-    """Makes the field of a list of layers; QGIS asks for a class."""
+class OwnField:
+    """Makes the field of a list of layers or of a choice; QGIS asks for a class."""
 
-    def __new__(cls, parameter: Any, dialog: Any, row: int = 0, column: int = 0) -> Any:
+    def __new__(
+        cls,
+        parameter: Any,
+        dialog: Any,
+        row: int = 0,
+        column: int = 0,
+        labels: Mapping[str, str] | None = None,
+    ) -> Any:
         """Return the field, which is no instance of this class."""
         # Windows and their parts: not there under qgis_process.
-        from .layer_chooser import field_of_layers
+        from .fields import field_in_dialog
 
-        return field_of_layers(parameter, dialog)
+        return field_in_dialog(parameter, dialog, labels)
 
 
 def translated(text: str) -> str:
@@ -151,27 +158,31 @@ def _(parameter: kinds.Number, name: str, title: str) -> QgsProcessingParameterD
 
 @_definition.register
 def _(parameter: kinds.Choice, name: str, title: str) -> QgsProcessingParameterDefinition:
-    return QgsProcessingParameterEnum(
+    made = QgsProcessingParameterEnum(
         name,
         title,
         list(parameter.options),
         defaultValue=parameter.default,
         usesStaticStrings=True,
     )
+    # QGIS shows the words that scripts use; the dialog says what they do.
+    labels = {word: translated(label) for word, label in parameter.labels.items()}
+    made.setMetadata({"widget_wrapper": {"class": OwnField, "labels": labels}})
+    return made
 
 
 @_definition.register
 def _(parameter: kinds.Rasters, name: str, title: str) -> QgsProcessingParameterDefinition:
     made = QgsProcessingParameterMultipleLayers(name, title, TYPE_RASTER)
     if parameter.mostly_one:
-        made.setMetadata({"widget_wrapper": {"class": FieldOfLayers}})
+        made.setMetadata({"widget_wrapper": {"class": OwnField}})
     return made
 
 
 @_definition.register
 def _(parameter: kinds.Labels, name: str, title: str) -> QgsProcessingParameterDefinition:
     made = QgsProcessingParameterMultipleLayers(name, title, TYPE_MAP_LAYER)
-    made.setMetadata({"widget_wrapper": {"class": FieldOfLayers}})
+    made.setMetadata({"widget_wrapper": {"class": OwnField}})
     return made
 
 

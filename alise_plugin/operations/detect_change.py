@@ -85,6 +85,11 @@ PARAMETERS = (
         "difference of all features, the paper's own. gapfilled is that of gap-filled "
         "reflectance, the usual baseline, for which Build image series has to mask the clouds.",
         options=METHODS,
+        labels={
+            "cosine": "Angle between vectors (recommended)",
+            "alise": "Squared difference of all features (the paper's)",
+            "gapfilled": "Gap-filled reflectance (the usual baseline)",
+        },
     ),
     Choice(
         "ALIGN",
@@ -93,6 +98,12 @@ PARAMETERS = (
         "encoded (embedding rasters keep the days that they were made with). shift takes the "
         "scene's median difference off. both does both, and none is the paper's own.",
         options=ALIGNMENTS,
+        labels={
+            "none": "None (the paper's)",
+            "years": "Shift the second year onto the days of the first (recommended)",
+            "shift": "Take off the median difference of the scene",
+            "both": "Both",
+        },
         preferred="years",
     ),
     Choice(
@@ -104,6 +115,15 @@ PARAMETERS = (
         "pixels. noise is the acquisition noise, between even and odd dates of one year: a lower "
         "bound that most unchanged fields exceed, for no weather of another year is in it.",
         options=RULES,
+        labels={
+            "none": "No threshold: distances only",
+            "value": "A distance",
+            "quantile": "A share of the pixels",
+            "otsu": "By the histogram (Otsu)",
+            "unchanged": "By areas known to be unchanged",
+            "noise": "By the noise between dates of one year (a lower bound)",
+            "mixture": "An unchanged and a changed group (mixture)",
+        },
     ),
     Number(
         "THRESHOLD_VALUE",

@@ -7,7 +7,8 @@ are checked here, for every front (`Parameter.problem`).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 GEOTIFF = (".tif", ".tiff")
@@ -100,10 +101,12 @@ class Choice(Parameter):
     Attributes:
         options: the words, which scripts use.
         preferred: the default; the first word if it is empty.
+        labels: what a dialog shows for each word, in a few words.
     """
 
     options: tuple[str, ...] = ()
     preferred: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def default(self) -> str:

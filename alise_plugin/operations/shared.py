@@ -74,6 +74,11 @@ DEVICE = Choice(
     "Where the model runs. auto takes the GPU if onnxruntime can use it, and the CPU if not.",
     advanced=True,
     options=DEVICES,
+    labels={
+        "auto": "GPU if there is one, otherwise CPU",
+        "cpu": "CPU",
+        "cuda": "GPU (CUDA)",
+    },
 )
 PRECISION = Choice(
     "PRECISION",
@@ -82,6 +87,10 @@ PRECISION = Choice(
     "float32; on a CPU it gains nothing.",
     advanced=True,
     options=PRECISIONS,
+    labels={
+        "float32": "32 bits (float32)",
+        "float16": "16 bits, faster on a GPU (float16)",
+    },
 )
 THREADS = Number(
     "THREADS",
@@ -133,6 +142,10 @@ VALIDATION = Choice(
     "What is left out at once to see how well the head does on what it has not seen: polygons, "
     "one by one, or square blocks, for polygons that lie close together.",
     options=VALIDATIONS,
+    labels={
+        "polygons": "Polygons, one by one",
+        "blocks": "Square blocks",
+    },
 )
 BLOCK_SIZE = Number(
     "BLOCK_SIZE",

@@ -1,9 +1,12 @@
-"""Lists of layers in QGIS's own dialog, where a combo box offers the active layer."""
+"""Fields in QGIS's own dialog: one layer of a list, and words of a choice."""
 
 import sys
 from pathlib import Path
 
 import pytest
+
+from alise_plugin.operations.catalogue import OPERATIONS
+from alise_plugin.operations.parameters import Choice
 
 qgis_core = pytest.importorskip("qgis.core", reason="QGIS is not installed")
 
@@ -108,10 +111,35 @@ def test_files_and_lists_of_scripts_are_shown(panel, scenes, count):
     assert wrapper.parameterValue() == scenes[:count]
 
 
+CHOICES = [
+    (operation.name, parameter)
+    for operation in OPERATIONS.values()
+    for parameter in operation.parameters
+    if isinstance(parameter, Choice)
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "choice"), CHOICES, ids=[f"{name}-{one.name}" for name, one in CHOICES]
+)
+def test_a_choice_says_what_it_does_and_gives_its_word(panel, name, choice):
+    from qgis.PyQt.QtWidgets import QComboBox
+
+    assert set(choice.labels) == set(choice.options)
+    wrapper = panel(name).wrappers[choice.name]
+    assert wrapper.parameterValue() == choice.default
+    combo = wrapper.wrappedWidget().findChild(QComboBox)
+    for word, label in choice.labels.items():
+        combo.setCurrentText(label)
+        assert wrapper.parameterValue() == word
+        wrapper.setParameterValue(choice.default, qgis_core.QgsProcessingContext())
+        wrapper.setParameterValue(word, qgis_core.QgsProcessingContext())
+        assert combo.currentText() == label
+
+
 def test_only_the_selected_labels_are_read(plugin, project_of):
     from alise_plugin.algorithms.given import GivenToQgis
     from alise_plugin.errors import LabelsError
-    from alise_plugin.operations.catalogue import OPERATIONS
 
     (crops,) = project_of(polygons("Crops"))
     layer = qgis_core.QgsProject.instance().mapLayer(crops)
