@@ -16,10 +16,10 @@ from qgis.PyQt.QtGui import QIcon
 
 from ..errors import OUT_OF_MEMORY, AliseError
 from ..operations.operation import Operation
-from ..operations.parameters import Parameter
+from ..operations.parameters import Labels, Parameter
 from ..runtime import location
 from .given import GivenToQgis
-from .qgis_parameters import output_definition, parameter_definition, translated
+from .qgis_parameters import SELECTED_LABELS, output_definition, parameter_definition, translated
 from .series_layers import show_layer
 
 ICON = Path(__file__).resolve().parents[1] / "resources" / "icon.svg"
@@ -105,7 +105,13 @@ class OperationAlgorithm(QgsProcessingAlgorithm):
 
     @property
     def _offered(self) -> list[Parameter]:
-        return [one for one in self.operation.parameters if not one.command_line_only]
+        offered: list[Parameter] = []
+        for parameter in self.operation.parameters:
+            if not parameter.command_line_only:
+                offered.append(parameter)
+            if isinstance(parameter, Labels):
+                offered.append(SELECTED_LABELS)
+        return offered
 
     def initAlgorithm(self, config: dict[str, Any] | None = None) -> None:
         for parameter in self._offered:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from qgis.core import (
     Qgis,
+    QgsMapLayerProxyModel,
     QgsProcessing,
     QgsProcessingFeatureSource,
     QgsProcessingParameterDateTime,
@@ -23,7 +24,6 @@ if hasattr(Qgis, "ProcessingSourceType"):
     TYPE_TABLE = Qgis.ProcessingSourceType.Vector
     TYPE_POLYGON = Qgis.ProcessingSourceType.VectorPolygon
     TYPE_POINT = Qgis.ProcessingSourceType.VectorPoint
-    TYPE_GEOMETRY = Qgis.ProcessingSourceType.VectorAnyGeometry
     FLAG_ADVANCED = Qgis.ProcessingParameterFlag.Advanced
     FLAG_OPTIONAL = Qgis.ProcessingParameterFlag.Optional
     INTEGER = Qgis.ProcessingNumberParameterType.Integer
@@ -39,7 +39,6 @@ else:
     TYPE_TABLE = QgsProcessing.SourceType.TypeVector
     TYPE_POLYGON = QgsProcessing.SourceType.TypeVectorPolygon
     TYPE_POINT = QgsProcessing.SourceType.TypeVectorPoint
-    TYPE_GEOMETRY = QgsProcessing.SourceType.TypeVectorAnyGeometry
     FLAG_ADVANCED = QgsProcessingParameterDefinition.Flag.FlagAdvanced
     FLAG_OPTIONAL = QgsProcessingParameterDefinition.Flag.FlagOptional
     INTEGER = QgsProcessingParameterNumber.Type.Integer
@@ -48,6 +47,14 @@ else:
     FILE = QgsProcessingParameterFile.Behavior.File
     DATE = QgsProcessingParameterDateTime.Type.Date
     SKIP_VALIDITY_CHECKS = QgsProcessingFeatureSource.Flag.FlagSkipGeometryValidityChecks
+
+# Layers that a combo box offers: QGIS 3.34 moved the enumeration into `Qgis`.
+if hasattr(Qgis, "LayerFilter"):
+    RASTER_LAYERS = Qgis.LayerFilter.RasterLayer
+    LABEL_LAYERS = Qgis.LayerFilter.RasterLayer | Qgis.LayerFilter.VectorLayer
+else:
+    RASTER_LAYERS = QgsMapLayerProxyModel.Filters(QgsMapLayerProxyModel.RasterLayer)
+    LABEL_LAYERS = RASTER_LAYERS | QgsMapLayerProxyModel.VectorLayer
 
 if Qgis.QGIS_VERSION_INT >= 33000:
     WKB_POINT = Qgis.WkbType.Point

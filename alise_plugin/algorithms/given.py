@@ -26,6 +26,7 @@ from ..sits.acquisitions import parse_date
 from ..sits.area.transport import Login
 from ..sits.grid import Grid
 from .label_layers import FeatureSource, MapLayer, raster_legend
+from .qgis_parameters import SELECTED_LABELS
 from .series_layers import day_of, whole_product
 from .sinks import QgisSink
 
@@ -191,21 +192,19 @@ class GivenToQgis:
         return str(self.algorithm.parameterAsFile(self.parameters, parameter.name, self.context))
 
     def _labels(self, parameter: kinds.Labels) -> list[Layer]:
-        return [MapLayer(layer, self.context) for layer in self._layers(parameter.name)]
+        selected = self._switch(SELECTED_LABELS)
+        return [MapLayer(layer, self.context, selected) for layer in self._layers(parameter.name)]
 
     def _vector(self, parameter: kinds.Vector) -> Layer | None:
-        if parameter.selection:
-            source = self.algorithm.parameterAsSource(self.parameters, parameter.name, self.context)
-            if source is None:
-                return None
-            given = self.parameters.get(parameter.name)
-            if isinstance(given, QgsProcessingFeatureSourceDefinition):
-                given, _ = given.source.valueAsString(self.context.expressionContext())
-            layers = self._layers(parameter.name, given)
-            path = file_of_layer(layers[0]) if layers else ""
-            return FeatureSource(parameter.name, source, path, self.context)
-        layer = self.algorithm.parameterAsVectorLayer(self.parameters, parameter.name, self.context)
-        return MapLayer(layer, self.context) if layer else None
+        source = self.algorithm.parameterAsSource(self.parameters, parameter.name, self.context)
+        if source is None:
+            return None
+        given = self.parameters.get(parameter.name)
+        if isinstance(given, QgsProcessingFeatureSourceDefinition):
+            given, _ = given.source.valueAsString(self.context.expressionContext())
+        layers = self._layers(parameter.name, given)
+        path = file_of_layer(layers[0]) if layers else ""
+        return FeatureSource(parameter.name, source, path, self.context)
 
     def _field(self, parameter: kinds.Field) -> str:
         # QGIS gives a list, which is empty if nothing was chosen.

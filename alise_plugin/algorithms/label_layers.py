@@ -44,13 +44,22 @@ _LAYER = "labels"
 
 
 class MapLayer:
-    """A layer with labels or polygons; see `operations.values.Layer`."""
+    """A layer of labels; see `operations.values.Layer`.
 
-    def __init__(self, layer: QgsMapLayer, context: QgsProcessingContext) -> None:
+    Args:
+        layer: vectors or a raster.
+        context: of the run.
+        selected: whether only the selected features count.
+    """
+
+    def __init__(
+        self, layer: QgsMapLayer, context: QgsProcessingContext, selected: bool = False
+    ) -> None:
         self.name = str(layer.name())
         self.path = str(layer.source()).split("|")[0]
         self._layer = layer
         self._context = context
+        self._selected = selected
 
     def labels(
         self, field: str, name_field: str, color_field: str, around: Sequence[Grid]
@@ -79,7 +88,7 @@ class MapLayer:
                 "categorised style."
             )
         wanted = list(dict.fromkeys(filter(None, (field, name_field, color_field))))
-        path = _exported(layer, wanted, self._context, around)
+        path = self._exported(layer, wanted, around)
         read = read_vector_labels(
             path, field, name_field, color_field, layer=_LAYER, name=self.name
         )
@@ -103,7 +112,7 @@ class MapLayer:
             raise LabelsError(
                 f"{self.name}: choose in FIELD the field that holds what was measured."
             )
-        path = _exported(layer, [field], self._context, around)
+        path = self._exported(layer, [field], around)
         return read_vector_values(path, field, layer=_LAYER, name=self.name)
 
     def mask(self) -> VectorLabels:
@@ -112,12 +121,12 @@ class MapLayer:
         Raises:
             LabelsError: it holds none, or something else.
         """
-        path = _exported(self._vector("polygons"), [], self._context)
+        path = self._exported(self._vector("polygons"), [])
         return read_mask(path, layer=_LAYER, name=self.name)
 
     def examples(self) -> VectorLabels:
         """Return the polygons and points of the layer."""
-        path = _exported(self._vector("polygons or points"), [], self._context)
+        path = self._exported(self._vector("polygons or points"), [])
         return read_examples(path, layer=_LAYER, name=self.name)
 
     def shapes(self, crs_wkt: str) -> list[bytes]:
@@ -131,6 +140,27 @@ class MapLayer:
                 f"{self.name} is neither a vector nor a raster layer; choose {choose}."
             )
         return self._layer
+
+    def _exported(
+        self, layer: QgsVectorLayer, fields: Sequence[str], around: Sequence[Grid] = ()
+    ) -> str:
+        """Write a GeoPackage of what the layer shows: its filter, edits, joins and CRS."""
+        indices = _indices(fields, layer.fields(), layer.name())
+        for name, index in zip(fields, indices):
+            if index in layer.primaryKeyAttributes():
+                raise LabelsError(
+                    f'The field "{name}" of {layer.name()} numbers its features; choose one that '
+                    "says what they are."
+                )
+        if self._selected and not layer.selectedFeatureCount():
+            raise LabelsError(
+                f"{layer.name()} has no selected feature; select some, or take all its features."
+            )
+        features = (
+            layer.getSelectedFeatures() if self._selected else _features(layer, indices, around)
+        )
+        crs, name = layer.crs(), layer.name()
+        return _written(features, layer.fields(), indices, crs, name, self._context)
 
 
 class FeatureSource:
@@ -228,24 +258,6 @@ class FeatureSource:
     def _with_fields(self, names: Sequence[str]) -> str:
         indices = _indices(names, self.fields, self.name)
         return _written(self.features, self.fields, indices, self.crs, self.name, self._context)
-
-
-def _exported(
-    layer: QgsVectorLayer,
-    fields: Sequence[str],
-    context: QgsProcessingContext,
-    around: Sequence[Grid] = (),
-) -> str:
-    """Write a GeoPackage of what the layer shows: its filter, edits, joins and CRS."""
-    indices = _indices(fields, layer.fields(), layer.name())
-    for name, index in zip(fields, indices):
-        if index in layer.primaryKeyAttributes():
-            raise LabelsError(
-                f'The field "{name}" of {layer.name()} numbers its features; choose one that says '
-                "what they are."
-            )
-    features = _features(layer, indices, around)
-    return _written(features, layer.fields(), indices, layer.crs(), layer.name(), context)
 
 
 def _indices(names: Sequence[str], fields: QgsFields, layer: str) -> list[int]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import singledispatch
+from typing import Any
 
 from qgis.core import (
     QgsProcessingOutputDefinition,
@@ -28,7 +29,6 @@ from qgis.core import (
     QgsProcessingParameterRasterLayer,
     QgsProcessingParameterString,
     QgsProcessingParameterVectorDestination,
-    QgsProcessingParameterVectorLayer,
 )
 from qgis.PyQt.QtCore import QCoreApplication
 
@@ -42,7 +42,6 @@ from .compat import (
     INTEGER,
     REAL,
     TYPE_FILE,
-    TYPE_GEOMETRY,
     TYPE_MAP_LAYER,
     TYPE_POINT,
     TYPE_POLYGON,
@@ -51,6 +50,13 @@ from .compat import (
 )
 from .series_layers import VrtDestination
 
+# QGIS offers it after a list of layers of labels; the command line has no selection.
+SELECTED_LABELS = kinds.Switch(
+    "SELECTED_LABELS",
+    "Selected features of the labels only",
+    "Only the features that are selected in the layers of labels count. A raster has no "
+    "selection: it counts as it is.",
+)
 _FILTERS: dict[tuple[str, ...], str] = {
     kinds.ONNX: "ONNX (*.onnx)",
     kinds.WEB_PAGE: "HTML (*.html)",
@@ -68,12 +74,28 @@ _PLAIN: dict[
     kinds.Day: (QgsProcessingParameterDateTime, (DATE,)),
     kinds.Crs: (QgsProcessingParameterCrs, ()),
     kinds.Extent: (QgsProcessingParameterExtent, ()),
-    kinds.Rasters: (QgsProcessingParameterMultipleLayers, (TYPE_RASTER,)),
     kinds.ClassRaster: (QgsProcessingParameterRasterLayer, ()),
     kinds.Files: (QgsProcessingParameterMultipleLayers, (TYPE_FILE,)),
-    kinds.Labels: (QgsProcessingParameterMultipleLayers, (TYPE_MAP_LAYER,)),
     kinds.Folder: (QgsProcessingParameterFile, (FOLDER,)),
 }
+
+
+class OwnField:
+    """Makes the field of a list of layers or of a choice; QGIS asks for a class."""
+
+    def __new__(
+        cls,
+        parameter: Any,
+        dialog: Any,
+        row: int = 0,
+        column: int = 0,
+        labels: Mapping[str, str] | None = None,
+    ) -> Any:
+        """Return the field, which is no instance of this class."""
+        # Windows and their parts: not there under qgis_process.
+        from .fields import field_in_dialog
+
+        return field_in_dialog(parameter, dialog, labels)
 
 
 def translated(text: str) -> str:
@@ -136,13 +158,32 @@ def _(parameter: kinds.Number, name: str, title: str) -> QgsProcessingParameterD
 
 @_definition.register
 def _(parameter: kinds.Choice, name: str, title: str) -> QgsProcessingParameterDefinition:
-    return QgsProcessingParameterEnum(
+    made = QgsProcessingParameterEnum(
         name,
         title,
         list(parameter.options),
         defaultValue=parameter.default,
         usesStaticStrings=True,
     )
+    # QGIS shows the words that scripts use; the dialog says what they do.
+    labels = {word: translated(label) for word, label in parameter.labels.items()}
+    made.setMetadata({"widget_wrapper": {"class": OwnField, "labels": labels}})
+    return made
+
+
+@_definition.register
+def _(parameter: kinds.Rasters, name: str, title: str) -> QgsProcessingParameterDefinition:
+    made = QgsProcessingParameterMultipleLayers(name, title, TYPE_RASTER)
+    if parameter.mostly_one:
+        made.setMetadata({"widget_wrapper": {"class": OwnField}})
+    return made
+
+
+@_definition.register
+def _(parameter: kinds.Labels, name: str, title: str) -> QgsProcessingParameterDefinition:
+    made = QgsProcessingParameterMultipleLayers(name, title, TYPE_MAP_LAYER)
+    made.setMetadata({"widget_wrapper": {"class": OwnField}})
+    return made
 
 
 @_definition.register
@@ -157,11 +198,8 @@ def _(parameter: kinds.File, name: str, title: str) -> QgsProcessingParameterDef
 
 @_definition.register
 def _(parameter: kinds.Vector, name: str, title: str) -> QgsProcessingParameterDefinition:
-    if parameter.selection:
-        types = [_GEOMETRIES[geometry] for geometry in parameter.geometries]
-        return QgsProcessingParameterFeatureSource(name, title, types)
-    kind = TYPE_POLYGON if parameter.geometries == ("polygon",) else TYPE_GEOMETRY
-    return QgsProcessingParameterVectorLayer(name, title, [kind])
+    types = [_GEOMETRIES[geometry] for geometry in parameter.geometries]
+    return QgsProcessingParameterFeatureSource(name, title, types)
 
 
 @_definition.register

@@ -141,6 +141,10 @@ PARAMETERS = (
         "(date-major), or all dates of the first band first (band-major).",
         advanced=True,
         options=("date-major", "band-major"),
+        labels={
+            "date-major": "All bands of the first date, then of the next",
+            "band-major": "All dates of the first band, then of the next",
+        },
     ),
     Choice(
         "THEIA",
@@ -148,6 +152,10 @@ PARAMETERS = (
         "Which reflectance of Theia products is read: corrected for slopes (FRE), or not (SRE).",
         advanced=True,
         options=("FRE", "SRE"),
+        labels={
+            "FRE": "Corrected for slopes (FRE)",
+            "SRE": "Not corrected for slopes (SRE)",
+        },
     ),
     FileOutput(
         "REPORT",

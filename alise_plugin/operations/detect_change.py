@@ -33,6 +33,7 @@ PARAMETERS = (
         "First year: image series, embedding raster, or one raster per date",
         "First year: an image series, an embedding raster, or one raster per date.",
         required=True,
+        mostly_one=True,
     ),
     Rasters(
         "AFTER",
@@ -40,6 +41,7 @@ PARAMETERS = (
         "Second year. It may have other dates, another grid and another coordinate reference "
         "system: it is read on the grid of the first. Leave it empty to compare two periods of "
         "the first.",
+        mostly_one=True,
     ),
     Day(
         "BEFORE_START",
@@ -83,6 +85,11 @@ PARAMETERS = (
         "difference of all features, the paper's own. gapfilled is that of gap-filled "
         "reflectance, the usual baseline, for which Build image series has to mask the clouds.",
         options=METHODS,
+        labels={
+            "cosine": "Angle between vectors (recommended)",
+            "alise": "Squared difference of all features (the paper's)",
+            "gapfilled": "Gap-filled reflectance (the usual baseline)",
+        },
     ),
     Choice(
         "ALIGN",
@@ -91,6 +98,12 @@ PARAMETERS = (
         "encoded (embedding rasters keep the days that they were made with). shift takes the "
         "scene's median difference off. both does both, and none is the paper's own.",
         options=ALIGNMENTS,
+        labels={
+            "none": "None (the paper's)",
+            "years": "Shift the second year onto the days of the first (recommended)",
+            "shift": "Take off the median difference of the scene",
+            "both": "Both",
+        },
         preferred="years",
     ),
     Choice(
@@ -102,6 +115,15 @@ PARAMETERS = (
         "pixels. noise is the acquisition noise, between even and odd dates of one year: a lower "
         "bound that most unchanged fields exceed, for no weather of another year is in it.",
         options=RULES,
+        labels={
+            "none": "No threshold: distances only",
+            "value": "A distance",
+            "quantile": "A share of the pixels",
+            "otsu": "By the histogram (Otsu)",
+            "unchanged": "By areas known to be unchanged",
+            "noise": "By the noise between dates of one year (a lower bound)",
+            "mixture": "An unchanged and a changed group (mixture)",
+        },
     ),
     Number(
         "THRESHOLD_VALUE",
@@ -122,13 +144,11 @@ PARAMETERS = (
         "UNCHANGED",
         "Areas known to be unchanged (polygons)",
         "Polygons that are known to be stable, for the threshold unchanged.",
-        selection=True,
     ),
     Vector(
         "ZONES",
         "Zones to sum up (polygons)",
         "Polygons such as parcels whose distances are summed up in the output of the zones.",
-        selection=True,
     ),
     Number(
         "ZONE_SHARE",

@@ -28,6 +28,7 @@ PARAMETERS = (
         "Image series, or one raster per date",
         "An image series (see Build image series), or one raster per date.",
         required=True,
+        mostly_one=True,
     ),
     Dates(
         "DATES",
@@ -46,6 +47,11 @@ PARAMETERS = (
         "that places and years stay comparable.",
         advanced=True,
         options=FORMATS,
+        labels={
+            "float32": "Exact (float32)",
+            "int8": "One byte a feature (int8)",
+            "compact": "64 bytes a pixel (compact)",
+        },
     ),
     Number(
         "YEAR",

@@ -17,6 +17,7 @@ PARAMETERS = (
         "An image series, one raster per date, or an embedding raster in float32 or int8 that the "
         "model made. An embedding raster has curves but no observations.",
         required=True,
+        mostly_one=True,
     ),
     Vector(
         "PLACES",
@@ -25,7 +26,6 @@ PARAMETERS = (
         "curve of its own.",
         required=True,
         geometries=("polygon", "point"),
-        selection=True,
     ),
     Text(
         "INDEX",

@@ -18,7 +18,6 @@ PARAMETERS = (
         "field and no counterexamples, and may lie outside the extent.",
         required=True,
         geometries=("polygon", "point"),
-        selection=True,
     ),
     MODEL,
     EXTENT,

@@ -7,7 +7,8 @@ are checked here, for every front (`Parameter.problem`).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 GEOTIFF = (".tif", ".tiff")
@@ -100,10 +101,12 @@ class Choice(Parameter):
     Attributes:
         options: the words, which scripts use.
         preferred: the default; the first word if it is empty.
+        labels: what a dialog shows for each word, in a few words.
     """
 
     options: tuple[str, ...] = ()
     preferred: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def default(self) -> str:
@@ -173,9 +176,11 @@ class Rasters(Parameter):
 
     Attributes:
         products: whether a layer that shows a part of a product or cube stands for all of it.
+        mostly_one: whether one raster is the rule; QGIS then offers a combo box.
     """
 
     products: bool = False
+    mostly_one: bool = False
 
 
 @dataclass(frozen=True)
@@ -206,7 +211,10 @@ class File(Parameter):
 
 @dataclass(frozen=True)
 class Labels(Parameter):
-    """Vector layers or rasters with classes or values; `run` gets a list of `values.Layer`."""
+    """Vector layers or rasters with classes or values; `run` gets a list of `values.Layer`.
+
+    QGIS offers "Selected features only" beside it.
+    """
 
 
 @dataclass(frozen=True)
@@ -215,11 +223,9 @@ class Vector(Parameter):
 
     Attributes:
         geometries: of "polygon", "point".
-        selection: whether QGIS offers "Selected features only".
     """
 
     geometries: tuple[str, ...] = ("polygon",)
-    selection: bool = False
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ PARAMETERS = (
         "An image series, one raster per date, or an embedding raster in float32 or int8 that the "
         "model made. An embedding raster leaves the quality empty.",
         required=True,
+        mostly_one=True,
     ),
     Text(
         "INDEX",
@@ -41,6 +42,10 @@ PARAMETERS = (
         "What the levels of start and end are: shares of the amplitude (relative), or values of "
         "the index (absolute).",
         options=("relative", "absolute"),
+        labels={
+            "relative": "Shares of the amplitude",
+            "absolute": "Values of the index",
+        },
     ),
     Number(
         "START_LEVEL",
@@ -75,6 +80,10 @@ PARAMETERS = (
         "dayofyear counts from 1 January of the year of START, and may lie below 1 or above 366. "
         "yyddd holds the year too, as in HR-VPP: 19134 is 2019-05-14.",
         options=DAY_FORMS,
+        labels={
+            "dayofyear": "Days from 1 January of the year",
+            "yyddd": "Year and day as yyddd (19134: 2019-05-14)",
+        },
     ),
     MODEL,
     EXTENT,

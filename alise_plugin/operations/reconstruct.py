@@ -16,6 +16,7 @@ PARAMETERS = (
         "An image series, one raster per date, or an embedding raster in float32 or int8 that the "
         "model made.",
         required=True,
+        mostly_one=True,
     ),
     Dates(
         "DATES",

@@ -41,6 +41,11 @@ PARAMETERS = (
         "How the pixels around decide: bayes smooths the probabilities as in SITS, majority takes "
         "the most frequent class, none leaves each pixel alone.",
         options=SMOOTHINGS,
+        labels={
+            "none": "None: each pixel alone",
+            "bayes": "Bayesian, of the probabilities",
+            "majority": "Most frequent class around",
+        },
     ),
     Number(
         "MINIMUM_AREA",

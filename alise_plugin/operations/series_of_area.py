@@ -85,6 +85,12 @@ PARAMETERS = (
         "Copernicus Data Space (keys in LOGIN or in CDSE_S3_ACCESS_KEY and CDSE_S3_SECRET_KEY), or "
         "the STAC API at ADDRESS.",
         options=(*SERVICES, OTHER),
+        labels={
+            "earthsearch": "Earth Search (no account)",
+            "planetarycomputer": "Planetary Computer (no account)",
+            "copernicus": "Copernicus Data Space (keys)",
+            "other": "Another STAC API",
+        },
     ),
     Number(
         "MAX_CLOUD",

@@ -47,12 +47,14 @@ INPUT = Rasters(
     "An image series (see Build image series), or an embedding raster that was made with the same "
     "model.",
     required=True,
+    mostly_one=True,
 )
 TRAINING_INPUT = Rasters(
     "INPUT",
     "Image series or embedding rasters",
     "One image series or embedding raster for each area or year to learn from.",
     required=True,
+    mostly_one=True,
 )
 MODEL = Folder(
     "MODEL",
@@ -72,6 +74,11 @@ DEVICE = Choice(
     "Where the model runs. auto takes the GPU if onnxruntime can use it, and the CPU if not.",
     advanced=True,
     options=DEVICES,
+    labels={
+        "auto": "GPU if there is one, otherwise CPU",
+        "cpu": "CPU",
+        "cuda": "GPU (CUDA)",
+    },
 )
 PRECISION = Choice(
     "PRECISION",
@@ -80,6 +87,10 @@ PRECISION = Choice(
     "float32; on a CPU it gains nothing.",
     advanced=True,
     options=PRECISIONS,
+    labels={
+        "float32": "32 bits (float32)",
+        "float16": "16 bits, faster on a GPU (float16)",
+    },
 )
 THREADS = Number(
     "THREADS",
@@ -131,6 +142,10 @@ VALIDATION = Choice(
     "What is left out at once to see how well the head does on what it has not seen: polygons, "
     "one by one, or square blocks, for polygons that lie close together.",
     options=VALIDATIONS,
+    labels={
+        "polygons": "Polygons, one by one",
+        "blocks": "Square blocks",
+    },
 )
 BLOCK_SIZE = Number(
     "BLOCK_SIZE",

@@ -58,6 +58,11 @@ PARAMETERS = (
         "linear is logistic regression, with regularisation chosen by cross-validation. prototype "
         "is the nearest class mean, for one to five polygons a class. mlp is a small network.",
         options=CLASSIFIERS,
+        labels={
+            "linear": "Logistic regression (recommended)",
+            "prototype": "Nearest class mean, for a few polygons",
+            "mlp": "Small neural network",
+        },
     ),
     *HOW_TO_TRAIN,
 )

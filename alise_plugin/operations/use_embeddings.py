@@ -24,6 +24,12 @@ PARAMETERS = (
         "auto: what the rasters say. alphaearth: 64 bands A00 to A63, bytes or floats. tessera: "
         "128 features as floats. other: any vectors, which NAME and YEAR describe.",
         options=(AUTOMATIC, ALPHAEARTH, TESSERA, OTHER),
+        labels={
+            "auto": "As the rasters say",
+            "alphaearth": "AlphaEarth: 64 features",
+            "tessera": "TESSERA: 128 features",
+            "other": "Others, described below",
+        },
     ),
     Text(
         "NAME",
