@@ -73,7 +73,7 @@ class QgisSink:
         self, layer: Layer, columns: Sequence[Column], rows: Sequence[Sequence[object]]
     ) -> str:
         """Write the features of a layer with further columns; return where they are."""
-        assert isinstance(layer, FeatureSource)
+        assert isinstance(layer, FeatureSource)  # nosec B101  # narrows a type
         fields = QgsProcessingUtils.combineFields(_own_fields(layer), _fields(columns))
         features = (
             (feature.geometry(), [*feature.attributes(), *row])

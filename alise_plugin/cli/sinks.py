@@ -68,7 +68,7 @@ class FileSink:
         self, layer: Layer, columns: Sequence[Column], rows: Sequence[Sequence[object]]
     ) -> str:
         """Write the features of a file's first layer with further columns."""
-        assert isinstance(layer, LayerFile)
+        assert isinstance(layer, LayerFile)  # nosec B101  # narrows a type
         source = layer.open_polygons()
         zones = source.GetLayer(0)
 

@@ -270,7 +270,7 @@ class Encoder:
             ModelPackageError: the package has no compact form.
         """
         form = self.package.require_compact()
-        assert self._compact is not None
+        assert self._compact is not None  # nosec B101  # narrows a type
         graph = self._compact
         flat = features.reshape(len(features), -1)
         out = np.empty((len(form.scale), flat.shape[1]), np.float32)

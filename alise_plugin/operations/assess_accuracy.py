@@ -63,7 +63,7 @@ def run(given: Given, feedback: Feedback) -> Results:
     if not given["FIELD"]:
         raise LabelsError("FIELD is empty: choose the field that holds the true class.")
     reference, _ = given["REFERENCE"].labels(given["FIELD"], "", "", ())
-    assert isinstance(reference, VectorLabels)
+    assert isinstance(reference, VectorLabels)  # nosec B101  # narrows a type
     raster = given["INPUT"]
     result = assess_accuracy(
         ClassMap(raster.path, raster.legend, Part(feedback, 0.0, 0.5)),
@@ -92,7 +92,7 @@ def _strata(layer: Layer, reference: VectorLabels, feedback: Feedback) -> Sample
             values = layer.measurements(name, ())
         except AliseError:
             return None
-        assert isinstance(values, VectorValues)
+        assert isinstance(values, VectorValues)  # nosec B101  # narrows a type
         shapes = (bytes(geometry.ExportToWkb()) for geometry in values.geometries)
         found.append(dict(zip(shapes, values.values)))
     keys = [bytes(geometry.ExportToWkb()) for geometry in reference.geometries]

@@ -224,7 +224,7 @@ def _run(
     output: list[str] = []
     with (
         empty_folder() as empty,
-        subprocess.Popen(
+        subprocess.Popen(  # nosec B603  # no shell
             command,
             cwd=empty,
             env={**os.environ, **SAFE_PATH, **variables},
@@ -236,7 +236,7 @@ def _run(
             creationflags=no_window(),
         ) as process,
     ):
-        assert process.stdout is not None
+        assert process.stdout is not None  # nosec B101  # narrows a type
         reader = threading.Thread(target=read, args=(process.stdout,), daemon=True)
         reader.start()
         while True:

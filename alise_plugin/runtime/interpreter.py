@@ -42,7 +42,7 @@ def candidates() -> list[Path]:
 def run_hidden(command: list[str], timeout: float = 120) -> subprocess.CompletedProcess[str]:
     """Run a short command without a console window (Windows) and without standard input."""
     with empty_folder() as empty:
-        return subprocess.run(
+        return subprocess.run(  # nosec B603  # no shell
             command,
             cwd=empty,
             env={**os.environ, **SAFE_PATH},

@@ -64,7 +64,7 @@ class PixelAreas:
 
     def _cells(self, columns: NDArray[Any], rows: NDArray[Any]) -> NDArray[np.float64]:
         """Return m2 of the quadrilaterals between columns and rows of pixel corners."""
-        assert self._transform is not None
+        assert self._transform is not None  # nosec B101  # narrows a type
         left, dx, _, top, _, dy = self._grid.geotransform
         x, y = np.meshgrid(left + dx * columns, top + dy * rows)
         corners_xy = np.stack([x.ravel(), y.ravel()], 1).tolist()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import xml.etree.ElementTree as ET
+import xml.etree.ElementTree as ET  # nosec B405  # entities: see parse_xml
 from collections.abc import Hashable
 
 from osgeo import gdal
 
+from ..xml_elements import parse_xml
 from .rasters import open_raster
 from .series import ImageSeries
 
@@ -47,7 +48,7 @@ class _Origins:
         """Return everything that decides the values of an acquisition."""
         item = series._acquisitions[acquisition]
         dataset = series._dataset
-        assert dataset is not None
+        assert dataset is not None  # nosec B101  # narrows a type
         raw = item.raw
         stated = (part.ravel() for part in (raw.nodata, raw.scale, raw.offset))
         bands = tuple(
@@ -62,7 +63,7 @@ class _Origins:
         if not sources:
             return os.path.realpath(path), band
         folder = os.path.dirname(os.path.abspath(path))
-        return tuple(self._source(ET.fromstring(text), folder) for text in sources.values())
+        return tuple(self._source(parse_xml(text), folder) for text in sources.values())
 
     def _source(self, element: ET.Element, folder: str) -> Hashable:
         named = element.find("SourceFilename")

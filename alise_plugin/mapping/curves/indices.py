@@ -82,8 +82,8 @@ class SpectralIndex:
             return _OPERATORS[type(node.op)](self._value(node.operand, reflectance))
         if isinstance(node, ast.Name):
             return reflectance[..., BANDS.index(node.id)]
-        assert isinstance(node, ast.Constant)
-        assert isinstance(node.value, (int, float))
+        assert isinstance(node, ast.Constant)  # nosec B101  # narrows a type
+        assert isinstance(node.value, (int, float))  # nosec B101  # narrows a type
         return np.float64(node.value)
 
 

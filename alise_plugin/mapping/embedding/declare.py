@@ -158,7 +158,7 @@ def _declared(dataset: gdal.Dataset, said: Declaration) -> Product:
         items[SIGNED_ITEM] = "YES"
     memory.SetMetadata(items)
     product = product_of(memory)
-    assert product is not None
+    assert product is not None  # nosec B101  # narrows a type
     return product
 
 
@@ -230,7 +230,7 @@ def _on_grid(source: _Source, target: Grid, folder: str, made: list[str]) -> str
         box, crs = source.grid.extent, source.grid.crs_wkt
     else:
         found = extent_on(source.grid, target)
-        assert found is not None
+        assert found is not None  # nosec B101  # narrows a type
         window = target.window_of(found)
         box, crs = target.subgrid(window).extent, target.crs_wkt
     dx, dy = target.pixel_size

@@ -6,8 +6,9 @@ import contextlib
 import hashlib
 import os
 import re
-import xml.etree.ElementTree as ET
+import xml.etree.ElementTree as ET  # nosec B405  # entities: see parse_xml
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from osgeo import gdal
@@ -15,6 +16,7 @@ from osgeo import gdal
 from ...errors import OutputError
 from ...sits.network import network_settings
 from ...sits.rasters import files_behind, quiet_gdal
+from ...xml_elements import parse_xml
 
 State = list[list[Any]]  # as JSON knows it
 
@@ -104,7 +106,7 @@ def _vrt(path: str) -> tuple[list[str], str]:
     """Return the names of a VRT's sources (GDAL does not list cubes) and a hash of the rest."""
     names = []
     with contextlib.suppress(OSError, ET.ParseError):
-        root = ET.parse(path).getroot()
+        root = parse_xml(Path(path).read_bytes())
         for element in root.iter():
             if element.tag in _SOURCES:
                 name = element.text or ""

@@ -152,5 +152,5 @@ def k_means(features: Float, classes: int, seed: int, feedback: Feedback) -> NDA
         if best is None or found.inertia_ < best.inertia_:
             best = found
         feedback.progress(_SAMPLED + (1 - _SAMPLED) * (start + 1) / (_STARTS + 1))
-    assert best is not None
+    assert best is not None  # nosec B101  # narrows a type
     return np.asarray(best.labels_, np.int64)

@@ -186,7 +186,7 @@ class ClassRasterWriters:
 
     def close_numbers(self, stack: ExitStack) -> tuple[str, str]:
         """Complete the rasters of `keep_numbers`; their paths."""
-        assert self._kept is not None
+        assert self._kept is not None  # nosec B101  # narrows a type
         self._kept_stack.close()
         return self._kept[0].path, self._kept[1].path
 
@@ -198,7 +198,7 @@ class ClassRasterWriters:
             scores: `(K, H, W)` probabilities.
             numbers: `(H, W)` class numbers.
         """
-        assert self._classes is not None
+        assert self._classes is not None  # nosec B101  # narrows a type
         self._classes.write(window, self._sheet.codes(numbers)[None])
         if self._probabilities:
             self._probabilities.write(window, probabilities_as_integers(scores))

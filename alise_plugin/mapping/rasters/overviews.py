@@ -191,7 +191,7 @@ class OverviewBlocks:
         shape = (self._bands, pending.window.height, pending.window.width)
         values = np.zeros(shape, self._dtype)
         if pending.slot is not None:
-            assert self._file is not None
+            assert self._file is not None  # nosec B101  # narrows a type
             self._file.seek(self._place(pending.slot))
             self._file.readinto(values.data)  # type: ignore[attr-defined]
             self._free.append(pending.slot)

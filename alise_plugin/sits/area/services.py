@@ -105,7 +105,7 @@ SERVICES = {
         },
         key_variables={
             "CDSE_S3_ACCESS_KEY": "AWS_ACCESS_KEY_ID",
-            "CDSE_S3_SECRET_KEY": "AWS_SECRET_ACCESS_KEY",
+            "CDSE_S3_SECRET_KEY": "AWS_SECRET_ACCESS_KEY",  # nosec B105  # a name  # pragma: allowlist secret
         },
     ),
 }

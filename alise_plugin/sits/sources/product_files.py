@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import posixpath
-import xml.etree.ElementTree as ET
+import xml.etree.ElementTree as ET  # nosec B405  # entities: see parse_xml
 from typing import Any
 
 from osgeo import gdal
 
 from ...errors import SeriesError
+from ...xml_elements import EntitiesError, parse_xml
 from ..rasters import quiet_gdal
 
 _MAX_BYTES = 200_000_000  # no metadata file is larger; a list of ten thousand STAC items is not
@@ -51,10 +52,12 @@ def read_xml(path: str, name: str) -> ET.Element:
         raise SeriesError(
             f"{name} has no {posixpath.basename(path)}; download the product again or restore it."
         )
-    if b"<!ENTITY" in content:
-        raise SeriesError(f"{path} declares XML entities, as no product does; do not trust it.")
     try:
-        return ET.fromstring(content)
+        return parse_xml(content)
+    except EntitiesError as error:
+        raise SeriesError(
+            f"{path} declares XML entities, as no product does; do not trust it."
+        ) from error
     except ET.ParseError as error:
         raise SeriesError(
             f"{posixpath.basename(path)} of {name} is damaged ({error}); download the product "

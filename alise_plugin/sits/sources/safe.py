@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-import xml.etree.ElementTree as ET
+import xml.etree.ElementTree as ET  # nosec B405  # types and writing only
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date

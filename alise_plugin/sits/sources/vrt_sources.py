@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-import xml.etree.ElementTree as ElementTree
+import xml.etree.ElementTree as ElementTree  # nosec B405  # entities: see parse_xml
 from collections.abc import Sequence
 from datetime import date
+from pathlib import Path
 
 from osgeo import gdal
 
 from ...errors import SeriesError
+from ...xml_elements import parse_xml
 from ..acquisitions import dates_in
 from ..bands import canonical_band, canonical_mask
 from ..rasters import quiet_gdal
@@ -54,7 +56,7 @@ def refuse_lost_sources(path: str) -> None:
     if not path.lower().endswith(".vrt"):
         return
     try:
-        root = ElementTree.parse(path).getroot()
+        root = parse_xml(Path(path).read_bytes())
     except (ElementTree.ParseError, OSError):  # who reads it says why
         return
     for name in root.iter("SourceFilename"):
@@ -72,7 +74,7 @@ def _source_of(dataset: gdal.Dataset, index: int, depth: int) -> tuple[date | No
     """Return date and band name that all files behind one band of a VRT agree on."""
     text = (dataset.GetMetadata("xml:VRT") or [""])[0]
     try:
-        root = ElementTree.fromstring(text)
+        root = parse_xml(text)
     except ElementTree.ParseError:
         return None, None
     folder = os.path.dirname(dataset.GetDescription())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import uuid
-import xml.etree.ElementTree as ET
+import xml.etree.ElementTree as ET  # nosec B405  # types and writing only
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import date

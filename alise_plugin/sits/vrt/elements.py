@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-import xml.etree.ElementTree as ET
+import xml.etree.ElementTree as ET  # nosec B405  # types and writing only
 from dataclasses import dataclass, field
 
 from osgeo import gdal

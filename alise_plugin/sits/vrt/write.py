@@ -16,7 +16,7 @@ import contextlib
 import os
 import re
 import uuid
-import xml.etree.ElementTree as ET
+import xml.etree.ElementTree as ET  # nosec B405  # types and writing only
 from collections.abc import Iterator, Sequence
 
 from osgeo import gdal
