@@ -16,6 +16,7 @@ from .runtime import location
 if TYPE_CHECKING:
     from qgis.gui import QgisInterface
 
+    from .gui.click_tool import ClickTool
     from .gui.dock import AliseDock
     from .gui.temporal_series import TemporalSeries
 
@@ -53,7 +54,7 @@ class AlisePlugin:
             from .gui.temporal_series import TemporalSeries
 
             self._dock = AliseDock(self.iface)
-            self._take_away = _add_click_tool(self.iface)
+            self._take_away = _add_click_tool(self.iface, self._dock.similar.tool)
             self._series = TemporalSeries(self.iface.mapCanvas())
 
     def unload(self) -> None:
@@ -72,12 +73,10 @@ class AlisePlugin:
             self.provider = None
 
 
-def _add_click_tool(iface: QgisInterface) -> Callable[[], None]:
+def _add_click_tool(iface: QgisInterface, tool: ClickTool) -> Callable[[], None]:
     """Put the tool into the toolbar and the Raster menu; returns what takes it away."""
     # Windows and their parts: not there under qgis_process.
     from qgis.PyQt.QtWidgets import QAction
-
-    from .gui.click_tool import ClickTool
 
     canvas = iface.mapCanvas()
     text = QCoreApplication.translate("Alise", "Find similar places by a click")
@@ -90,7 +89,6 @@ def _add_click_tool(iface: QgisInterface) -> Callable[[], None]:
         )
     )
     action.setCheckable(True)
-    tool = ClickTool(iface)
     tool.setAction(action)
     action.triggered.connect(lambda: canvas.setMapTool(tool))
     iface.addToolBarIcon(action)

@@ -402,6 +402,7 @@ class ClassesTab(QWidget):
     def hideEvent(self, event: Any) -> None:
         super().hideEvent(event)
         self.rest()
+        self._already = ReadAlready()  # up to 256 MB, which nobody looks at
 
     def _chosen_codes(self) -> list[int]:
         items = [self.list.topLevelItem(n) for n in range(self.list.topLevelItemCount())]

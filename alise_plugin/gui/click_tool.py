@@ -9,6 +9,8 @@ from qgis.core import (
     Qgis,
     QgsApplication,
     QgsCoordinateReferenceSystem,
+    QgsCoordinateTransform,
+    QgsCsException,
     QgsFeature,
     QgsGeometry,
     QgsMapLayer,
@@ -18,6 +20,7 @@ from qgis.core import (
     QgsProcessingContext,
     QgsProject,
     QgsRasterLayer,
+    QgsReferencedRectangle,
     QgsVectorLayer,
 )
 from qgis.gui import (
@@ -27,7 +30,7 @@ from qgis.gui import (
     QgsMapToolEmitPoint,
     QgsVertexMarker,
 )
-from qgis.PyQt.QtCore import QCoreApplication, Qt
+from qgis.PyQt.QtCore import QCoreApplication, Qt, pyqtSignal
 from qgis.PyQt.QtGui import QColor
 
 from .task_feedback import KeptFeedback
@@ -45,15 +48,23 @@ _SEARCHED = "alise/searched"
 class ClickTool(QgsMapToolEmitPoint):
     """Makes of each click an example; with Shift one more, else the only one.
 
-    The search runs in the background, as a task that QGIS shows and can cancel.
+    The search runs in the background, as a task that QGIS shows and can cancel. It looks at what
+    the map shows; `search_all` looks at the whole layer.
+
+    Signals:
+        changed: the examples or what was found for them are others now.
 
     Args:
         iface: of QGIS desktop.
     """
 
+    changed = pyqtSignal()
+
     def __init__(self, iface: QgisInterface) -> None:
         super().__init__(iface.mapCanvas())
         self._iface = iface
+        self._layer_id = ""  # of the layer that the examples were clicked for
+        self._partly = False  # whether the newest search looks at a part of it
         self._markers: list[QgsVertexMarker] = []
         self._result = ""  # layer of the newest search
         self._newest = 0  # its number among the tasks
@@ -77,9 +88,10 @@ class ClickTool(QgsMapToolEmitPoint):
         for marker in self._markers:
             self.canvas().scene().removeItem(marker)
         self._markers.clear()
+        self.changed.emit()
 
     def search(self, point: QgsPointXY, more: bool = False) -> None:
-        """Look for places like a point in the active layer.
+        """Look for places like a point in what the map shows of the active layer.
 
         Args:
             point: in the CRS of the map.
@@ -97,7 +109,31 @@ class ClickTool(QgsMapToolEmitPoint):
             self.clear()
             self._result = ""
         self._mark(point)
-        self._run(layer)
+        self._layer_id = layer.id()
+        self._run(layer, self._visible_part(layer))
+
+    @property
+    def can_search_all(self) -> bool:
+        """Return whether there is a part of the layer in which was not looked yet."""
+        return bool(self._markers) and self._partly
+
+    def search_all(self) -> None:
+        """Look for places like the examples in the whole layer."""
+        layer = QgsProject.instance().mapLayer(self._layer_id)
+        if layer is not None and self.can_search_all:
+            self._cancel_newest()
+            self._run(layer, None)
+
+    def _visible_part(self, layer: QgsRasterLayer) -> QgsReferencedRectangle | None:
+        """Return what the map shows of a layer, in its CRS; None if that is all or nothing."""
+        way = QgsCoordinateTransform(self._crs(), layer.crs(), QgsProject.instance())
+        try:
+            shown = way.transformBoundingBox(self.canvas().mapSettings().visibleExtent())
+        except QgsCsException:
+            return None
+        if shown.contains(layer.extent()) or not shown.intersects(layer.extent()):
+            return None
+        return QgsReferencedRectangle(shown.intersect(layer.extent()), layer.crs())
 
     def _cancel_newest(self) -> None:
         """End the search whose examples the next one has too, if it still runs."""
@@ -132,7 +168,8 @@ class ClickTool(QgsMapToolEmitPoint):
     def _crs(self) -> QgsCoordinateReferenceSystem:
         return self.canvas().mapSettings().destinationCrs()
 
-    def _run(self, layer: QgsMapLayer) -> None:
+    def _run(self, layer: QgsMapLayer, part: QgsReferencedRectangle | None) -> None:
+        """Start a search in a part of a layer, or in all of it."""
         algorithm = QgsApplication.processingRegistry().createAlgorithmById(ALGORITHM)
         context, feedback, examples = QgsProcessingContext(), KeptFeedback(), self._examples()
         context.setProject(QgsProject.instance())
@@ -141,6 +178,8 @@ class ClickTool(QgsMapToolEmitPoint):
             "EXAMPLES": examples,
             "OUTPUT": QgsProcessing.TEMPORARY_OUTPUT,
         }
+        if part is not None:
+            parameters["EXTENT"] = part
         fine, message = algorithm.canExecute()
         if fine:
             fine, message = algorithm.checkParameterValues(parameters, context)
@@ -149,6 +188,8 @@ class ClickTool(QgsMapToolEmitPoint):
             return
         task = QgsProcessingAlgRunnerTask(algorithm, parameters, context, feedback)
         number = self._newest = id(task)
+        self._partly = part is not None
+        self.changed.emit()
         self._tasks[number] = task, (algorithm, context, feedback, examples)
         count = len(self._markers)
         task.executed.connect(

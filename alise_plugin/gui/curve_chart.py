@@ -289,7 +289,7 @@ class CurveChart(QWidget):
                 across = self._across(plot, self._x(np.array([ordinal]))[0])
                 up = self._up(plot, value)
                 painter.drawLine(QPointF(across, up - 9), QPointF(across, up + 9))
-                painter.drawText(QPointF(across + 3, up - 8), letter)
+                painter.drawText(QPointF(across + 3, max(up - 8, plot.top() + 12)), letter)
 
 
 def _unbroken(x: NDArray[np.float64], line: NDArray[np.float32]) -> Iterator[NDArray[np.intp]]:

@@ -8,6 +8,7 @@ from qgis.PyQt.QtWidgets import QDockWidget, QTabWidget
 
 from .classes_tab import ClassesTab
 from .curve_tab import CurveTab
+from .similar_tab import SimilarTab
 
 
 class AliseDock(QDockWidget):
@@ -26,6 +27,8 @@ class AliseDock(QDockWidget):
         self.tabs.addTab(self.curve, QCoreApplication.translate("Alise", "Curve"))
         self.classes = ClassesTab(iface)
         self.tabs.addTab(self.classes, QCoreApplication.translate("Alise", "Classes"))
+        self.similar = SimilarTab(iface)
+        self.tabs.addTab(self.similar, QCoreApplication.translate("Alise", "Similar"))
         self.setWidget(self.tabs)
         iface.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, self)
         self.hide()
@@ -42,6 +45,7 @@ class AliseDock(QDockWidget):
         """Take the dock out of QGIS."""
         self.curve.close_down()
         self.classes.close_down()
+        self.similar.close_down()
         self._iface.removePluginRasterMenu("ALISE", self.opener)
         self._iface.removeDockWidget(self)
         self.deleteLater()

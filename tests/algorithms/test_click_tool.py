@@ -279,6 +279,29 @@ def test_the_map_may_have_another_crs(tool, iface, place):
     np.testing.assert_array_equal(values_of(one), values_of(other))
 
 
+def test_what_the_map_shows_is_searched_first_and_then_the_rest(tool, iface, place):
+    qgis_core.QgsProject.instance().addMapLayer(iface.layer)
+    whole, left = iface.layer.extent(), iface.layer.extent()
+    left.setXMaximum(left.xMinimum() + whole.width() / 2)
+    left.setYMinimum(left.yMaximum() - whole.height() / 2)
+    iface.canvas.setExtent(left)
+    tool.search(point_of(place.cells[0]))
+    wait_for(iface)
+    (part,) = (layer for layer in loaded() if layer != iface.layer)
+    assert part.extent().width() < whole.width()
+    assert part.extent().contains(left)
+    assert tool.can_search_all
+    tool.search_all()
+    wait_for(iface, 2)
+    (result,) = (layer for layer in loaded() if layer != iface.layer)  # the part is gone
+    assert result.extent() == whole
+    assert not tool.can_search_all
+    iface.canvas.setExtent(whole)
+    tool.search(point_of(place.cells[0]))
+    assert not tool.can_search_all  # the map shows all of it
+    wait_for(iface, 3)
+
+
 def test_without_a_raster_it_says_what_to_choose(tool, iface):
     iface.layer = None
     tool.search(qgis_core.QgsPointXY(0, 0))

@@ -282,3 +282,19 @@ def test_closing_the_dock_in_the_middle_ends_the_reading(iface, dock):
     settle()
     assert dock.curve._task is None
     wait(lambda: not dock.curve._running)
+
+
+def test_one_tool_of_the_dock_is_in_use_at_a_time(iface, dock):
+    from qgis.PyQt.QtCore import Qt
+    from qgis.PyQt.QtTest import QTest
+
+    tabs = (dock.curve, dock.classes, dock.similar)
+    for tab in tabs:
+        dock.tabs.setCurrentWidget(tab)
+        settle()
+        QTest.mouseClick(tab.click, Qt.MouseButton.LeftButton)
+        assert iface.canvas.mapTool() is tab.tool
+        assert [one.click.isChecked() for one in tabs] == [one is tab for one in tabs]
+    QTest.mouseClick(dock.similar.click, Qt.MouseButton.LeftButton)
+    assert iface.canvas.mapTool() is None
+    assert not dock.similar.whole.isEnabled()
