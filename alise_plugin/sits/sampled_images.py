@@ -150,10 +150,15 @@ class SampledImage:
 
 
 def sampled_images(records: Sequence[SourceBand], certain: bool) -> list[SampledImage]:
-    """Return the images of all records that state values, or only of those that are certain."""
+    """Return the images of all records that state values, or only of those that are certain.
+
+    Those that their archive settles are left out: nobody needs to open them.
+    """
     images: dict[tuple[object, ...], SampledImage] = {}
     for index, record in enumerate(records):
-        if record.scale is None or record.offset is None or (certain and not record.certain):
+        if record.scale is None or record.offset is None or record.settled:
+            continue
+        if certain and not record.certain:
             continue
         key = (
             record.day,

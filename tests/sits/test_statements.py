@@ -359,3 +359,49 @@ def test_the_masks_of_assets_are_honoured(tmp_path):
     got = read(plan_series([path], tmp_path / "s.vrt", SeriesOptions()), tmp_path)
     assert np.isnan(got[..., :48]).all()
     np.testing.assert_allclose(got[..., 48:], np.stack(truths)[..., 48:], atol=6e-5)
+
+
+def remote(folder, host, baseline, stated):
+    """The JSON of two items whose assets lie on a server; `stated` is (scale, offset) or None."""
+    path = write_items(folder, [(scene("farmland", seed, 16), 0, 0, None, {}) for seed in (1, 2)])
+    content = json.loads(path.read_text())
+    for feature in content["features"]:
+        feature["properties"].update({"proj:epsg": 32631, "s2:processing_baseline": baseline})
+        for asset in feature["assets"].values():
+            asset["href"] = f"https://{host}/{asset['href']}"
+            asset["proj:shape"] = [16, 16]
+            asset["proj:transform"] = [10, 0, 600000, 0, -10, 5000000]
+            del asset["raster:bands"]
+            if stated:
+                values = {"data_type": "uint16", "nodata": 0, "scale": stated[0]}
+                asset["raster:bands"] = [{**values, "offset": stated[1]}]
+    path.write_text(json.dumps(content))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("host", "baseline", "stated", "offset"),
+    [
+        ("sentinel2l2a01.blob.core.windows.net/sentinel2-l2", "05.11", None, -0.1),
+        ("sentinel2l2a01.blob.core.windows.net/sentinel2-l2", "02.14", None, 0.0),
+        ("e84-earth-search-sentinel-data.s3.us-west-2.amazonaws.com", "05.00", (1e-4, -0.1), -0.1),
+        ("sentinel-cogs.s3.us-west-2.amazonaws.com", "02.12", (1e-4, 0), 0.0),
+    ],
+)
+def test_no_pixel_of_a_known_archive_is_asked(
+    tmp_path, monkeypatch, host, baseline, stated, offset
+):
+    opened = []
+    real = gdal.OpenEx
+
+    def open_ex(name, *args, **options):
+        opened.append(name)
+        return None if str(name).startswith("/vsi") else real(name, *args, **options)
+
+    monkeypatch.setattr(gdal, "OpenEx", open_ex)
+    path = remote(tmp_path, host, baseline, stated)
+    plan = plan_series([path], tmp_path / "s.vrt", SeriesOptions())
+    layers = [layer for date in plan.dates for layer in date.acquisition.layers["B04"]]
+    assert {(layer.scale, layer.offset, layer.nodata) for layer in layers} == {(1e-4, offset, 0.0)}
+    assert not [name for name in opened if str(name).startswith("/vsi")]
+    assert not doubts(plan)

@@ -69,6 +69,7 @@ class SourceBand:
         certain: nodata, scale and offset come from the product's own metadata, so that what the
             user says about other files does not touch them.
         may_hold_offset: a processing baseline from 04.00 on, with nothing about its offset.
+        settled: its archive and baseline decide scale and offset, so that no pixel is asked.
         declared: GDAL knows `nodata` from the dataset itself, not only we from metadata beside it.
         flipped: the dataset's rows run from south to north, although `grid` is north-up.
         masked: a mask of the file (internal or `.msk`) hides pixels of it.
@@ -91,6 +92,7 @@ class SourceBand:
     product: Product = Product()
     certain: bool = False
     may_hold_offset: bool = False
+    settled: bool = False
     declared: bool = True
     flipped: bool = False
     masked: bool = False

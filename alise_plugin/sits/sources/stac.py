@@ -28,6 +28,7 @@ from ..network import reading, without_secrets
 from ..no_value import alpha_band, has_mask
 from ..other_sensors import is_sentinel_2
 from ..rasters import open_raster, quiet_gdal, refuse_truncated, stated_scale
+from .known_catalogues import known_values
 from .product_files import fraction, inside, read_json, refuse_l1c
 from .record import NotAScene, Product, SourceBand
 from .safe import OFFSET_BASELINE
@@ -325,6 +326,14 @@ def _record(
     dtype = _TYPES.get(str(value("data_type")).lower())
     block, nodata, declared = _BLOCK, _number(value("nodata")), False
     scale, offset = _number(value("scale")), _number(value("offset"))
+    baseline = str(
+        properties.get("s2:processing_baseline") or properties.get("processing:version") or ""
+    )
+    known = known_values(target, band, baseline, scale, offset)
+    if known is not None:
+        scale, offset = known.scale, known.offset
+        nodata = known.nodata if nodata is None else nodata
+        dtype = known.dtype if dtype is None else dtype
     local, masked, alpha = not target.startswith("/vsi"), False, 0
     if local or grid is None or dtype is None:
         dataset = _open(target, product.name)
@@ -360,6 +369,7 @@ def _record(
         product=product,
         certain=scale is not None,
         may_hold_offset=baseline >= OFFSET_BASELINE,
+        settled=known is not None,
         declared=declared,
         masked=masked,
         alpha=alpha,
