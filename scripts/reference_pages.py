@@ -29,6 +29,7 @@ _GIVEN = {
     kinds.Vector: "a vector layer",
     kinds.Field: "name of a field",
     kinds.FeatureOutput: "a vector file or table",
+    kinds.LoginChoice: "a login that QGIS keeps",
 }
 
 
