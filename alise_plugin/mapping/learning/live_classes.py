@@ -94,7 +94,7 @@ def classify(screen: Screen, network: Network) -> tuple[NDArray[np.uint8], Float
     """Return `(h, w)` place of the likeliest class, `NO_CLASS` for none, and its probability."""
     features = screen.features.reshape(len(screen.features), -1)
     (weights, bias), *more = network.layers
-    assert not more  # nosec B101  # narrows a type
+    assert not more  # nosec B101  # a linear head has one layer
     # Standardisation goes into the weights: one product for all pixels.
     weights = (weights / network.scale[:, None]).T
     bias = bias - weights @ network.mean
