@@ -1,7 +1,7 @@
 """Maps from few polygons: aligned features against gap-filled raw series.
 
     python -m benchmarks.segment [--region FOLDER] [--model FOLDER]
-        [--tables curve years together clusters similar values]
+        [--tables curve years together clusters similar values calibration]
 
 Prints Markdown tables, of both kinds of features with the plugin's own classifier and regression:
 curve: macro-F1 over the pixels of test polygons by polygons a class;
@@ -11,6 +11,9 @@ clusters: how well classes found without labels (k-means) agree with the truth o
     adjusted Rand index (0 by chance, 1 for the same partition);
 similar: how well a few example polygons of one class find the rest of it: average precision (the
     class's share by chance, 1 where all of it comes first);
+calibration: expected calibration error and Brier score of the head's probabilities over the pixels
+    of test polygons, as fitted and with the temperature of groups left out, in the same and in the
+    next year; means over draws of polygons and their standard deviation;
 values: how well the mean leaf area index of test polygons is estimated from that of others: R2 (1
     where all are right, 0 for the mean of all everywhere).
 The raw series are gap-filled with the simulator's cloud mask, which ALISE does not get.
@@ -32,11 +35,12 @@ from sklearn.metrics import adjusted_rand_score, average_precision_score, r2_sco
 from alise_plugin.feedback import SilentFeedback
 from alise_plugin.mapping.labels.on_grid import AreaRasterizer, on_grid
 from alise_plugin.mapping.labels.read import read_vector_labels, read_vector_values
-from alise_plugin.mapping.learning.classifier import fit_and_choose
+from alise_plugin.mapping.learning.classifier import fit_and_choose, leave_out
 from alise_plugin.mapping.learning.find_classes import k_means
 from alise_plugin.mapping.learning.regression import by_area, fit_and_choose_value
 from alise_plugin.mapping.maps.find_similar import Similarity
 from alise_plugin.mapping.samples.samples import ValueSamples
+from alise_plugin.mapping.scores.calibration import calibration, choose_temperature
 from alise_plugin.mapping.scores.metrics import confusion, measures
 from alise_plugin.model.encoder import Encoder
 from alise_plugin.model.package import load_package
@@ -45,6 +49,7 @@ from scripts.simulated_region import CLASSES, YEARS, make_region
 
 SIZES = (1, 2, 5, 10, 20)  # polygons a class
 DRAWS = 3  # of the polygons
+CALIBRATION_DRAWS = 5
 PIXELS = 8  # of a polygon at most
 CLUSTERS = (8, 12, 20)
 MAP_PIXELS = 4000  # that are clustered, or searched
@@ -52,7 +57,7 @@ EXAMPLES = (1, 2, 5)  # polygons
 MEASURED = (12, 30, 60, 120, 240)  # polygons of any class
 SEARCHES = 5  # of a class, and of measured polygons, each with others
 NAMES = ("raw", "ALISE")
-TABLES = ("curve", "years", "together", "clusters", "similar", "values")
+TABLES = ("curve", "years", "together", "clusters", "similar", "values", "calibration")
 PARTS = ("train", "test")
 STEP = 5  # days between two points of a gap-filled series, as in the paper
 
@@ -188,6 +193,14 @@ def main() -> None:
                 ]
                 print_row([size, year], scores)
 
+    if "calibration" in given.tables:
+        print(
+            "\n| classifier | polygons a class | mapped | ECE as fitted | ECE | Brier as fitted "
+            "| Brier |\n| --- | --- | --- | --- | --- | --- | --- |"
+        )
+        for kind in ("linear", "mlp"):
+            for size in SIZES[1:]:
+                print_calibration(kind, size, features)
     if "values" in given.tables:
         print(
             "\n| polygons | trained on | mapped | gap-filled raw series | ALISE |\n"
@@ -276,6 +289,30 @@ def mean_score(train: tuple, test: tuple, size: int) -> float:
     """Return mean macro-F1 of a few draws of so many polygons a class."""
     draws = range(DRAWS if size < SIZES[-1] else 1)
     return float(np.mean([macro_f1(some(train, size, draw), test) for draw in draws]))
+
+
+def print_calibration(kind: str, size: int, features: dict) -> None:
+    """Print what a temperature does to the probabilities of heads of so many polygons a class."""
+    found: dict[int, list[list[float]]] = {year: [] for year in YEARS}
+    for draw in range(CALIBRATION_DRAWS):
+        train = some(features["ALISE", YEARS[0], "train"], size, draw)
+        common = (kind, *train, len(CLASSES), 0, SilentFeedback())
+        fitted = fit_and_choose(*common)
+        network = fitted.network
+        left_out = leave_out(kind, *train, len(CLASSES), fitted, 0, SilentFeedback())
+        temperature = choose_temperature(
+            left_out.probabilities, train[1][left_out.sample], train[2][left_out.sample]
+        )
+        for year in YEARS:
+            values, truth, _ = features["ALISE", year, "test"]
+            plain, warm = (
+                calibration(one.probabilities(values), truth)
+                for one in (network, network.with_temperature(temperature))
+            )
+            found[year].append([plain.error, warm.error, plain.brier, warm.brier])
+    for year, rows in found.items():
+        cells = [f"{m:.3f} ± {s:.3f}" for m, s in zip(np.mean(rows, 0), np.std(rows, 0, ddof=1))]
+        print(f"| {kind} | {size} | {year} | " + " | ".join(cells) + " |", flush=True)
 
 
 def print_row(start: list, scores: list[float]) -> None:

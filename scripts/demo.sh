@@ -75,7 +75,7 @@ run alise:buildtimeseries --FOLDER="$demo/data" --START=2020-01-01 --END=2020-12
   --OUTPUT="$demo/series_2020.vrt"
 change_began=$(date +%s)
 run alise:detectchange --BEFORE="$demo/series_2018.vrt" --AFTER="$demo/series_2020.vrt" \
-  ${1:+--MODEL="$1"} --THRESHOLD=noise --FALSE_ALARM=0.05 \
+  ${1:+--MODEL="$1"} --THRESHOLD=mixture --FALSE_ALARM=0.05 \
   --DISTANCE="$demo/distance_2018_2020.tif" --CHANGE="$demo/change_2018_2020.tif"
 change_seconds=$(($(date +%s) - change_began))
 /usr/bin/python3 scripts/demo_pictures.py change "$demo/series_2018.vrt" "$demo/series_2020.vrt" \

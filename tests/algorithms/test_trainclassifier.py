@@ -74,6 +74,9 @@ def test_polygons_become_a_head_and_a_report(run, parameters):
     assert "<svg" in page
     assert "src=" not in page.replace('src="data:', "")
     assert head.description.encoder_sha256 in page
+    assert "expected calibration error" in page
+    temperature = head.description.provenance["temperature"]
+    assert f"chosen on the polygons or blocks left out: {temperature:.2f}" in page
 
 
 def test_an_image_series_is_encoded_on_the_way(run, parameters, place, tiny_package):

@@ -86,6 +86,21 @@ class Validation:
     single_group_classes: list[int]
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """Probabilities of samples that the classifier did not see, at one strength.
+
+    Attributes:
+        sample: `(M,)` which samples were left out once.
+        probabilities: `(M, K)` of the classes.
+        fold: `(M,)` in which fold.
+    """
+
+    sample: Index
+    probabilities: Float
+    fold: Index
+
+
 def require_scikit_learn() -> Any:
     """Return scikit-learn's linear_model and neural_network.
 
@@ -352,6 +367,38 @@ def validate(
     return Validation(
         np.concatenate(samples), np.concatenate(predictions), points, single_group_classes
     )
+
+
+def leave_out(
+    kind: str,
+    features: Float,
+    target: Index,
+    group: Index,
+    classes: int,
+    fitted: Fitted,
+    seed: int,
+    feedback: Feedback,
+) -> LeftOut:
+    """Return what heads of the strength that was chosen say of groups that they did not see.
+
+    How sure a classifier is depends on its strength, which `validate` chooses anew in each fold:
+    what it predicts says how right a head is, and not how sure.
+
+    Raises:
+        Cancelled: the feedback says so.
+    """
+    folds, _ = folds_of(target, group, FOLDS, seed)
+    sample = np.flatnonzero(folds >= 0)
+    probabilities = np.empty((len(target), classes), np.float32)
+    used = np.unique(folds[sample])
+    for done, fold in enumerate(used):
+        stop_if_cancelled(feedback)
+        out = folds == fold
+        rest = features[~out], target[~out], group[~out]
+        network = fit(kind, *rest, classes, fitted.strength, seed, feedback=feedback)
+        probabilities[out] = network.probabilities(features[out])
+        feedback.progress((done + 1) / len(used))
+    return LeftOut(sample, probabilities[sample], folds[sample])
 
 
 def _predict(network: Network, features: Float) -> Index:

@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, TypeVar
 
@@ -100,6 +100,12 @@ class Network:
                 values = (np.maximum(values, 0) if number else values) @ weights + bias
             out[start : start + _BLOCK] = values
         return out
+
+    def with_temperature(self, temperature: float) -> Network:
+        """Return the network with its outputs divided by a temperature."""
+        weights, bias = self.layers[-1]
+        last = weights / np.float32(temperature), bias / np.float32(temperature)
+        return replace(self, layers=(*self.layers[:-1], last))
 
     def probabilities(self, features: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
         """Return `(N, F)` features to `(N, K)` probabilities: softmax of the outputs."""
