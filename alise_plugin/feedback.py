@@ -40,6 +40,39 @@ class SilentFeedback:
         """Ignore it."""
 
 
+class WarningsKept:
+    """Passes each warning on once, and keeps them all.
+
+    Args:
+        feedback: that everything is passed to.
+
+    Attributes:
+        warnings: that were given, each once, in their order.
+    """
+
+    def __init__(self, feedback: Feedback) -> None:
+        self._feedback = feedback
+        self.warnings: list[str] = []
+
+    def progress(self, fraction: float) -> None:
+        """Pass it on."""
+        self._feedback.progress(fraction)
+
+    def cancelled(self) -> bool:
+        """Return whether the run is to stop."""
+        return self._feedback.cancelled()
+
+    def info(self, text: str) -> None:
+        """Pass it on."""
+        self._feedback.info(text)
+
+    def warning(self, text: str) -> None:
+        """Pass it on if it is new."""
+        if text not in self.warnings:
+            self.warnings.append(text)
+            self._feedback.warning(text)
+
+
 class Part:
     """The feedback of one step of several.
 

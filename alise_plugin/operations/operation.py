@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import AliseError
-from ..feedback import Feedback
+from ..feedback import Feedback, WarningsKept
 from ..mapping.rasters.destinations import require_outputs
 from .parameters import FeatureOutput, FileOutput, Output, Parameter
 from .values import Given, Results
@@ -19,6 +19,8 @@ MAP = ("3_map", "3 Map")
 CHANGE = ("4_change", "4 Change")
 ACCURACY = ("5_accuracy", "5 Accuracy")
 SET_UP = ("setup", "Set-up")
+
+WARNINGS = Output("WARNINGS", "Warnings", "text")
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,8 @@ class Operation:
         summary: one sentence.
         help: what it does and how to use it, in paragraphs; parameters have a help of their own.
         parameters: in the order of the dialog.
-        outputs: values that are returned beside the files of the parameters.
+        outputs: values that are returned beside the files of the parameters; WARNINGS, which every
+            operation returns, comes last.
         run: does the work.
         needs_runtime: whether onnxruntime has to be there.
         needs_scikit_learn: whether scikit-learn has to be there.
@@ -52,6 +55,9 @@ class Operation:
     needs_runtime: bool = False
     needs_scikit_learn: bool = False
     one_of: tuple[tuple[str, ...], str] = ((), "")
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "outputs", (*self.outputs, WARNINGS))
 
     def __call__(self, given: Given, feedback: Feedback) -> Results:
         """Check what was given and do the work.
@@ -90,7 +96,10 @@ class Operation:
             sink = given[parameter.name]
             if isinstance(parameter, FeatureOutput) and sink is not None:
                 sink.prepare()
-        return self.run(given, feedback)
+        kept = WarningsKept(feedback)
+        results = self.run(given, kept)
+        results.values[WARNINGS.name] = " ".join(kept.warnings)
+        return results
 
 
 def _files(value: Any) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from ..errors import AliseError
@@ -18,8 +19,8 @@ SERIES_OUTPUTS = (
     Output("BANDS_MISSING", "Bands without data", "text"),
     Output("PRODUCTS", "Number of images used"),
     Output("LEFT_OUT", "Number of images left out"),
-    Output("WARNINGS", "Warnings", "text"),
 )
+MOST_NAMED = 3  # images left out for one reason that have a line each
 
 
 def series_results(plan: SeriesPlan, output: str, report: str, feedback: Feedback) -> Results:
@@ -37,8 +38,8 @@ def series_results(plan: SeriesPlan, output: str, report: str, feedback: Feedbac
     """
     for text in plan.notes:
         feedback.info(text)
-    for name, reason in plan.left_out:
-        feedback.info(f"Left out: {name} ({reason.rstrip('.')}).")
+    for line in left_out_lines(plan.left_out):
+        feedback.info(line)
     for text in plan.warnings:
         feedback.warning(text)
     if report:
@@ -63,8 +64,25 @@ def series_results(plan: SeriesPlan, output: str, report: str, feedback: Feedbac
         "BANDS_MISSING": missing,
         "PRODUCTS": len({product.name for item in plan.dates for product in item.products}),
         "LEFT_OUT": len(plan.left_out),
-        "WARNINGS": " ".join(plan.warnings),
         "REPORT": report,
     }
     name = f"Image series {dates[0]} to {dates[-1]}"
     return Results(values, {"OUTPUT": LayerLook(name, dates)})
+
+
+def left_out_lines(left_out: Iterable[tuple[str, str]]) -> list[str]:
+    """Return a line for each image that was left out; one for many that share a reason.
+
+    Args:
+        left_out: name and reason of each image.
+    """
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in left_out:
+        by_reason.setdefault(reason.rstrip("."), []).append(name)
+    lines = []
+    for reason, names in by_reason.items():
+        if len(names) <= MOST_NAMED:
+            lines += [f"Left out: {name} ({reason})." for name in names]
+        else:
+            lines.append(f"Left out: {len(names)} images ({reason}); the first is {names[0]}.")
+    return lines

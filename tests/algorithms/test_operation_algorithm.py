@@ -136,3 +136,57 @@ def test_a_name_that_the_author_of_a_model_gave_stays(run, scenes, tmp_path, nam
     context.addLayerToLoadOnCompletion(output, details)
     run("alise:buildtimeseries", {"INPUT": scenes, "OUTPUT": output}, context=context)
     assert context.layersToLoadOnCompletion()[output].name == shown
+
+
+class LinesKept(qgis_core.QgsProcessingFeedback):
+    """Keeps what an algorithm says, warnings by themselves."""
+
+    def __init__(self):
+        super().__init__(False)
+        self.lines = []
+        self.warnings = []
+        self.errors = []
+
+    def pushInfo(self, text):
+        self.lines.append(text)
+
+    def pushWarning(self, text):
+        self.warnings.append(text)
+
+    def reportError(self, text, fatal=False):
+        self.errors.append(text)
+
+
+def test_warnings_are_warnings_and_an_output(run, series, tiny_package, tmp_path):
+    zones = qgis_core.QgsVectorLayer("Polygon?crs=EPSG:32631", "zones", "memory")
+    feature = qgis_core.QgsFeature()
+    box = qgis_core.QgsRectangle(600020, 4999900, 600060, 4999960)
+    feature.setGeometry(qgis_core.QgsGeometry.fromRect(box))
+    zones.dataProvider().addFeature(feature)
+    log = LinesKept()
+    values = {
+        "BEFORE": [series],
+        "BEFORE_END": "2019-05-14",
+        "AFTER_START": "2019-05-14",
+        "MODEL": tiny_package,
+        "ALIGN": "none",
+        "ZONES": zones,
+        "DISTANCE": str(tmp_path / "distance.tif"),
+    }
+    results = run("alise:detectchange", values, log)
+    assert "ZONES are not summed up, because ZONES_OUTPUT is empty." in log.warnings
+    assert results["WARNINGS"] == " ".join(log.warnings)
+
+
+def test_images_left_out_for_one_reason_have_one_line(run, write_raster, pixels, tmp_path):
+    paths = [
+        write_raster(tmp_path / f"S2_2019{month:02}05.tif", pixels(month)) for month in range(1, 9)
+    ]
+    log = LinesKept()
+    output = str(tmp_path / "series.vrt")
+    values = {"INPUT": paths, "START": "2019-07-01", "OUTPUT": output}
+    results = run("alise:buildtimeseries", values, log)
+    assert results["LEFT_OUT"] == 6
+    (line,) = (line for line in log.lines if line.startswith("Left out"))
+    first = "the first is S2_20190105.tif, 2019-01-05."
+    assert line == f"Left out: 6 images (before 2019-07-01); {first}"
