@@ -215,10 +215,9 @@ def _constant_pixels(
         return none
     grid = records[0].grid
     width, height = min(grid.width, _EDGE), min(grid.height, _EDGE)
-    spots = [
+    spots = [  # the edge of a swath, or of a polygon, leaves a corner empty
         (int((grid.width - width) * x), int((grid.height - height) * y))
-        for x in (0.0, 0.5, 1.0)
-        for y in (0.0, 0.5, 1.0)
+        for x, y in ((0.0, 0.0), (1.0, 0.0), (0.5, 0.5), (0.0, 1.0), (1.0, 1.0))
     ]
     opened: dict[str, gdal.Dataset] = {}
     bands: list[NDArray[np.float32]] = []
