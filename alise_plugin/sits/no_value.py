@@ -29,6 +29,7 @@ FILLS = (-9999.0, -99999.0, -999999.0, -32768.0, -32767.0, -10000.0, -999.0)
 
 _UNSIGNED = (gdal.GDT_Byte, gdal.GDT_UInt16, gdal.GDT_UInt32)
 _EDGE = 32  # pixels: side of the windows in which zeros are looked for
+_ENDS = (1.0, 10000.0)  # of reflectance and of DN, where exports cut bright clouds off
 _FAR_ABOVE = 2.0  # times the highest value on land and clouds
 _ZERO_SHARE = 0.005  # of the pixels of those windows: fewer zeros may be shadow or water
 
@@ -189,6 +190,8 @@ def image_fill(records: Sequence[SourceBand]) -> float | None:
     found, others = _constant_pixels(_finest(records))
     values, counts = np.unique(found, return_counts=True)
     for value in values[np.argsort(-counts)]:
+        if value in _ENDS:
+            continue
         below = value < 0 and (not others.size or value < others.min())
         if below or (others.size and value > _FAR_ABOVE * max(others.max(), 0) > 0):
             return float(value)
@@ -215,10 +218,9 @@ def _constant_pixels(
         return none
     grid = records[0].grid
     width, height = min(grid.width, _EDGE), min(grid.height, _EDGE)
-    spots = [
+    spots = [  # the edge of a swath, or of a polygon, leaves a corner empty
         (int((grid.width - width) * x), int((grid.height - height) * y))
-        for x in (0.0, 0.5, 1.0)
-        for y in (0.0, 0.5, 1.0)
+        for x, y in ((0.0, 0.0), (1.0, 0.0), (0.5, 0.5), (0.0, 1.0), (1.0, 1.0))
     ]
     opened: dict[str, gdal.Dataset] = {}
     bands: list[NDArray[np.float32]] = []

@@ -132,10 +132,12 @@ class Values:
 
     def _with_fills(self, records: Sequence[SourceBand]) -> list[SourceBand]:
         """Return the records, with the value that an image plainly holds for none."""
-        images: dict[tuple[date, str], list[int]] = {}
+        images: dict[tuple[object, ...], list[int]] = {}
         for index, record in enumerate(records):
             if record.nodata is None and self._nodata is None and not is_remote(record.path):
-                images.setdefault((record.day, record.product.scene), []).append(index)
+                left, _, _, top = record.grid.extent  # parts of a day's mosaic differ in place
+                key = (record.day, record.product.scene, round(left), round(top))
+                images.setdefault(key, []).append(index)
         filled = list(records)
         names: dict[float, set[str]] = {}
         for image in images.values():

@@ -9,13 +9,16 @@ from osgeo import ogr
 
 from alise_plugin.cli.layer_files import LayerFile
 from alise_plugin.errors import AliseError, LabelsError
+from alise_plugin.mapping.labels.on_grid import WarpedValues
 from alise_plugin.mapping.labels.read import (
     read_examples,
     read_mask,
     read_raster_labels,
+    read_raster_values,
     read_vector_labels,
     read_vector_values,
 )
+from alise_plugin.sits.grid import Grid
 from tests.helpers.labelled_region import point, square, write_layer
 from tests.helpers.rasters import utm, write_raster
 
@@ -150,3 +153,23 @@ def test_an_undeclared_fill_in_a_class_raster(tmp_path, nodata):
     assert any("-9999 stands for no class" in text for text in labels.warnings)
     floats = np.where(codes == -9999, np.nan, codes).astype(np.float32)
     assert read_raster_labels(write_raster(tmp_path / "y.tif", floats)).values == [1, 2]
+
+
+@pytest.mark.parametrize("nodata", [None, -1.0])
+@pytest.mark.parametrize("size", [10.0, 5.0], ids=["same pixels", "finer pixels"])
+def test_what_a_raster_of_values_says_and_shows_of_missing_ones(tmp_path, nodata, size):
+    """NaN and -9999, neither declared, beside what is: none of them is averaged or trained on."""
+    times = int(10 / size)
+    wanted = np.full((12, 15), 40.0)
+    wanted[:, 8:] = 60.5
+    values = np.repeat(np.repeat(wanted, times, 0), times, 1).astype(np.float32)
+    values[: 2 * times], values[2 * times : 4 * times] = np.nan, -9999
+    wanted[:4] = np.nan
+    if nodata is not None:
+        values[4 * times : 5 * times], wanted[4] = nodata, np.nan
+    transform = (6e5, size, 0.0, 5e6, 0.0, -size)
+    path = write_raster(tmp_path / "x.tif", values[None], nodata=nodata, transform=transform)
+    read = read_raster_values(path)
+    assert read.fill == -9999
+    grid = Grid(utm().ExportToWkt(), (6e5, 10.0, 0.0, 5e6, 0.0, -10.0), 15, 12)
+    np.testing.assert_allclose(WarpedValues(read, grid).read(grid.window), wanted)

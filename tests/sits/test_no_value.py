@@ -319,7 +319,31 @@ def test_a_cloud_of_one_value_is_no_fill(tmp_path, rng):
     """Exports that end at a reflectance of 1 have clouds of one value in all bands."""
     values = land(rng, BANDS, 40, 40).astype(np.uint16)
     values[:, :, :20] = 10000
-    values[:, :, 20:24] = rng.integers(5000, 9900, (10, 40, 4))
     write_raster(tmp_path / "20190514.tif", values)
     series = build_series([tmp_path], tmp_path / "series.vrt")
     np.testing.assert_allclose(series.read(series.grid.window, 0), values * 1e-4, atol=1e-6)
+
+
+def test_a_fill_in_one_part_of_a_day(tmp_path, rng):
+    """Two parts of a mosaic: the fill of the second is found beside a first that has none."""
+    for number, column in enumerate((0, 40)):
+        values = land(rng, BANDS, 40, 40).astype(np.int16)
+        if number:
+            values[:, :, 20:] = -1
+        transform = (6e5 + 10.0 * column, 10.0, 0.0, 5e6, 0.0, -10.0)
+        (tmp_path / str(number)).mkdir()
+        write_raster(tmp_path / str(number) / "20190514.tif", values, transform=transform)
+    series = build_series([tmp_path], tmp_path / "series.vrt")
+    valid = np.isfinite(series.read(series.grid.window, 0))
+    assert valid[:, :, :60].all()
+    assert not valid[:, :, 60:].any()
+
+
+def test_undescribed_bands_with_an_undeclared_fill_are_found(tmp_path, rng):
+    values = land(rng, BANDS, 40, 40).astype(np.float32) * np.float32(1e-4)
+    values[:, :, 20:] = -9999
+    write_raster(tmp_path / "20190514.tif", values, descriptions=())
+    series = build_series([tmp_path], tmp_path / "series.vrt")
+    got = series.read(series.grid.window, 0)
+    np.testing.assert_allclose(got[:, :, :20], values[:, :, :20], atol=1e-6)
+    assert np.isnan(got[:, :, 20:]).all()

@@ -392,8 +392,11 @@ def _place_undescribed(rasters: Sequence[_Undescribed], readings: Readings) -> N
         paths = {item.path for item, _ in alike}
         name = os.path.basename(alike[0][0].path)
         pixels = np.concatenate(parts, 1)
-        if all(item.searched for item, _ in alike) and (pixels < 0).mean() > _NEGATIVE_SHARE:
+        # One negative value in all bands is a way to write "no value", which features do not have.
+        odd = (pixels < 0) & (pixels != pixels[0]).any(0)
+        if all(item.searched for item, _ in alike) and odd.mean() > _NEGATIVE_SHARE:
             reason = f"{name} has {count} bands without names, whose values are no reflectance."
+            readings.broken.append((name, reason))
             readings.left_out += [(os.path.basename(path), reason) for path in sorted(paths)]
             readings.records = [one for one in readings.records if one.path not in paths]
             continue
