@@ -84,7 +84,7 @@ def test_importing_the_package_imports_nothing_else():
 @pytest.mark.parametrize(
     ("name", "given", "sentence"),
     [
-        ("segmnt", {}, 'no operation "segmnt"; choose one of buildtimeseries'),
+        ("segmnt", {}, 'no operation "segmnt"; choose one of seriesofarea'),
         ("segment", {"HEADS": "a.onnx"}, "segment has no parameter HEADS; it has INPUT"),
         ("segment", {"INPUT": "a.vrt"}, "segment needs HEAD"),
         ("embed", {"INPUT": "a.vrt", "OUTPUT": "b.tif", "MEMORY": "much"}, "MEMORY: "),

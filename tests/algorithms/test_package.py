@@ -32,7 +32,7 @@ def test_it_holds_the_plugin_and_nothing_else(package):
         names = content.namelist()
         metadata = content.read("alise/metadata.txt").decode("utf-8")
     rooms = {name.split("/")[1] for name in names if name.count("/") > 1}
-    assert rooms == {"alise_plugin", "models"}
+    assert rooms == {"alise_plugin", "models", "help"}
     assert {"alise/__init__.py", "alise/metadata.txt", "alise/LICENSE"} <= set(names)
     assert not [name for name in names if name.endswith((".pyc", ".ckpt", ".pt"))]
     assert f"\nversion={package.stem.split('-')[1]}\n" in metadata
