@@ -5,7 +5,7 @@ import sqlite3
 
 import numpy as np
 import pytest
-from osgeo import ogr
+from osgeo import gdal, ogr
 
 from alise_plugin.cli.layer_files import LayerFile
 from alise_plugin.errors import AliseError, LabelsError
@@ -41,6 +41,15 @@ def shapefile(path, encoding, language, field="class"):
     table[29] = language
     path.with_suffix(".dbf").write_bytes(table)
     return str(path)
+
+
+@pytest.fixture(autouse=True)
+def without_the_encoding_of_qgis():
+    """QGIS, which other tests start in this process, tells GDAL to decode no shapefile."""
+    before = gdal.GetConfigOption("SHAPE_ENCODING")
+    gdal.SetConfigOption("SHAPE_ENCODING", None)
+    yield
+    gdal.SetConfigOption("SHAPE_ENCODING", before)
 
 
 @pytest.mark.parametrize(

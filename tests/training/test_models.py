@@ -1,9 +1,12 @@
 """The networks: what the publications state, and the properties that a map relies on."""
 
+import errno
+
 import pytest
 
 torch = pytest.importorskip("torch")
 
+from alise_plugin.errors import OutputError
 from training.__main__ import main
 from training.models.alise import PRESETS, Alise, AliseConfig, receptive_halo
 from training.models.checkpoint import ModelFileError, load_alise, save_alise
@@ -296,10 +299,10 @@ def test_a_model_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     save_alise(path, small_alise(layers=1), steps=1)
 
     def full_disk(*_):
-        raise OSError("No space left on device")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("os.replace", full_disk)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(OutputError, match="No space"):
         save_alise(path, small_alise(layers=1), steps=2)
     assert load_alise(path)[1] == {"steps": 1}
     assert [one.name for one in path.parent.iterdir()] == ["model.pt"]

@@ -3,7 +3,7 @@
 import pytest
 from osgeo import gdal
 
-from alise_plugin.sits.area import windows
+from alise_plugin.sits.area import transport, windows
 from tests.helpers.stac_server import DAYS, stac_server, tile_item
 
 
@@ -18,3 +18,9 @@ def server(tmp_path, monkeypatch):
             tile_item(running, day, offset=1000)
         yield running
     gdal.SetConfigOption("GDAL_HTTP_RETRY_DELAY", None)
+
+
+@pytest.fixture(autouse=True)
+def without_the_requests_of_qgis(monkeypatch):
+    """QGIS, which other tests start in this process, sends requests itself from then on."""
+    monkeypatch.setattr(transport, "_current", [transport.standard_library])
