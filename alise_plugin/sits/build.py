@@ -26,6 +26,8 @@ from .vrt.compose import names_fixed_place
 from .vrt.layers import Acquisition, Layer
 from .vrt.write import write_vrt
 
+LeftOut = list[tuple[str, str]]  # names, and why they are left out
+
 
 @dataclass(frozen=True)
 class SeriesOptions:
@@ -175,14 +177,15 @@ def plan_series(
     readings = _read(inputs, os.fspath(output), options, Part(feedback, 0, 0.6))
     left_out = list(readings.left_out)
     warnings = list(readings.warnings)
-    records = _in_time(readings.records, options, left_out)
+    records, out_of_time = _in_time(readings.records, options)
+    left_out += out_of_time
     check = partial(report_step, feedback, 6, 10)
     chosen = choose(records, check)
     left_out += chosen.left_out
     kept = [record for piles in chosen.bands.values() for pile in piles.values() for record in pile]
     refuse_too_few_bands({record.band for record in kept})
     grid = target_grid(kept, options.crs, options.resolution, options.extent, options.extent_crs)
-    _leave_outside(chosen, grid, left_out)
+    left_out += _leave_outside(chosen, grid)
     if options.mask_clouds:
         _refuse_safe_without_mask(chosen)
     values = Values(options.scale, options.offset, options.nodata, check)
@@ -193,7 +196,9 @@ def plan_series(
     if options.measured or options.max_cloud is not None or options.min_valid is not None:
         fractions = measure(grid, acquisitions, products, Part(feedback, 0.6, 0.95))
     planned = [PlannedDate(*item) for item in zip(acquisitions, map(tuple, products), fractions)]
-    planned = _filtered(planned, options, left_out, warnings)
+    planned, too_cloudy, doubts = _filtered(planned, options)
+    left_out += too_cloudy
+    warnings += doubts
     if len(planned) == 1:
         day = planned[0].acquisition.day
         warnings.append(
@@ -254,10 +259,11 @@ def _read(
 
 
 def _in_time(
-    records: Sequence[SourceBand], options: SeriesOptions, left_out: list[tuple[str, str]]
-) -> list[SourceBand]:
-    """Return records of the products and between the first and the last day to keep."""
-    kept = []
+    records: Sequence[SourceBand], options: SeriesOptions
+) -> tuple[list[SourceBand], LeftOut]:
+    """Return records of the products and days to keep, and what is left out."""
+    kept: list[SourceBand] = []
+    left_out: LeftOut = []
     for record in records:
         if options.names is not None and record.product.name not in options.names:
             left_out.append((f"{record.product.name}, {record.day}", "not asked for"))
@@ -274,7 +280,7 @@ def _in_time(
             f"No acquisition lies between {options.start or 'the first'} and "
             f"{options.end or 'the last'} day; widen the dates."
         )
-    return kept
+    return kept, left_out
 
 
 def _refuse_safe_without_mask(chosen: Chosen) -> None:
@@ -290,9 +296,10 @@ def _refuse_safe_without_mask(chosen: Chosen) -> None:
         )
 
 
-def _leave_outside(chosen: Chosen, grid: Grid, left_out: list[tuple[str, str]]) -> None:
-    """Take out the sources that lie outside the grid, and dates of which nothing is left."""
+def _leave_outside(chosen: Chosen, grid: Grid) -> LeftOut:
+    """Take out sources outside the grid, and dates of which nothing is left; return which."""
     inside: dict[Grid, bool] = {}
+    left_out: LeftOut = []
 
     def is_inside(record: SourceBand) -> bool:
         if record.grid not in inside:
@@ -311,6 +318,7 @@ def _leave_outside(chosen: Chosen, grid: Grid, left_out: list[tuple[str, str]]) 
             del chosen.bands[day]
     for day, masks in chosen.masks.items():
         chosen.masks[day] = [record for record in masks if is_inside(record)]
+    return left_out
 
 
 def _acquisitions(chosen: Chosen, values: Values) -> list[Acquisition]:
@@ -333,13 +341,15 @@ def _products(acquisition: Acquisition) -> list[Product]:
 
 
 def _filtered(
-    planned: Sequence[PlannedDate],
-    options: SeriesOptions,
-    left_out: list[tuple[str, str]],
-    warnings: list[str],
-) -> list[PlannedDate]:
-    """Return the dates within the limits of cloud and validity; keep those not measured."""
-    kept = []
+    planned: Sequence[PlannedDate], options: SeriesOptions
+) -> tuple[list[PlannedDate], LeftOut, list[str]]:
+    """Return the dates within the limits of cloud and validity, those left out, and warnings.
+
+    Dates that were not measured are kept.
+    """
+    kept: list[PlannedDate] = []
+    left_out: LeftOut = []
+    warnings = []
     unknown = 0
     for item in planned:
         day, fractions = item.acquisition.day, item.fractions
@@ -363,7 +373,7 @@ def _filtered(
             f"The cloud cover of {unknown} dates is not known, because they bring no mask; they "
             "were kept."
         )
-    return kept
+    return kept, left_out, warnings
 
 
 def _grid_notes(grid: Grid, records: Sequence[SourceBand]) -> list[str]:
